@@ -1,0 +1,1 @@
+//! Dials out and runs steps.

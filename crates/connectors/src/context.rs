@@ -1,0 +1,59 @@
+//! What a step gives its connector besides rows and settings.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sallyport_dataplane::{Cancel, Progress};
+use sallyport_protocol::LogLevel;
+
+/// Takes a line for the step's log.
+pub type LogSink = Arc<dyn Fn(LogLevel, String) + Send + Sync>;
+
+/// The surroundings of one attempt of one step.
+#[derive(Clone)]
+pub struct Context {
+    /// Fires when the attempt must stop.
+    pub cancel: Cancel,
+    /// Bytes and rejected rows are counted here by the connector, rows in by the input, rows out by the output; a sink
+    /// counts the rows it has written as rows out.
+    pub progress: Arc<Progress>,
+    /// The step's log.
+    pub log: LogSink,
+    /// An empty folder for this attempt alone; removed by the caller.
+    pub scratch: PathBuf,
+    /// The machine the step runs on.
+    pub site: Arc<Site>,
+    /// Names what the sink commits.
+    pub commit: CommitKey,
+}
+
+/// Names one step of one run in the ledger of a target that can keep one, so that a repeated attempt finds what an
+/// earlier one has committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitKey {
+    /// The same for every attempt of the step in the run.
+    pub key: String,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Grows with every attempt.
+    pub fence: u64,
+}
+
+/// What the site's administrator has set up for steps on this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// Where relative file paths start and which they cannot leave, unless a connection names another root.
+    pub files_root: PathBuf,
+    /// Third-party connectors by name.
+    pub programs: BTreeMap<String, Program>,
+}
+
+/// A program that the site's administrator registered as a connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The executable.
+    pub command: PathBuf,
+    /// Its fixed arguments.
+    pub arguments: Vec<String>,
+}

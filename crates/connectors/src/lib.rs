@@ -1,0 +1,84 @@
+//! Sources and sinks, one module a system.
+//!
+//! Invariant: a connector sees batches, its settings, its secrets and a stop signal; nothing of runs, agents or servers.
+//! Connectors are plain blocking code on threads of their own: the fastest shape for work that is all decode and encode.
+
+mod context;
+mod error;
+pub mod file;
+pub mod postgres;
+pub mod program;
+pub mod sqlite;
+
+use sallyport_dataplane::{Cancel, Input, Output};
+use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor};
+use serde_json::Value;
+
+pub use context::{CommitKey, Context, LogSink, Program, Site};
+pub use error::Error;
+
+/// Reads a system.
+pub trait Source: Send {
+    /// Says the schema with [`Output::start`], then gives every row with [`Output::send`]; returns when all are given.
+    /// The caller finishes or aborts the output. Blocks; `cx.cancel` ends it early with [`Error::Cancelled`].
+    fn read(self: Box<Self>, output: &mut Output, cx: &Context) -> Result<(), Error>;
+}
+
+/// Writes a system.
+pub trait Sink: Send {
+    /// Takes every row and makes them visible in the target only when the input has ended well: an error, a stop or an
+    /// input that breaks off leaves the target as it was. Blocks; `cx.cancel` ends it early with [`Error::Cancelled`].
+    fn write(self: Box<Self>, input: &mut Input, cx: &Context) -> Result<Written, Error>;
+}
+
+/// What a sink did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The rows of this very step were already there, committed by an earlier attempt; the input was only counted.
+    pub already_committed: bool,
+}
+
+/// Every connector this build knows.
+pub fn catalog() -> Vec<Descriptor> {
+    vec![postgres::descriptor(), sqlite::descriptor(), file::descriptor(), program::descriptor()]
+}
+
+/// Makes the source of a step from its connection and its `with`; checks both.
+pub fn source(kind: &str, connection: Option<&ConnectionOrder>, settings: &Value) -> Result<Box<dyn Source>, Error> {
+    match kind {
+        "postgres" => postgres::source(connection, settings),
+        "sqlite" => sqlite::source(connection, settings),
+        "file" => file::source(connection, settings),
+        "program" => program::source(connection, settings),
+        _ => Err(Error::unknown_connector(kind)),
+    }
+}
+
+/// Makes the sink of a step from its connection and its `with`; checks both.
+pub fn sink(kind: &str, connection: Option<&ConnectionOrder>, settings: &Value) -> Result<Box<dyn Sink>, Error> {
+    match kind {
+        "postgres" => postgres::sink(connection, settings),
+        "sqlite" => sqlite::sink(connection, settings),
+        "file" => file::sink(connection, settings),
+        "program" => program::sink(connection, settings),
+        _ => Err(Error::unknown_connector(kind)),
+    }
+}
+
+/// Tries a connection stage by stage from this machine; the first failed stage is the last.
+pub fn test(kind: &str, connection: &ConnectionOrder, site: &Site, cancel: &Cancel) -> ConnectionTest {
+    match kind {
+        "postgres" => postgres::test(connection, cancel),
+        "sqlite" => sqlite::test(connection, site),
+        "file" => file::test(connection, site),
+        "program" => program::test(connection, site),
+        _ => ConnectionTest {
+            stages: vec![sallyport_protocol::Stage {
+                stage: "settings".into(),
+                ok: false,
+                detail: Error::unknown_connector(kind).to_string(),
+                millis: 0,
+            }],
+        },
+    }
+}

@@ -1,0 +1,1 @@
+//! Decisions: run and step state machine, tasks, licence, placement.

@@ -1,0 +1,102 @@
+//! How a step ended, as its agent reports it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::AttemptKey;
+
+/// The part that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The connector or its target: address, credentials, rights, a query that does not run.
+    Connector,
+    /// The rows that came in: a bad value, a column that is missing, a stream that broke off.
+    Input,
+    /// The rows that went out: a full disk, a refused value, a receiver that is gone.
+    Output,
+    /// The agent itself: memory, limits, a bug.
+    Runtime,
+    /// The agent went away while it worked.
+    AgentLost,
+    /// The attempt took longer than its `timeout`.
+    TimedOut,
+    /// A kind this build does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// What went wrong, for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The part that failed.
+    pub kind: FailureKind,
+    /// A stable word, such as `value_too_large`.
+    pub code: String,
+    /// What was attempted and what went wrong, naming file, table, row, column or host.
+    pub message: String,
+    /// What to do next.
+    #[serde(default)]
+    pub advice: Option<String>,
+    /// Whether trying again may help (a lost connection) or not (a wrong password, a bad value).
+    #[serde(default)]
+    pub transient: bool,
+}
+
+/// How one step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// It did what it was asked to.
+    Succeeded,
+    /// It failed by itself.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// It was stopped, by a person or because another step of its pipeline failed.
+    Cancelled {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What passed through a step so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepCounts {
+    /// Rows taken from the inputs.
+    #[serde(default)]
+    pub rows_in: u64,
+    /// Rows given to the outputs, or written to the target by a sink.
+    #[serde(default)]
+    pub rows_out: u64,
+    /// Bytes read from or written to the target; for a transform, bytes of the batches given on.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Rows diverted to the reject file.
+    #[serde(default)]
+    pub rows_rejected: u64,
+}
+
+/// One step's end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// The step's name.
+    pub step: String,
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// What passed through it.
+    #[serde(default)]
+    pub counts: StepCounts,
+    /// Whether what it wrote was already there, committed by an earlier attempt.
+    #[serde(default)]
+    pub already_committed: bool,
+}
+
+/// The end of a work order: every step has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderReport {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// One per step of the order.
+    pub steps: Vec<StepReport>,
+}

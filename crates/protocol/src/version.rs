@@ -1,0 +1,62 @@
+//! Versions, capabilities and the paths that agents and wrappers dial.
+
+use serde::{Deserialize, Serialize};
+
+/// The oldest protocol this build speaks.
+pub const PROTOCOL_MIN: u32 = 1;
+/// The newest protocol this build speaks.
+pub const PROTOCOL_MAX: u32 = 1;
+
+/// The largest control message, in bytes; a larger one ends the connection.
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Where each kind of connection is dialled, below the server's address.
+pub mod path {
+    /// The agent's control connection.
+    pub const AGENT: &str = "/connect/agent";
+    /// The wrapper's control connection.
+    pub const WRAPPER: &str = "/connect/wrapper";
+    /// A data connection: one stream each.
+    pub const DATA: &str = "/connect/data";
+    /// The wrapper's download of the agent program for its platform (`?platform=linux-x86_64`).
+    pub const RELEASE: &str = "/connect/release";
+}
+
+/// Names of what a peer can do beyond the protocol's version.
+pub mod capability {
+    /// Reads and writes data as record batches.
+    pub const DATA: &str = "data";
+    /// Runs programs that the site registered.
+    pub const PROGRAM: &str = "program";
+    /// Tests connections stage by stage.
+    pub const TEST_CONNECTION: &str = "test_connection";
+}
+
+/// The protocol versions and capabilities of one side, said first on every control connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Oldest understood.
+    pub min: u32,
+    /// Newest understood.
+    pub max: u32,
+    /// Words from [`capability`]; unknown ones are ignored.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+}
+
+impl Versions {
+    /// What this build speaks.
+    pub fn ours(capabilities: &[&str]) -> Self {
+        Self {
+            min: PROTOCOL_MIN,
+            max: PROTOCOL_MAX,
+            capabilities: capabilities.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The newest version both sides understand.
+    pub fn agree(&self, other: &Self) -> Option<u32> {
+        let version = self.max.min(other.max);
+        (version >= self.min && version >= other.min).then_some(version)
+    }
+}
