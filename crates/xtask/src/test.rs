@@ -1,0 +1,123 @@
+//! `./x test` and `./x fix`: every check in one order, one summary at the end.
+
+use std::time::Duration;
+
+use crate::clock::Stopwatch;
+use crate::config::Config;
+use crate::{check, process, say, tools};
+
+enum Ended {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+struct Part {
+    name: &'static str,
+    ended: Ended,
+    took: Duration,
+}
+
+struct Parts {
+    done: Vec<Part>,
+}
+
+impl Parts {
+    fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<(), String>) {
+        say::part(name);
+        let watch = Stopwatch::start();
+        let ended = match work() {
+            Ok(()) => Ended::Passed,
+            Err(why) => {
+                say::line(&why);
+                Ended::Failed(why)
+            }
+        };
+        self.done.push(Part { name, ended, took: watch.elapsed() });
+    }
+
+    fn skip(&mut self, name: &'static str, why: String) {
+        self.done.push(Part { name, ended: Ended::Skipped(why), took: Duration::ZERO });
+    }
+
+    fn summary(&self) -> Result<(), String> {
+        say::line("");
+        for part in &self.done {
+            let (mark, note) = match &part.ended {
+                Ended::Passed => (say::green("passed "), String::new()),
+                Ended::Failed(why) => (say::red("FAILED "), format!("  {}", why.lines().next().unwrap_or_default())),
+                Ended::Skipped(why) => (say::yellow("skipped"), format!("  {why}")),
+            };
+            say::line(&format!("{mark} {:>7.1} s  {}{note}", part.took.as_secs_f64(), part.name));
+        }
+        let failed = self.done.iter().filter(|part| matches!(part.ended, Ended::Failed(_))).count();
+        if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} parts failed", self.done.len())) }
+    }
+}
+
+/// Runs all checks and tests.
+pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
+    let mut parts = Parts { done: Vec::new() };
+    let mut missing = Vec::new();
+    parts.run("tools", || {
+        missing = tools::prepare(config);
+        let lost: Vec<String> = missing.iter().map(|tool| format!("{}: {}", tool.what, tool.why)).collect();
+        if strict && !lost.is_empty() { Err(lost.join("\n")) } else { Ok(()) }
+    });
+    let lacks = |what: &str| missing.iter().find(|tool| tool.what.contains(what)).map(|tool| tool.why.clone());
+
+    parts.run("formatting", || cargo(config, &["fmt", "--all", "--check"]));
+    parts.run("layers between crates", || check::layers(config));
+    parts.run("content of files", || check::content(config));
+    match lacks("typos") {
+        Some(why) => parts.skip("spelling", why),
+        None => parts.run("spelling", || typos(config, &[])),
+    }
+    match lacks("cargo-deny") {
+        Some(why) => parts.skip("licences and sources of dependencies", why),
+        None => parts.run("licences and sources of dependencies", || {
+            // Advisories need a database that is fetched from a public host; licences, bans and sources need none.
+            let quiet = ["deny", "--log-level", "error", "check", "licenses", "bans", "sources"];
+            process::run_quietly(tools::cargo(config).args(quiet))
+        }),
+    }
+    parts.run("lints", || {
+        cargo(config, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
+    });
+    parts.run("build", || cargo(config, &["build", "--workspace", "--bins", "--quiet"]));
+    parts.run("examples in documentation", || {
+        process::run_quietly(tools::cargo(config).args(["test", "--workspace", "--doc", "--quiet"]))
+    });
+    parts.run("tests", || nextest(config, strict));
+    parts.summary()
+}
+
+/// Mends what tools can mend.
+pub(crate) fn fix(config: &Config) -> Result<(), String> {
+    cargo(config, &["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"])?;
+    cargo(config, &["fmt", "--all"])?;
+    if tools::python_folder(config).join("bin/typos").is_file() { typos(config, &["--write-changes"]) } else { Ok(()) }
+}
+
+fn nextest(config: &Config, strict: bool) -> Result<(), String> {
+    let mut command = tools::cargo(config);
+    command.args(["nextest", "run", "--workspace", "--no-tests", "fail"]);
+    if strict {
+        // A test that lacks what it needs then fails instead of passing over it.
+        command.env("SALLYPORT_TEST_STRICT", "1");
+    }
+    if config.ci {
+        command.env("NO_COLOR", "1");
+    }
+    process::run(&mut command)
+}
+
+fn typos(config: &Config, arguments: &[&str]) -> Result<(), String> {
+    let mut command = std::process::Command::new(tools::python_folder(config).join("bin/typos"));
+    command.current_dir(&config.root).args(arguments);
+    process::run(&mut command)
+}
+
+fn cargo(config: &Config, arguments: &[&str]) -> Result<(), String> {
+    process::run(tools::cargo(config).args(arguments))
+}

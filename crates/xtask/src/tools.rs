@@ -1,0 +1,131 @@
+//! What the tests need besides cargo: looked for, installed where that is allowed, or reported as missing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::config::Config;
+use crate::{process, say};
+
+/// Python packages of the tests, at versions that are known to work together.
+const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0"];
+
+/// A need that is not met, and what is lost by it.
+pub(crate) struct Missing {
+    /// The program.
+    pub(crate) what: String,
+    /// Why it could not be had.
+    pub(crate) why: String,
+}
+
+/// Makes everything ready; what could not be had comes back.
+pub(crate) fn prepare(config: &Config) -> Vec<Missing> {
+    let mut missing = Vec::new();
+    need(&mut missing, "cargo-nextest", || cargo_tool(config, "cargo-nextest", "nextest"));
+    need(&mut missing, "PostgreSQL", || distribution("postgresql", || postgres_folder().is_some()));
+    need(&mut missing, "squid", || distribution("squid", || Path::new("/usr/sbin/squid").is_file()));
+    need(&mut missing, "unzip", || distribution("unzip", || process::exists("unzip", "-v")));
+    need(&mut missing, "python with pyarrow and typos", || python(config));
+    need(&mut missing, "cargo-deny", || cargo_tool(config, "cargo-deny", "deny"));
+    missing
+}
+
+/// Where PostgreSQL's server programs are.
+pub(crate) fn postgres_folder() -> Option<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path().join("bin"))
+        .filter(|bin| bin.join("initdb").is_file())
+        .collect();
+    found.sort();
+    found.pop()
+}
+
+/// The workspace's own Python.
+pub(crate) fn python_folder(config: &Config) -> PathBuf {
+    config.tools().join("python")
+}
+
+/// A cargo command with the workspace's own tools in reach.
+pub(crate) fn cargo(config: &Config) -> Command {
+    let mut command = Command::new(&config.cargo);
+    command.current_dir(&config.root);
+    let own = [config.tools().join("bin"), python_folder(config).join("bin")];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if let Ok(joined) = std::env::join_paths(std::env::split_paths(&path).chain(own)) {
+        command.env("PATH", joined);
+    }
+    command
+}
+
+fn need(missing: &mut Vec<Missing>, what: &str, get: impl FnOnce() -> Result<(), String>) {
+    if let Err(why) = get() {
+        missing.push(Missing { what: what.to_owned(), why });
+    }
+}
+
+fn cargo_tool(config: &Config, package: &str, word: &str) -> Result<(), String> {
+    let mut version = cargo(config);
+    version.args([word, "--version"]);
+    if process::output(&mut version).is_ok() {
+        return Ok(());
+    }
+    say::line(&format!("installing {package} (a few minutes, once)"));
+    let mut install = cargo(config);
+    // A light build: the tool runs for seconds.
+    install.args(["install", "--locked", "--quiet", "--profile", "dev", package, "--root"]).arg(config.tools());
+    install.arg("--target-dir").arg(config.tools().join("build"));
+    process::run_quietly(&mut install)?;
+    // Its build folder is large and of no further use.
+    let _ = std::fs::remove_dir_all(config.tools().join("build"));
+    Ok(())
+}
+
+fn distribution(package: &str, present: impl Fn() -> bool) -> Result<(), String> {
+    if present() {
+        return Ok(());
+    }
+    if !may_install() {
+        return Err(format!("install the package `{package}`"));
+    }
+    say::line(&format!("installing the package {package}"));
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-qq"]);
+    process::run_quietly(&mut update)?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--yes", "-qq", "--no-install-recommends", package]);
+    // Tests start their own servers: the package must not start one.
+    install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    process::run_quietly(&mut install)?;
+    if present() { Ok(()) } else { Err(format!("the package `{package}` did not bring what was expected")) }
+}
+
+fn python(config: &Config) -> Result<(), String> {
+    let folder = python_folder(config);
+    let stamp = folder.join("packages.txt");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    say::line("installing the Python packages of the tests");
+    let venv = || {
+        let mut make = Command::new("python3");
+        make.args(["-m", "venv"]).arg(&folder);
+        process::run_quietly(&mut make)
+    };
+    if venv().is_err() {
+        distribution("python3-venv", || false).or_else(|_| venv())?;
+    }
+    let mut install = Command::new(folder.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
+    install.args(PYTHON_PACKAGES);
+    process::run_quietly(&mut install)?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("writing {}: {error}", stamp.display()))
+}
+
+/// Whether packages may be installed: only the superuser can.
+fn may_install() -> bool {
+    let mut command = Command::new("id");
+    command.arg("-u");
+    process::output(&mut command).is_ok_and(|id| id.trim() == "0")
+}
