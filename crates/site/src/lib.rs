@@ -1,1 +1,28 @@
 //! What agent and wrapper share on a machine: settings, folders, logs, dialling out.
+//!
+//! Invariant: blocking code only. No async runtime, no Arrow, no WebSocket: the wrapper must stay small, and the agent
+//! puts its own runtime around these parts. Nothing here decides what an agent does; it only reads the site and
+//! opens the way to the server. Only [`config`] reads the environment.
+
+pub mod address;
+pub mod backoff;
+pub mod config;
+pub mod dial;
+pub mod durable;
+pub mod identity;
+pub mod launchers;
+pub mod layout;
+pub mod lines;
+pub mod lock;
+pub mod log;
+pub mod login;
+mod platform;
+pub mod presence;
+pub mod random;
+pub mod redact;
+pub mod settings;
+pub mod tls;
+
+pub use address::ServerAddress;
+pub use layout::Layout;
+pub use settings::Settings;

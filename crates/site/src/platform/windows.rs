@@ -1,0 +1,37 @@
+//! Windows.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use crate::config::Environment;
+
+/// The folder's rights apply to its files: nothing to do.
+pub(crate) fn restrict(_options: &mut OpenOptions, _owner_only: bool) {}
+
+pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+pub(crate) fn host_name(environment: &Environment) -> String {
+    environment.computer.clone().unwrap_or_default()
+}
+
+pub(crate) fn user_name(environment: &Environment) -> String {
+    environment.user.clone().unwrap_or_default()
+}
+
+/// `Microsoft Windows [Version 10.0.20348.2113]`, as the command interpreter says it.
+pub(crate) fn os_name() -> String {
+    let output = Command::new("cmd").args(["/c", "ver"]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    if text.is_empty() { "Windows".to_owned() } else { text }
+}
+
+/// Does nothing and succeeds.
+pub(crate) fn trivial_program() -> Command {
+    let mut command = Command::new("cmd");
+    command.args(["/c", "exit 0"]);
+    command
+}

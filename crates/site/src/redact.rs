@@ -1,0 +1,78 @@
+//! Bodies of messages for the log (`LogAPICallBody`), with what is secret removed.
+
+use serde_json::Value;
+
+/// The longest body that is logged, in bytes; the rest is cut.
+pub const BODY_BYTES_MAX: usize = 8 * 1024;
+
+/// Parts of a key that mark its value, whatever it is, as secret.
+const MARKS: [&str; 7] = ["password", "secret", "token", "ticket", "authorization", "credential", "private_key"];
+
+/// The message as one line of JSON: every value below a key that sounds secret becomes `***`.
+pub fn body(message: &Value) -> String {
+    let mut copy = message.clone();
+    scrub(&mut copy);
+    let mut text = copy.to_string();
+    if text.len() > BODY_BYTES_MAX {
+        let cut = (0..=BODY_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
+
+/// [`body`] of a text; a text that is no JSON is not shown, only measured.
+pub fn text(message: &str) -> String {
+    serde_json::from_str(message)
+        .map_or_else(|_| format!("({} bytes that are no JSON)", message.len()), |json| body(&json))
+}
+
+fn scrub(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members.iter_mut() {
+                let key = key.to_ascii_lowercase();
+                if MARKS.iter().any(|mark| key.contains(mark)) {
+                    hide(member);
+                } else {
+                    scrub(member);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(scrub),
+        _ => {}
+    }
+}
+
+/// Names of secrets may be seen, their values not.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(members) => members.iter_mut().for_each(|(_, member)| hide(member)),
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        Value::Null => {}
+        other => *other = Value::String("***".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden_at_any_depth_and_the_rest_stays() {
+        let message = json!({"type": "start", "order": [{"settings": {"host": "db"}, "secrets": {"password": "hunter2", "pin": [1, null]}}], "ticket": "t1", "apiToken": "abc"});
+        assert_eq!(
+            serde_json::from_str::<Value>(&body(&message)).unwrap(),
+            json!({"type": "start", "order": [{"settings": {"host": "db"}, "secrets": {"password": "***", "pin": ["***", null]}}], "ticket": "***", "apiToken": "***"})
+        );
+    }
+
+    #[test]
+    fn long_bodies_are_cut_and_other_text_is_only_measured() {
+        let long = body(&json!({"text": "ä".repeat(BODY_BYTES_MAX)}));
+        assert!(long.len() <= BODY_BYTES_MAX + '…'.len_utf8() && long.ends_with('…'));
+        assert_eq!(text("password=hunter2"), "(16 bytes that are no JSON)");
+    }
+}
