@@ -1,0 +1,139 @@
+//! From a task document to a plan: every step has its agent, its connection and its pipeline, or the problems are named.
+//!
+//! The same check runs when a task is saved and when a run starts, because agents and connections change in between.
+
+mod pipelines;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use sallyport_protocol::{AgentId, ConnectionId, Descriptor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::agent::Kind;
+use crate::task::{Retry, Span};
+
+pub use resolve::plan;
+
+/// How long a step waits for an offline agent unless it says otherwise.
+pub const DEADLINE_DEFAULT: Span = Span::seconds(24 * 3600);
+
+/// What an environment has, as far as tasks can name it.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// The connectors.
+    pub catalog: Vec<Descriptor>,
+    /// The agents, inactive ones included.
+    pub agents: Vec<AgentFacts>,
+    /// The connections.
+    pub connections: Vec<ConnectionFacts>,
+}
+
+/// An agent, as far as tasks can see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentFacts {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Background or remote.
+    pub kind: Kind,
+    /// Whether it may log in.
+    pub active: bool,
+}
+
+/// A connection, as far as tasks can see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionFacts {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Its name.
+    pub name: String,
+    /// The connector's kind.
+    pub kind: String,
+    /// The agent that reaches it.
+    pub agent: AgentId,
+}
+
+/// A task that can run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The task's name.
+    pub task: String,
+    /// In the order of the document, inactive and skipped ones included.
+    pub steps: Vec<PlannedStep>,
+    /// Steps that run together, as indices into `steps`; only steps that run.
+    pub pipelines: Vec<Vec<usize>>,
+}
+
+/// A step with everything resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// The step's name.
+    pub name: String,
+    /// What it does.
+    pub work: Work,
+    /// The agent that runs it.
+    pub agent: AgentId,
+    /// That agent's name.
+    pub agent_name: String,
+    /// The steps whose rows come in, as indices into the plan's steps.
+    pub inputs: Vec<usize>,
+    /// The longest one attempt may take.
+    pub timeout: Option<Span>,
+    /// How long it waits for an offline agent.
+    pub deadline: Span,
+    /// What to do after a failure that may pass.
+    pub retry: Retry,
+    /// Whether it runs: it is active and so is everything that it needs.
+    pub runs: bool,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Work {
+    /// Reads or writes with a connector.
+    Connector {
+        /// The connector's kind.
+        kind: String,
+        /// The connection, where it takes one.
+        connection: Option<ConnectionId>,
+        /// The step's `with`.
+        settings: Value,
+    },
+    /// Runs SQL over the inputs.
+    Transform {
+        /// One query.
+        sql: String,
+    },
+}
+
+impl Plan {
+    /// The agents of a pipeline, each once, in the order of their first step.
+    pub fn agents_of(&self, pipeline: usize) -> Vec<AgentId> {
+        let mut agents = Vec::new();
+        for step in self.steps_of(pipeline) {
+            if !agents.contains(&self.steps[step].agent) {
+                agents.push(self.steps[step].agent);
+            }
+        }
+        agents
+    }
+
+    /// The steps of a pipeline.
+    pub fn steps_of(&self, pipeline: usize) -> impl Iterator<Item = usize> + '_ {
+        self.pipelines.get(pipeline).into_iter().flatten().copied()
+    }
+
+    /// The steps that take a step's rows and run.
+    pub fn consumers_of(&self, step: usize) -> impl Iterator<Item = usize> + '_ {
+        self.steps.iter().enumerate().filter(move |(_, s)| s.runs && s.inputs.contains(&step)).map(|(index, _)| index)
+    }
+
+    /// The name of an agent of this plan.
+    pub fn agent_name(&self, agent: AgentId) -> &str {
+        self.steps.iter().find(|step| step.agent == agent).map_or("", |step| step.agent_name.as_str())
+    }
+}

@@ -1,0 +1,304 @@
+//! Resolves names and checks the rules; goes on after a problem, so that a person sees all of them at once.
+
+use sallyport_protocol::{AgentId, Descriptor};
+use serde_json::Value;
+
+use super::pipelines::{cycle, pipelines};
+use super::{AgentFacts, ConnectionFacts, DEADLINE_DEFAULT, Plan, PlannedStep, Work, World};
+use crate::agent::{Kind, background_refuses};
+use crate::task::{Problem, Step, Task, against, problem};
+
+/// Makes a plan of a task in an environment, or names every problem.
+pub fn plan(task: &Task, world: &World) -> Result<Plan, Vec<Problem>> {
+    let mut check = Check { task, world, problems: Vec::new() };
+    let inputs = check.graph();
+    let steps: Vec<Option<PlannedStep>> = if check.problems.is_empty() {
+        let order = in_data_order(&inputs);
+        check.steps(&inputs, &order)
+    } else {
+        Vec::new()
+    };
+    let mut problems = check.problems;
+    if !problems.is_empty() {
+        problems.sort_by(|a, b| a.path.cmp(&b.path));
+        return Err(problems);
+    }
+    let mut steps: Vec<PlannedStep> = steps.into_iter().flatten().collect();
+    skip_dependents(&mut steps);
+    let pipelines = pipelines(&steps);
+    Ok(Plan { task: task.task.clone(), steps, pipelines })
+}
+
+struct Check<'a> {
+    task: &'a Task,
+    world: &'a World,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Check<'a> {
+    /// Resolves `input` names to indices; checks names, edges and cycles.
+    fn graph(&mut self) -> Vec<Vec<usize>> {
+        let task = self.task;
+        let mut inputs = Vec::with_capacity(task.steps.len());
+        for (index, step) in task.steps.iter().enumerate() {
+            if task.steps[..index].iter().any(|other| other.name == step.name) {
+                self.say(index, "/name", "duplicate_step", format!("another step is named `{}` too", step.name));
+            }
+            let mut from = Vec::new();
+            for name in &step.input {
+                match task.steps.iter().position(|other| other.name == *name) {
+                    Some(found) if from.contains(&found) => {
+                        self.say(index, "/input", "duplicate_input", format!("input `{name}` is named twice"));
+                    }
+                    Some(found) => from.push(found),
+                    None => {
+                        let near = nearest(name, task.steps.iter().map(|other| other.name.as_str()));
+                        self.say(index, "/input", "unknown_step", format!("there is no step `{name}`{near}"));
+                    }
+                }
+            }
+            inputs.push(from);
+        }
+        if let Some(step) = cycle(&inputs) {
+            let name = &task.steps[step].name;
+            self.say(step, "/input", "cycle", format!("step `{name}` needs its own rows: the inputs form a circle"));
+        }
+        inputs
+    }
+
+    /// Resolves the steps in the order their rows flow, so that a transform can take its input's agent.
+    fn steps(&mut self, inputs: &[Vec<usize>], order: &[usize]) -> Vec<Option<PlannedStep>> {
+        let mut planned: Vec<Option<PlannedStep>> = vec![None; inputs.len()];
+        for &index in order {
+            let first = inputs[index].first().and_then(|input| planned[*input].as_ref());
+            let inherited = first.map(|step| step.agent);
+            planned[index] = self.step(index, &inputs[index], inherited);
+        }
+        planned
+    }
+
+    fn step(&mut self, index: usize, inputs: &[usize], inherited: Option<AgentId>) -> Option<PlannedStep> {
+        let step = &self.task.steps[index];
+        let connection = self.connection(index, step);
+        let descriptor = self.descriptor(index, step, connection);
+        let agent = self.agent(index, step, connection, inherited);
+        if let (Some(agent), Some(descriptor)) = (agent, descriptor) {
+            self.background_rule(index, step, descriptor, agent);
+        }
+        if let Some(descriptor) = descriptor {
+            self.use_of(index, step, descriptor);
+        }
+        self.edges(index, step, inputs.len());
+        let agent = agent?;
+        let work = match (&step.transform, descriptor) {
+            (Some(sql), _) => Work::Transform { sql: sql.clone() },
+            (None, descriptor) => Work::Connector {
+                kind: descriptor?.kind.clone(),
+                connection: connection.map(|connection| connection.id),
+                settings: Value::Object(step.with.clone()),
+            },
+        };
+        Some(PlannedStep {
+            name: step.name.clone(),
+            work,
+            agent: agent.id,
+            agent_name: agent.name.clone(),
+            inputs: inputs.to_vec(),
+            timeout: step.timeout,
+            deadline: step.deadline.unwrap_or(DEADLINE_DEFAULT),
+            retry: step.retry.unwrap_or_default(),
+            runs: step.active,
+        })
+    }
+
+    fn connection(&mut self, index: usize, step: &Step) -> Option<&'a ConnectionFacts> {
+        let name = step.connection.as_deref()?;
+        let known = &self.world.connections;
+        let found = known.iter().find(|connection| connection.name == name);
+        if found.is_none() {
+            let near = nearest(name, known.iter().map(|connection| connection.name.as_str()));
+            self.say(index, "/connection", "unknown_connection", format!("there is no connection `{name}`{near}"));
+        }
+        found
+    }
+
+    fn descriptor(
+        &mut self,
+        index: usize,
+        step: &Step,
+        connection: Option<&ConnectionFacts>,
+    ) -> Option<&'a Descriptor> {
+        let kind = match (&step.connector, &step.transform, connection) {
+            (Some(_), Some(_), _) => {
+                self.say(index, "", "two_actions", "a step has either `connector` or `transform`, not both".into());
+                return None;
+            }
+            (None, Some(_), _) => return None,
+            (Some(kind), None, Some(connection)) if *kind != connection.kind => {
+                let text = format!("connection `{}` is of kind `{}`, not `{kind}`", connection.name, connection.kind);
+                self.say(index, "/connector", "connector_mismatch", text);
+                return None;
+            }
+            (Some(kind), None, _) => kind.as_str(),
+            (None, None, Some(connection)) => connection.kind.as_str(),
+            (None, None, None) if step.connection.is_some() => return None,
+            (None, None, None) => {
+                self.say(
+                    index,
+                    "",
+                    "no_action",
+                    "the step needs a `connector`, a `connection` or a `transform`".into(),
+                );
+                return None;
+            }
+        };
+        let catalog = &self.world.catalog;
+        let found = catalog.iter().find(|descriptor| descriptor.kind == kind);
+        if found.is_none() {
+            let near = nearest(kind, catalog.iter().map(|descriptor| descriptor.kind.as_str()));
+            self.say(index, "/connector", "unknown_connector", format!("there is no connector `{kind}`{near}"));
+        }
+        found
+    }
+
+    fn agent(
+        &mut self,
+        index: usize,
+        step: &Step,
+        connection: Option<&ConnectionFacts>,
+        inherited: Option<AgentId>,
+    ) -> Option<&'a AgentFacts> {
+        let agents = &self.world.agents;
+        let named = step.agent.as_deref();
+        let by_name = named.and_then(|name| agents.iter().find(|agent| agent.name == name));
+        if let (Some(name), None) = (named, by_name) {
+            let near = nearest(name, agents.iter().map(|agent| agent.name.as_str()));
+            self.say(index, "/agent", "unknown_agent", format!("there is no agent `{name}`{near}"));
+            return None;
+        }
+        let of_connection = connection.and_then(|c| agents.iter().find(|agent| agent.id == c.agent));
+        if let (Some(agent), Some(reaches), Some(connection)) = (by_name, of_connection, connection)
+            && agent.id != reaches.id
+        {
+            let text = format!(
+                "connection `{}` is reached by agent `{}`, not `{}`; leave `agent` out",
+                connection.name, reaches.name, agent.name
+            );
+            self.say(index, "/agent", "agent_mismatch", text);
+        }
+        let inherited = inherited.filter(|_| step.transform.is_some());
+        let agent = by_name.or(of_connection).or_else(|| agents.iter().find(|agent| Some(agent.id) == inherited));
+        match agent {
+            Some(agent) if !agent.active && step.active => {
+                let text = format!("agent `{}` is deactivated; reactivate it or choose another", agent.name);
+                self.say(index, "/agent", "agent_deactivated", text);
+            }
+            None if step.connection.is_none() && (step.transform.is_none() || step.input.is_empty()) => {
+                self.say(
+                    index,
+                    "",
+                    "no_agent",
+                    "the step needs an `agent` or a `connection` to say where it runs".into(),
+                );
+            }
+            _ => {}
+        }
+        agent
+    }
+
+    /// Third-party connectors, and whatever reaches beyond the platform, need a remote agent.
+    fn background_rule(&mut self, index: usize, step: &Step, descriptor: &Descriptor, agent: &AgentFacts) {
+        if agent.kind != Kind::Background {
+            return;
+        }
+        if let Some(why) = background_refuses(descriptor) {
+            let text = format!(
+                "step `{}` uses connector `{}`, which agent `{}` may not serve: {why}; choose a remote agent",
+                step.name, descriptor.kind, agent.name
+            );
+            self.say(index, "/agent", "background_refused", text);
+        }
+    }
+
+    /// Whether the connector can do what the step wants of it, with these settings.
+    fn use_of(&mut self, index: usize, step: &Step, descriptor: &Descriptor) {
+        if descriptor.needs_connection && step.connection.is_none() {
+            let text = format!("connector `{}` needs a `connection`", descriptor.kind);
+            self.say(index, "/connection", "no_connection", text);
+        }
+        let (schema, verb) = if step.input.is_empty() {
+            (&descriptor.read_schema, "read; give the step an `input` to write")
+        } else {
+            (&descriptor.write_schema, "write; a step without `input` reads")
+        };
+        match schema {
+            None => {
+                let text = format!("connector `{}` cannot {verb}", descriptor.kind);
+                self.say(index, "/connector", "wrong_direction", text);
+            }
+            Some(schema) => {
+                let at = format!("/steps/{index}/with");
+                let found = against(schema, &Value::Object(step.with.clone()), &at);
+                let name = &step.name;
+                self.problems.extend(found.into_iter().map(|p| Problem { step: Some(name.clone()), ..p }));
+            }
+        }
+    }
+
+    fn edges(&mut self, index: usize, step: &Step, inputs: usize) {
+        let transforms = step.transform.is_some();
+        if transforms && inputs == 0 {
+            self.say(index, "/input", "no_input", "a transform needs at least one `input`".into());
+        }
+        if transforms && !step.with.is_empty() {
+            self.say(index, "/with", "no_settings", "a transform takes no `with`: all is said in its query".into());
+        }
+        if !transforms && inputs > 1 {
+            let text = "a connector takes one input; join or union them in a transform first".into();
+            self.say(index, "/input", "too_many_inputs", text);
+        }
+        for name in &step.input {
+            let Some(from) = self.task.steps.iter().find(|other| other.name == *name) else { continue };
+            if from.transform.is_none() && !from.input.is_empty() {
+                self.say(index, "/input", "input_writes", format!("step `{name}` writes: it has no rows to give on"));
+            }
+        }
+    }
+
+    fn say(&mut self, step: usize, at: &str, code: &str, message: String) {
+        let name = self.task.steps[step].name.clone();
+        let found = problem(&format!("/steps/{step}{at}"), code, message);
+        self.problems.push(Problem { step: Some(name), ..found });
+    }
+}
+
+/// The steps, each after its inputs; the inputs are known to form no circle.
+fn in_data_order(inputs: &[Vec<usize>]) -> Vec<usize> {
+    let mut order: Vec<usize> = Vec::with_capacity(inputs.len());
+    while order.len() < inputs.len() {
+        let ready = |step: &usize| !order.contains(step) && inputs[*step].iter().all(|input| order.contains(input));
+        match (0..inputs.len()).find(ready) {
+            Some(step) => order.push(step),
+            None => break,
+        }
+    }
+    order
+}
+
+/// What needs the rows of a step that does not run does not run either.
+fn skip_dependents(steps: &mut [PlannedStep]) {
+    for index in in_data_order(&steps.iter().map(|step| step.inputs.clone()).collect::<Vec<_>>()) {
+        if steps[index].inputs.iter().any(|input| !steps[*input].runs) {
+            steps[index].runs = false;
+        }
+    }
+}
+
+/// `; did you mean X?` where a known name is close enough.
+fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    let best = known.map(|other| (strsim::jaro_winkler(name, other), other)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((score, other)) if score > 0.8 => format!("; did you mean `{other}`?"),
+        _ => String::new(),
+    }
+}
