@@ -1,0 +1,289 @@
+//! `sallyport agents`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use sallyport_protocol::LogLevel;
+use serde_json::{Map, Value, json};
+use ureq::http::Method;
+
+use super::Context;
+use crate::client::{Client, encode, with_query};
+use crate::error::{Doing, Error, Result};
+use crate::output::{self, Column, column, text, time};
+use crate::say;
+
+/// What to do with agents.
+#[derive(clap::Subcommand)]
+#[command(after_help = "\
+Example: a new agent, ready to be unzipped on its machine
+  sallyport agents create client-server --download .
+  unzip -d client-server Sallyport.Agent.client-server.zip && client-server/start.sh")]
+pub(crate) enum Arguments {
+    /// All agents, with their state
+    List {
+        /// Only inactive ones
+        #[arg(long)]
+        inactive: bool,
+    },
+    /// One agent: its machine, its process, its versions
+    Show {
+        /// Name or id
+        agent: String,
+    },
+    /// Make an agent
+    Create {
+        /// Unique in the environment
+        name: String,
+        #[command(flatten)]
+        levels: Levels,
+        /// Download its zip into this folder at once
+        #[arg(long, value_name = "FOLDER")]
+        download: Option<PathBuf>,
+        #[command(flatten)]
+        platform: Platform,
+    },
+    /// Rename an agent or set its log levels, which apply at once
+    Edit {
+        /// Name or id
+        agent: String,
+        /// The new name
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        levels: Levels,
+    },
+    /// Save the agent's zip; it holds its credentials, so treat it as a password
+    Download {
+        /// Name or id
+        agent: String,
+        /// The folder to save to
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        #[command(flatten)]
+        platform: Platform,
+    },
+    /// Cancel all that the agent executes and start it again
+    Restart {
+        /// Name or id
+        agent: String,
+    },
+    /// Lock an agent out; refused while it is online or an active task needs it
+    Deactivate {
+        /// Name or id
+        agent: String,
+    },
+    /// Let a deactivated agent in again
+    Reactivate {
+        /// Name or id
+        agent: String,
+    },
+    /// Replace the agent's credentials; the installed copy needs a new download
+    Rotate {
+        /// Name or id
+        agent: String,
+    },
+    /// The log of the agent and its wrapper
+    Log {
+        /// Name or id
+        agent: String,
+        /// Go on with what comes
+        #[arg(long, short)]
+        follow: bool,
+    },
+}
+
+/// Log levels, set apart.
+#[derive(clap::Args)]
+pub(crate) struct Levels {
+    /// For the log file and the platform: Trace, Debug, Info, Warning, Error, Fatal
+    #[arg(long, value_name = "LEVEL")]
+    file_level: Option<LogLevel>,
+    /// For the console
+    #[arg(long, value_name = "LEVEL")]
+    console_level: Option<LogLevel>,
+}
+
+/// What machine the zip is for.
+#[derive(clap::Args)]
+pub(crate) struct Platform {
+    /// linux-x86_64 or windows-x86_64; the server's own by default
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+}
+
+const COLUMNS: &[Column] = &[
+    column("NAME", |agent| text(agent, "name")),
+    column("STATUS", status),
+    column("CONNECTED SINCE", |agent| time(agent, "connected_since")),
+    column("MACHINE NAME", |agent| text(agent, "presence.machine_name")),
+    column("IP ADDRESS", |agent| text(agent, "address")),
+    column("LAST UPDATE", |agent| time(agent, "last_update_at")),
+    column("LOGGING", levels),
+];
+
+const FIELDS: &[Column] = &[
+    column("Name", |agent| text(agent, "name")),
+    column("Id", |agent| text(agent, "id")),
+    column("Kind", |agent| text(agent, "kind")),
+    column("Status", status),
+    column("Connected since", |agent| time(agent, "connected_since")),
+    column("Wrapper since", |agent| time(agent, "wrapper_since")),
+    column("Last seen", |agent| time(agent, "last_seen_at")),
+    column("Logging", levels),
+    column("Machine name", |agent| text(agent, "presence.machine_name")),
+    column("Source IP", |agent| text(agent, "address")),
+    column("Operating system", |agent| text(agent, "presence.os")),
+    column("Directory", |agent| text(agent, "presence.directory")),
+    column("User", |agent| text(agent, "presence.user")),
+    column("Executed by", |agent| text(agent, "presence.executed_by")),
+    column("Process ID", |agent| text(agent, "presence.process_id")),
+    column("Is 64 bit process", |agent| text(agent, "presence.is_64_bit")),
+    column("Can execute process", |agent| text(agent, "presence.can_execute_process")),
+    column("Can write", |agent| text(agent, "presence.can_write")),
+    column("Agent version", |agent| text(agent, "presence.agent_version")),
+    column("Wrapper version", |agent| text(agent, "presence.wrapper_version")),
+    column("Third-party connectors", |agent| list(agent, "programs")),
+    column("Last exit", exit),
+];
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let client = context.client()?;
+    match arguments {
+        Arguments::List { inactive } => {
+            let query: &[(&str, &str)] = if *inactive { &[("active", "false")] } else { &[("active", "true")] };
+            let agents = client.list("/api/v1/agents", query)?;
+            context.format.list(&agents, COLUMNS, "Nothing to show. Make an agent: `sallyport agents create NAME`")
+        }
+        Arguments::Show { agent } => context.format.one(&client.get(&path(agent))?.body, FIELDS),
+        Arguments::Create { name, levels, download, platform } => {
+            let mut body = levels.json();
+            body.insert("name".into(), json!(name));
+            let made = client.post("/api/v1/agents", Some(&Value::Object(body)))?.body;
+            match download {
+                Some(folder) => save(&client, name, folder, platform),
+                None => context.format.one(&made, FIELDS),
+            }
+        }
+        Arguments::Edit { agent, name, levels } => edit(&client, context, agent, name.as_deref(), levels),
+        Arguments::Download { agent, folder, platform } => save(&client, agent, folder, platform),
+        Arguments::Restart { agent } => act(&client, agent, "restart", "is being restarted"),
+        Arguments::Deactivate { agent } => act(&client, agent, "deactivate", "is deactivated"),
+        Arguments::Reactivate { agent } => act(&client, agent, "reactivate", "is active again"),
+        Arguments::Rotate { agent } => {
+            let done = "has new credentials; download its zip again and replace appsettings.json";
+            act(&client, agent, "rotate", done)
+        }
+        Arguments::Log { agent, follow } => super::logs::of_agent(&client, context, agent, *follow),
+    }
+}
+
+/// Whether an agent is connected.
+pub(super) fn is_online(agent: &Value) -> bool {
+    output::at(agent, "online").and_then(Value::as_bool).unwrap_or_else(|| !text(agent, "connected_since").is_empty())
+}
+
+fn edit(client: &Client, context: &Context, agent: &str, name: Option<&str>, levels: &Levels) -> Result<()> {
+    let mut body = levels.json();
+    if let Some(name) = name {
+        body.insert("name".into(), json!(name));
+    }
+    if body.is_empty() {
+        return Err(Error::usage("nothing to change: give --name, --file-level or --console-level"));
+    }
+    let now = client.get(&path(agent))?;
+    // Levels are one value with two parts: the one that was not named stays as it is.
+    if let Some(given) = body.get_mut("levels").and_then(Value::as_object_mut)
+        && let Some(current) = now.body.get("levels").and_then(Value::as_object)
+    {
+        for (key, value) in current {
+            given.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    let tag = now.etag.unwrap_or_else(|| "*".into());
+    let edited = client.send(&Method::PATCH, &path(agent), Some(&Value::Object(body)), &[("if-match", &tag)])?;
+    context.format.one(&edited.body, FIELDS)
+}
+
+fn act(client: &Client, agent: &str, verb: &str, done: &str) -> Result<()> {
+    client.post(&format!("{}/{verb}", path(agent)), None)?;
+    say::note(&format!("{agent} {done}"));
+    Ok(())
+}
+
+fn save(client: &Client, agent: &str, folder: &Path, platform: &Platform) -> Result<()> {
+    let name = text(&client.get(&path(agent))?.body, "name");
+    std::fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))?;
+    let file = folder.join(format!("Sallyport.Agent.{name}.zip"));
+    let partial = folder.join(format!("Sallyport.Agent.{name}.zip.part"));
+    let query: Vec<(&str, &str)> = platform.platform.iter().map(|platform| ("platform", platform.as_str())).collect();
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} Retrieving a file... {bytes} {binary_bytes_per_sec}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let got = client.download(&with_query(&format!("{}/download", path(agent)), &query), &partial, |total| {
+        bar.set_position(total);
+    });
+    bar.finish_and_clear();
+    let size = got.inspect_err(|_| {
+        // Half a zip is of no use; that it cannot be removed is no news beside the error itself.
+        let _ = std::fs::remove_file(&partial);
+    })?;
+    std::fs::rename(&partial, &file).doing(|| format!("writing {}", file.display()))?;
+    say::note(&format!("saved {} ({})", file.display(), output::bytes(size)));
+    Ok(())
+}
+
+fn path(agent: &str) -> String {
+    format!("/api/v1/agents/{}", encode(agent))
+}
+
+fn status(agent: &Value) -> String {
+    let word = match (output::at(agent, "active").and_then(Value::as_bool), is_online(agent)) {
+        (Some(false), _) => "deactivated",
+        (_, true) => "online",
+        (_, false) => "offline",
+    };
+    say::paint(say::tone_of(word), word)
+}
+
+fn levels(agent: &Value) -> String {
+    format!("file {}, console {}", text(agent, "levels.file"), text(agent, "levels.console"))
+}
+
+fn list(agent: &Value, path: &str) -> String {
+    let items = output::at(agent, path).and_then(Value::as_array);
+    items.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn exit(agent: &Value) -> String {
+    let at = time(agent, "last_exit.at");
+    if at.is_empty() {
+        return String::new();
+    }
+    let how = match (text(agent, "last_exit.code"), text(agent, "last_exit.signal")) {
+        (code, _) if !code.is_empty() => format!("code {code}"),
+        (_, signal) if !signal.is_empty() => format!("signal {signal}"),
+        _ => "unknown".into(),
+    };
+    format!("{at}, {how}, restarts {}", text(agent, "last_exit.restarts"))
+}
+
+impl Levels {
+    fn json(&self) -> Map<String, Value> {
+        let mut levels = Map::new();
+        if let Some(level) = self.file_level {
+            levels.insert("file".into(), json!(level.name()));
+        }
+        if let Some(level) = self.console_level {
+            levels.insert("console".into(), json!(level.name()));
+        }
+        let mut body = Map::new();
+        if !levels.is_empty() {
+            body.insert("levels".into(), Value::Object(levels));
+        }
+        body
+    }
+}

@@ -1,0 +1,81 @@
+//! One module a noun; each holds its arguments and what they do.
+
+mod agents;
+mod completions;
+mod connections;
+mod licence;
+mod login;
+mod logs;
+mod runs;
+mod status;
+mod tasks;
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::error::Result;
+use crate::output::Format;
+
+/// What every command is given.
+pub(crate) struct Context {
+    /// `--server`.
+    pub(crate) server: Option<String>,
+    /// `-o`.
+    pub(crate) format: Format,
+    /// The environment.
+    pub(crate) config: Config,
+}
+
+impl Context {
+    /// The server's API with the person's login.
+    pub(crate) fn client(&self) -> Result<Client> {
+        Client::open(self.server.as_deref(), &self.config)
+    }
+}
+
+/// What to do.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Log in to a server, or set the first administrator's password with the server's setup link
+    Login(login::Arguments),
+    /// Forget the login
+    Logout,
+    /// Show who you are, the agents' state and the latest runs
+    Status,
+    /// Remote agents: the programs next to the data
+    #[command(subcommand)]
+    Agents(agents::Arguments),
+    /// Named targets and the agents that reach them
+    #[command(subcommand)]
+    Connections(connections::Arguments),
+    /// What is moved from where to where
+    #[command(subcommand)]
+    Tasks(tasks::Arguments),
+    /// Executions of tasks
+    #[command(subcommand)]
+    Runs(runs::Arguments),
+    /// Read the log of a run, or of an agent and its wrapper
+    Logs(logs::Arguments),
+    /// The licence: how many remote agents may be online in parallel
+    #[command(subcommand)]
+    Licence(licence::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
+        match self {
+            Self::Login(arguments) => login::login(&arguments, context),
+            Self::Logout => login::logout(context),
+            Self::Status => status::run(context),
+            Self::Agents(arguments) => agents::run(&arguments, context),
+            Self::Connections(arguments) => connections::run(&arguments, context),
+            Self::Tasks(arguments) => tasks::run(&arguments, context),
+            Self::Runs(arguments) => runs::run(&arguments, context),
+            Self::Logs(arguments) => logs::run(&arguments, context),
+            Self::Licence(arguments) => licence::run(&arguments, context),
+            Self::Completions(arguments) => completions::run(&arguments),
+        }
+    }
+}

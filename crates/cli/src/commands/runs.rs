@@ -1,0 +1,245 @@
+//! `sallyport runs`.
+
+use std::time::Duration;
+
+use sallyport_protocol::{Clock, StepCounts};
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use super::Context;
+use crate::bars::{Bars, StepLine};
+use crate::client::{Client, encode};
+use crate::error::{Error, Exit, Result};
+use crate::output::{self, Column, Format, column, count, number, state, text, time};
+use crate::say;
+
+/// How often a run that is waited for is looked at.
+const PAUSE: Duration = Duration::from_millis(300);
+/// How long a server that is away is waited for.
+const AWAY_MAX: Duration = Duration::from_secs(300);
+/// How many runs are listed unless more are asked for.
+const LATEST: usize = 20;
+
+/// What to do with runs.
+#[derive(clap::Subcommand)]
+pub(crate) enum Arguments {
+    /// The latest runs
+    List {
+        /// Of this task only
+        #[arg(long)]
+        task: Option<String>,
+        /// In this state only, such as running or failed
+        #[arg(long)]
+        state: Option<String>,
+        /// How many
+        #[arg(long, short = 'n', default_value_t = LATEST)]
+        limit: usize,
+    },
+    /// One run, step by step
+    Show {
+        /// The run's id
+        run: String,
+    },
+    /// Run a task
+    #[command(after_help = "\
+Examples:
+  sallyport runs start orders-to-training --wait
+  sallyport runs start nightly --key 2026-11-22      starts at most one run for this key
+With --wait the exit code is 6 when the run does not deliver everything.")]
+    Start {
+        /// The task's name or id
+        task: String,
+        /// Show its progress and wait for its end
+        #[arg(long, short)]
+        wait: bool,
+        /// A key of your choice: a repeated start with the same key gives the same run
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Show the progress of a run and wait for its end
+    Wait {
+        /// The run's id
+        run: String,
+    },
+    /// Stop a run on all its agents; what was half written is removed
+    Cancel {
+        /// The run's id
+        run: String,
+        /// For the run's log
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+/// How runs are listed.
+pub(super) const COLUMNS: &[Column] = &[
+    column("RUN", |run| text(run, "id")),
+    column("TASK", |run| text(run, "task")),
+    column("STATE", |run| state(run, "state")),
+    column("QUEUED", |run| time(run, "queued_at")),
+    column("TOOK", took),
+    column("REASON", reason),
+];
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let client = context.client()?;
+    match arguments {
+        Arguments::List { task, state, limit } => {
+            let mut query = Vec::new();
+            query.extend(task.as_deref().map(|task| ("task", task)));
+            query.extend(state.as_deref().map(|state| ("state", state)));
+            let (runs, _) = client.page("/api/v1/runs", &query, *limit, None)?;
+            context.format.list(&runs, COLUMNS, "No runs yet. Start one: `sallyport runs start TASK --wait`")
+        }
+        Arguments::Show { run } => show(&client.get(&path(run))?.body, context.format),
+        Arguments::Start { task, wait, key } => start(&client, context, task, *wait, key.as_deref()),
+        Arguments::Wait { run } => follow(&client, context, run),
+        Arguments::Cancel { run, reason } => {
+            let body = reason.as_ref().map(|reason| json!({"reason": reason}));
+            client.post(&format!("{}/cancel", path(run)), body.as_ref())?;
+            say::note(&format!("{run} is being cancelled"));
+            Ok(())
+        }
+    }
+}
+
+/// Whether a run in this state is over.
+pub(super) fn has_ended(state: &str) -> bool {
+    !matches!(state, "scheduled" | "waiting_for_agent" | "running")
+}
+
+/// Prints a run, its steps and what went wrong.
+pub(super) fn show(run: &Value, format: Format) -> Result<()> {
+    if format != Format::Table {
+        return format.structured(run);
+    }
+    say::text(&summary(run));
+    Ok(())
+}
+
+fn start(client: &Client, context: &Context, task: &str, wait: bool, key: Option<&str>) -> Result<()> {
+    let path = format!("/api/v1/tasks/{}/runs", encode(task));
+    let headers: Vec<(&str, &str)> = key.iter().map(|key| ("idempotency-key", *key)).collect();
+    let run = client.send(&Method::POST, &path, None, &headers)?.body;
+    if !wait {
+        return context.format.one(&run, COLUMNS);
+    }
+    follow(client, context, &text(&run, "id"))
+}
+
+/// Shows a run's progress until it has ended, then its summary; a server that is away for a while is waited for.
+fn follow(client: &Client, context: &Context, id: &str) -> Result<()> {
+    let clock = Clock::system();
+    let mut bars = Bars::new(context.config.interactive);
+    let mut seen = clock.now();
+    let run = loop {
+        match client.get(&path(id)) {
+            Ok(answer) => {
+                seen = clock.now();
+                bars.update(&lines(&answer.body), seen);
+                if has_ended(&text(&answer.body, "state")) {
+                    break answer.body;
+                }
+            }
+            Err(error) if error.exit == Exit::Failed && clock.now().since(seen) < AWAY_MAX => {}
+            Err(error) => return Err(error),
+        }
+        std::thread::sleep(PAUSE);
+    };
+    bars.clear();
+    show(&run, context.format)?;
+    outcome(&run)
+}
+
+/// An error with exit code 6 for a run that did not deliver everything.
+pub(super) fn outcome(run: &Value) -> Result<()> {
+    match text(run, "state").as_str() {
+        "succeeded" | "no_data" => Ok(()),
+        other => {
+            let words = other.replace('_', " ");
+            let verb = match other {
+                "finished_with_errors" | "failed" | "timed_out" => words,
+                _ => format!("was {words}"),
+            };
+            Err(Error::new(Exit::RunFailed, format!("the run {verb}")))
+        }
+    }
+}
+
+fn lines(run: &Value) -> Vec<StepLine> {
+    steps(run)
+        .map(|step| StepLine { name: text(step, "name"), state: text(step, "state"), counts: counts(step) })
+        .collect()
+}
+
+fn counts(step: &Value) -> StepCounts {
+    step.get("counts").and_then(|counts| serde_json::from_value(counts.clone()).ok()).unwrap_or_default()
+}
+
+fn steps(run: &Value) -> impl Iterator<Item = &Value> {
+    run.get("steps").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The run in words: a line, a table of its steps, its failures.
+pub(super) fn summary(run: &Value) -> String {
+    let rows = steps(run).map(row).collect();
+    let header = vec!["STEP", "AGENT", "STATE", "ATTEMPT", "ROWS IN", "ROWS OUT", "BYTES", "REJECTED", "TOOK"];
+    let mut all = format!("{}  {}  {}", text(run, "id"), text(run, "task"), state(run, "state"));
+    let took = took(run);
+    if !took.is_empty() {
+        all.push_str(&format!("  {took}"));
+    }
+    all.push_str("\n\n");
+    all.push_str(&output::table(Some(header), rows));
+    let mut said: Vec<String> = Vec::new();
+    for thing in steps(run).chain(std::iter::once(run)) {
+        let why = reason(thing);
+        if why.is_empty() || said.contains(&why) {
+            continue;
+        }
+        let name = text(thing, "name");
+        let place = if name.is_empty() { String::new() } else { format!("{name}: ") };
+        all.push_str(&format!("\n{place}{why}\n"));
+        let advice = text(thing, "failure.advice");
+        if !advice.is_empty() {
+            all.push_str(&format!("  {advice}\n"));
+        }
+        said.push(why);
+    }
+    all
+}
+
+fn row(step: &Value) -> Vec<String> {
+    let rejected = number(step, "counts.rows_rejected");
+    vec![
+        text(step, "name"),
+        text(step, "agent"),
+        state(step, "state"),
+        text(step, "attempt"),
+        count(number(step, "counts.rows_in")),
+        count(number(step, "counts.rows_out")),
+        output::bytes(number(step, "counts.bytes")),
+        if rejected == 0 { String::new() } else { count(rejected) },
+        took(step),
+    ]
+}
+
+fn reason(thing: &Value) -> String {
+    let failure = text(thing, "failure.message");
+    if failure.is_empty() { text(thing, "reason") } else { failure }
+}
+
+fn took(thing: &Value) -> String {
+    let at = |path: &str| text(thing, path).parse::<jiff::Timestamp>().ok();
+    match (at("started_at"), at("ended_at")) {
+        (Some(start), Some(end)) => format!("{:.1} s", end.duration_since(start).as_secs_f64()),
+        _ => String::new(),
+    }
+}
+
+fn path(run: &str) -> String {
+    format!("/api/v1/runs/{}", encode(run))
+}
+
+#[cfg(test)]
+mod tests;
