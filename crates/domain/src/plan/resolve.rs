@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::pipelines::{cycle, pipelines};
 use super::{AgentFacts, ConnectionFacts, DEADLINE_DEFAULT, Plan, PlannedStep, Work, World};
 use crate::agent::{Kind, background_refuses};
-use crate::task::{Problem, Step, Task, against, problem};
+use crate::task::{Problem, Step, Task, against, nearest, problem};
 
 /// Makes a plan of a task in an environment, or names every problem.
 pub fn plan(task: &Task, world: &World) -> Result<Plan, Vec<Problem>> {
@@ -291,14 +291,5 @@ fn skip_dependents(steps: &mut [PlannedStep]) {
         if steps[index].inputs.iter().any(|input| !steps[*input].runs) {
             steps[index].runs = false;
         }
-    }
-}
-
-/// `; did you mean X?` where a known name is close enough.
-fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
-    let best = known.map(|other| (strsim::jaro_winkler(name, other), other)).max_by(|a, b| a.0.total_cmp(&b.0));
-    match best {
-        Some((score, other)) if score > 0.8 => format!("; did you mean `{other}`?"),
-        _ => String::new(),
     }
 }

@@ -127,7 +127,17 @@ steps:
   - { name: far, connector: postgres, agent: old-pc, with: { tabel: orders } }
   - { name: mixed, connector: file, connection: client-db }
 "
-    ), @"");
+    ), @r"
+    /steps/0/connection [unknown_connection] there is no connection `client-dv`; did you mean `client-db`?
+    /steps/1/agent [unknown_agent] there is no agent `training-pcs`; did you mean `training-pc`?
+    /steps/2/input [no_input] a transform needs at least one `input`
+    /steps/3 [no_agent] the step needs an `agent` or a `connection` to say where it runs
+    /steps/4/agent [background_refused] step `third` uses connector `program`, which agent `background` may not serve: third-party connectors are served by remote agents only; choose a remote agent
+    /steps/5/agent [agent_deactivated] agent `old-pc` is deactivated; reactivate it or choose another
+    /steps/5/connection [no_connection] connector `postgres` needs a `connection`
+    /steps/5/with/tabel [unknown_field] there is no field `tabel`; did you mean `table`?
+    /steps/6/connector [connector_mismatch] connection `client-db` is of kind `postgres`, not `file`
+    ");
 }
 
 #[test]
@@ -152,5 +162,5 @@ steps:
   - { name: third, connector: program, agent: background }
 ",
     );
-    insta::assert_snapshot!(found, @"");
+    insta::assert_snapshot!(found, @r"/steps/0/agent [background_refused] step `third` uses connector `program`, which agent `background` may not serve: third-party connectors are served by remote agents only; choose a remote agent");
 }

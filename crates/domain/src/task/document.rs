@@ -18,6 +18,7 @@ pub struct Task {
     pub task: String,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub description: Option<String>,
     /// An inactive task is not run.
     #[serde(default = "yes")]
@@ -44,15 +45,19 @@ pub struct Step {
     pub name: String,
     /// The connector's kind, such as `postgres` or `file`. May be left out beside `connection`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub connector: Option<String>,
     /// An SQL query over the inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub transform: Option<String>,
     /// The connection to use; its agent runs the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub connection: Option<String>,
     /// The agent that runs the step, where no connection says so; a transform runs by default where its first input does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub agent: Option<String>,
     /// The step or steps whose rows come in. A connector step with an input writes, one without reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
@@ -63,12 +68,15 @@ pub struct Step {
     pub with: Map<String, Value>,
     /// The longest one attempt may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Span")]
     pub timeout: Option<Span>,
     /// How long the step may wait for an agent that is offline (24h by default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Span")]
     pub deadline: Option<Span>,
     /// What to do after a failure that may pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Retry")]
     pub retry: Option<Retry>,
     /// An inactive step is skipped, and so are the steps that need its rows.
     #[serde(default = "yes")]

@@ -9,7 +9,7 @@ mod tests;
 pub use document::{Retry, Step, Task, schema};
 pub use duration::{Span, SpanError};
 pub use parse::{DOCUMENT_BYTES_MAX, parse};
-pub(crate) use parse::{against, problem};
+pub(crate) use parse::{against, nearest, problem};
 
 use serde::{Deserialize, Serialize};
 

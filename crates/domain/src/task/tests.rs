@@ -16,14 +16,28 @@ steps:
     .unwrap_err();
     let lines: Vec<String> =
         problems.iter().map(|p| format!("{} {:?} {}", p.path, p.step.as_deref(), p.message)).collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    /steps/0/timeout Some("read") "soon" does not match "^[0-9]+(ms|s|m|h|d)$"
+    /steps/1/nam None there is no field `nam`; did you mean `name`?
+    /steps/1 None the field `name` is missing
+    /task None "bad name!" does not match "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+    /limt None there is no field `limt`; did you mean `limit`?
+    "#);
 }
 
 #[test]
 fn text_that_is_not_yaml_says_where() {
     let problems = parse("task: [1,\n  }").unwrap_err();
     assert_eq!(problems[0].code, "syntax");
-    assert!(problems[0].message.contains("line 2"), "{}", problems[0].message);
+    insta::assert_snapshot!(problems[0].message, @r"
+    the document is not valid YAML: error: line 1 column 7: mismatched bracket '[' closed by '}'
+     --> <input>:1:7
+      |
+    1 | task: [1,
+      |       ^ mismatched bracket '[' closed by '}'
+    2 |   }
+      |
+    ");
 }
 
 #[test]
