@@ -119,7 +119,8 @@ pub fn explain_io(error: &io::Error, host: &str) -> Failure {
 pub fn explain(error: &rustls::Error, host: &str) -> Failure {
     use CertificateError as Bad;
     let (word, message) = match error {
-        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => (
+        // A bad signature is an authority of the same name with another key, as after a server was set up anew.
+        rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => (
             "tls_unknown_authority",
             format!(
                 "the certificate of {host} is signed by an authority that is not trusted here; if the server is the \
