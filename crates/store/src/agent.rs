@@ -199,6 +199,20 @@ impl Store {
         .await
     }
 
+    /// All agents of an environment.
+    pub async fn environment_agents(&self, environment: EnvironmentId) -> Result<Vec<Agent>, Error> {
+        self.read(move |sql| {
+            let text = format!(
+                "SELECT {} FROM {FROM} WHERE a.environment = ? AND a.deleted_at IS NULL ORDER BY a.name",
+                AGENTS.columns
+            );
+            let mut statement = sql.prepare_cached(&text)?;
+            let rows = statement.query_map(params![Text(environment)], agent_row)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
     /// How many active agents of an environment are online.
     pub async fn online_counts(&self, environment: EnvironmentId) -> Result<OnlineCounts, Error> {
         self.read(move |sql| {
