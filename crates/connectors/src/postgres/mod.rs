@@ -1,21 +1,64 @@
-//! The `postgres` connector.
+//! The `postgres` connector: PostgreSQL by binary COPY, over a client of its own.
+//!
+//! Invariant: rows pass in large blocks and batches in both directions; memory does not grow with the number of rows.
 
-use sallyport_dataplane::Cancel;
-use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor};
+mod catalog;
+mod kind;
+mod name;
+mod numeric;
+mod probe;
+mod read;
+mod settings;
+mod target;
+mod value;
+mod wire;
+mod write;
+
 use serde_json::Value;
 
-use crate::{Error, Sink, Site, Source};
+use sallyport_dataplane::Cancel;
+use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor, Origin, Reach};
+
+use self::read::PostgresSource;
+use self::settings::{Connection, Read, Write};
+use self::target::Target;
+use self::write::PostgresSink;
+use crate::settings::schema;
+use crate::{Error, Sink, Source};
 
 /// The catalogue's entry.
 pub fn descriptor() -> Descriptor {
-    unimplemented!()
+    Descriptor {
+        kind: "postgres".into(),
+        title: "PostgreSQL".into(),
+        summary: "Reads tables and queries of a PostgreSQL database and writes its tables.".into(),
+        origin: Origin::BuiltIn,
+        reach: Reach::Network,
+        promise: Some(
+            "Every mode writes in one transaction: all rows or none. Append is exactly once: the rows are committed \
+             together with the step's key in the table `sallyport_ledger`, and a repeated attempt finds it there. \
+             Truncate, replace, upsert and delete give the same result when they are repeated."
+                .into(),
+        ),
+        needs_connection: true,
+        connection_schema: Some(schema::<Connection>()),
+        secrets: vec!["password".into()],
+        read_schema: Some(schema::<Read>()),
+        write_schema: Some(schema::<Write>()),
+    }
 }
-pub(crate) fn source(_connection: Option<&ConnectionOrder>, _settings: &Value) -> Result<Box<dyn Source>, Error> {
-    unimplemented!()
+
+/// Makes a source of its connection and its `with`.
+pub(crate) fn source(connection: Option<&ConnectionOrder>, settings: &Value) -> Result<Box<dyn Source>, Error> {
+    Ok(Box::new(PostgresSource { target: Target::new(connection)?, read: Read::parse(settings)? }))
 }
-pub(crate) fn sink(_connection: Option<&ConnectionOrder>, _settings: &Value) -> Result<Box<dyn Sink>, Error> {
-    unimplemented!()
+
+/// Makes a sink of its connection and its `with`.
+pub(crate) fn sink(connection: Option<&ConnectionOrder>, settings: &Value) -> Result<Box<dyn Sink>, Error> {
+    Ok(Box::new(PostgresSink { target: Target::new(connection)?, write: Write::parse(settings)? }))
 }
-pub(crate) fn test(_connection: &ConnectionOrder, _cancel: &Cancel) -> ConnectionTest {
-    unimplemented!()
+
+/// Tries a connection stage by stage.
+pub(crate) fn test(connection: &ConnectionOrder, cancel: &Cancel) -> ConnectionTest {
+    probe::test(connection, cancel)
 }

@@ -1,0 +1,156 @@
+//! The source: binary COPY out of a table or query, decoded into batches while the next block is read.
+
+mod column;
+mod decode;
+mod parallel;
+mod plan;
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use arrow_array::RecordBatch;
+
+use sallyport_dataplane::Output;
+use sallyport_protocol::FailureKind;
+
+use self::decode::Decoder;
+use self::plan::Plan;
+use super::settings::Read;
+use super::target::Target;
+use super::wire::{Block, Client, Error as WireError, VALUE_BYTES_MAX};
+use crate::{Context, Error, Source};
+
+/// Room for rows read at once: large enough that a hand-over between threads costs nothing, small enough for the cache.
+const BLOCK_BYTES: usize = 512 * 1024;
+
+/// Blocks between the thread that reads and the one that decodes.
+const BLOCKS_MAX: usize = 3;
+
+/// Reads a table or a query.
+pub(crate) struct PostgresSource {
+    pub target: Target,
+    pub read: Read,
+}
+
+impl Source for PostgresSource {
+    fn read(self: Box<Self>, output: &mut Output, cx: &Context) -> Result<(), Error> {
+        let outcome = self.run(output, cx);
+        // A stop breaks the connection; what that looks like from here is not the reason.
+        if cx.cancel.is_cancelled() { Err(Error::Cancelled) } else { outcome }
+    }
+}
+
+impl PostgresSource {
+    fn run(&self, output: &mut Output, cx: &Context) -> Result<(), Error> {
+        let mut client = Client::connect(&self.target, &cx.cancel)?;
+        let plan = Plan::make(&mut client, &self.read, &self.target)?;
+        plan.tell(cx);
+        output.start(&plan.schema())?;
+        if self.read.parallel > 1 {
+            if let Some(ranges) = parallel::ranges(&mut client, &plan).map_err(|error| plan.explain(error))? {
+                return parallel::read(&self.target, &plan, &ranges, self.read.parallel, client, output, cx);
+            }
+            (cx.log)(
+                sallyport_protocol::LogLevel::Info,
+                format!("{} has no pages of its own to share out: read by one connection", plan.what),
+            );
+        }
+        let mut decoder = Decoder::new(&plan);
+        copy(&mut client, &plan, &plan.statement(None), &mut decoder, cx, &mut |batch| Ok(output.send(batch)?))?;
+        client.close();
+        Ok(())
+    }
+}
+
+/// Runs one COPY: a thread of its own reads blocks, this one decodes them and gives the batches.
+fn copy(
+    client: &mut Client,
+    plan: &Plan,
+    statement: &str,
+    decoder: &mut Decoder,
+    cx: &Context,
+    give: &mut dyn FnMut(RecordBatch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    client.copy_out(statement).map_err(|error| plan.explain(error))?;
+    thread::scope(|scope| {
+        let (full, blocks) = sync_channel(BLOCKS_MAX);
+        let (spent, empty) = sync_channel(BLOCKS_MAX + 2);
+        let reader = thread::Builder::new()
+            .name("postgres-read".into())
+            .spawn_scoped(scope, move || read_blocks(client, &full, &empty))
+            .map_err(|why| no_thread(&why))?;
+        let decoded = decode_blocks(&blocks, &spent, decoder, cx, give);
+        // Ends the reader where it waits to hand over.
+        drop(blocks);
+        if decoded.is_err() {
+            return decoded;
+        }
+        match reader.join() {
+            Ok(read) => read.map_err(|error| plan.explain(error)),
+            Err(_) => Err(Error::permanent(FailureKind::Runtime, "panic", "the reading thread panicked")),
+        }?;
+        decoder.finish(give)
+    })
+}
+
+type Handed = Result<Block, ()>;
+
+fn read_blocks(client: &mut Client, full: &SyncSender<Handed>, empty: &Receiver<Vec<u8>>) -> Result<(), WireError> {
+    loop {
+        let room = empty.try_recv().unwrap_or_else(|_| vec![0; BLOCK_BYTES]);
+        match client.next_block(room) {
+            Ok(Some(block)) => {
+                if full.send(Ok(block)).is_err() {
+                    // The decoder has failed and says why.
+                    client.abandon();
+                    return Ok(());
+                }
+            }
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let _ = full.send(Err(()));
+                return Err(error);
+            }
+        }
+    }
+}
+
+fn decode_blocks(
+    blocks: &Receiver<Handed>,
+    spent: &SyncSender<Vec<u8>>,
+    decoder: &mut Decoder,
+    cx: &Context,
+    give: &mut dyn FnMut(RecordBatch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for handed in blocks {
+        let Ok(block) = handed else { return Ok(()) };
+        cx.cancel.check()?;
+        cx.progress.add_bytes(block.end as u64);
+        decoder.block(&block.bytes[..block.end], give)?;
+        let mut bytes = block.bytes;
+        if bytes.len() > 4 * BLOCK_BYTES {
+            // Grown for one long row; the next ones are not expected to be.
+            bytes = Vec::new();
+        }
+        if bytes.len() >= BLOCK_BYTES {
+            // A full shelf means there is room enough.
+            let _ = spent.try_send(bytes);
+        }
+    }
+    Ok(())
+}
+
+fn no_thread(why: &std::io::Error) -> Error {
+    Error::transient(FailureKind::Runtime, "no_thread", format!("starting a thread: {why}"))
+        .advise("raise the limit of threads of the agent's user")
+}
+
+/// Words for a value that is too long to read.
+fn too_large(what: &str, column: &str, row: u64, bytes: u64) -> Error {
+    Error::permanent(
+        FailureKind::Connector,
+        "value_too_large",
+        format!("{what}: row {row}, column `{column}`: a value of {bytes} bytes is longer than the limit of {VALUE_BYTES_MAX} bytes"),
+    )
+    .advise("leave the column out, or read a part of it with `query`, such as left(column, 1000000)")
+}

@@ -1,0 +1,252 @@
+//! The socket: plain, or TLS by rustls.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use socket2::{SockRef, TcpKeepalive};
+
+use super::super::settings::{Connection, Tls};
+
+/// How long one address may take to answer.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the server may take for each answer until the login is done.
+pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A peer that vanished without a word is noticed after this silence and three probes.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+
+/// Bytes to and from the server.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<rustls::StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    /// Version and cipher, where the stream is encrypted.
+    pub(crate) fn encryption(&self) -> Option<String> {
+        let Self::Tls(stream) = self else { return None };
+        let version = stream.conn.protocol_version()?;
+        let suite = stream.conn.negotiated_cipher_suite()?;
+        Some(format!("{version:?}, {:?}", suite.suite()))
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// The addresses behind a host name.
+pub(crate) fn resolve(connection: &Connection) -> io::Result<Vec<SocketAddr>> {
+    let addresses: Vec<_> = (connection.host.as_str(), connection.port).to_socket_addrs()?.collect();
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    Ok(addresses)
+}
+
+/// Opens a socket to the first address that answers.
+pub(crate) fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no address to connect to");
+    for address in addresses {
+        match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
+            Ok(socket) => {
+                socket.set_nodelay(true)?;
+                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+                SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+                socket.set_read_timeout(Some(LOGIN_TIMEOUT))?;
+                socket.set_write_timeout(Some(LOGIN_TIMEOUT))?;
+                return Ok(socket);
+            }
+            Err(why) => last = why,
+        }
+    }
+    Err(last)
+}
+
+/// Why encryption could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("the server does not offer TLS")]
+    NotOffered,
+    #[error("the connection's `ca` holds no certificate in PEM form")]
+    BadAuthority,
+    #[error("this machine has no root certificates")]
+    NoRoots,
+    #[error("{0}")]
+    Handshake(String),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Asks for encryption where the settings want it.
+pub(crate) fn encrypt(mut socket: TcpStream, connection: &Connection) -> Result<Stream, TlsError> {
+    if connection.tls == Tls::Disable {
+        return Ok(Stream::Plain(socket));
+    }
+    let config = tls_config(connection)?;
+    let mut request = bytes::BytesMut::new();
+    postgres_protocol::message::frontend::ssl_request(&mut request);
+    socket.write_all(&request)?;
+    let mut answer = [0];
+    socket.read_exact(&mut answer)?;
+    match answer[0] {
+        b'S' => {}
+        _ if connection.tls == Tls::Prefer => return Ok(Stream::Plain(socket)),
+        _ => return Err(TlsError::NotOffered),
+    }
+    let name = ServerName::try_from(connection.host.clone())
+        .map_err(|_| TlsError::Handshake(format!("`{}` is no name a certificate could hold", connection.host)))?;
+    let mut session =
+        ClientConnection::new(Arc::new(config), name).map_err(|why| TlsError::Handshake(why.to_string()))?;
+    while session.is_handshaking() {
+        session.complete_io(&mut socket).map_err(|why| TlsError::Handshake(why.to_string()))?;
+    }
+    Ok(Stream::Tls(Box::new(rustls::StreamOwned::new(session, socket))))
+}
+
+fn tls_config(connection: &Connection) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|why| TlsError::Handshake(why.to_string()))?;
+    let pinned = match &connection.ca {
+        Some(pem) => certificates(pem)?,
+        None => Vec::new(),
+    };
+    let roots = match (&connection.ca, connection.tls) {
+        (Some(_), _) => Some(given_roots(&pinned)?),
+        (None, Tls::VerifyFull) => Some(system_roots()?),
+        (None, _) => None,
+    };
+    let inner = match roots {
+        Some(roots) => Some(
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(|why| TlsError::Handshake(why.to_string()))?,
+        ),
+        None => None,
+    };
+    let verifier = Verifier { inner, pinned, any_name: connection.tls != Tls::VerifyFull, provider };
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| TlsError::BadAuthority)
+}
+
+fn given_roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate.clone()).map_err(|_| TlsError::BadAuthority)?;
+    }
+    if roots.is_empty() { Err(TlsError::BadAuthority) } else { Ok(roots) }
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
+}
+
+/// Checks as much of the certificate as the connection's `tls` and `ca` ask for.
+#[derive(Debug)]
+struct Verifier {
+    /// `None`: the certificate only carries the key.
+    inner: Option<Arc<WebPkiServerVerifier>>,
+    /// The given `ca`: a self-signed server certificate is often given as its own authority, which a chain check refuses.
+    pinned: Vec<CertificateDer<'static>>,
+    any_name: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
+        if self.pinned.iter().any(|pinned| pinned == end_entity) {
+            if !self.any_name {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
+        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if self.any_name => Ok(ServerCertVerified::assertion()),
+            result => result,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match &self.inner {
+            Some(inner) => inner.verify_tls12_signature(message, certificate, signed),
+            None => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match &self.inner {
+            Some(inner) => inner.verify_tls13_signature(message, certificate, signed),
+            None => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
