@@ -1,1 +1,31 @@
-//! Whole-system tests with real processes.
+//! Real processes in temporary folders: servers, wrapped agents from their downloaded zips, databases, proxies.
+//!
+//! The whole-system tests, `./x demo` and `./x bench` stand on it. Invariant: knows the product only from outside, as a
+//! person does: its programs, its HTTP API, its files. Every wait has a deadline, everything that was started is stopped
+//! and removed when its value is dropped.
+
+mod agent;
+mod api;
+mod binaries;
+mod cli;
+mod folder;
+mod postgres;
+mod process;
+mod proxy;
+mod server;
+mod system;
+pub mod tpch;
+mod wait;
+
+pub use agent::Installed;
+pub use api::{Api, Reply};
+pub use binaries::{Profile, binary, python, root};
+pub use cli::Cli;
+pub use folder::Folder;
+pub use postgres::{Postgres, have_postgres};
+pub use process::{Process, Usage, free_port, usage_of};
+pub use proxy::{Squid, have_squid};
+pub use rustix::process::Signal;
+pub use server::{Options, Server};
+pub use system::System;
+pub use wait::{until, within};

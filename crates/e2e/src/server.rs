@@ -1,0 +1,164 @@
+//! A server process with a data folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::api::Api;
+use crate::binaries::{Profile, binary};
+use crate::process::{Process, free_port};
+use crate::wait::within;
+
+/// How long a server may take to answer after its start.
+const START_MAX: Duration = Duration::from_secs(30);
+/// The first administrator's.
+const EMAIL: &str = "admin@example.com";
+const PASSWORD: &str = "correct horse battery staple";
+
+/// How to start a server.
+#[derive(Clone)]
+pub struct Options {
+    /// Which build.
+    pub profile: Profile,
+    /// The licence's tier.
+    pub licence: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { profile: Profile::Dev, licence: "premium" }
+    }
+}
+
+/// A server and its first administrator.
+pub struct Server {
+    /// The process, unless it was stopped.
+    pub process: Option<Process>,
+    /// The administrator's API.
+    pub api: Api,
+    /// The setup link that the first start printed.
+    pub setup_link: String,
+    options: Options,
+    data: PathBuf,
+    log: PathBuf,
+    port: u16,
+}
+
+impl Server {
+    /// Starts one below `folder`, sets the administrator's password and the licence.
+    pub fn start(folder: &Path, options: &Options) -> Result<Self> {
+        let data = folder.join("server");
+        let log = folder.join("server.log");
+        let port = free_port()?;
+        let mut process = spawn(options, &data, &log, port)?;
+        let line = process.line("its setup link", START_MAX, |line| line.contains("/setup"))?;
+        let setup_link = line
+            .split_whitespace()
+            .find(|word| word.contains("/setup"))
+            .map(str::to_owned)
+            .with_context(|| format!("no link in `{line}`"))?;
+        let api = Api::new(&url(port), &data.join("tls/ca.pem"))?;
+        let mut server = Self { process: Some(process), api, setup_link, options: options.clone(), data, log, port };
+        server.ready()?;
+        server.set_up()?;
+        server.set_licence(options.licence)?;
+        Ok(server)
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        url(self.port)
+    }
+
+    /// Its port on the loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Its CA certificate.
+    pub fn ca(&self) -> PathBuf {
+        self.data.join("tls/ca.pem")
+    }
+
+    /// The first administrator's e-mail address and password.
+    pub const fn administrator() -> (&'static str, &'static str) {
+        (EMAIL, PASSWORD)
+    }
+
+    /// Everything it has written, over all its starts.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Starts it again on the same data folder and port.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = Some(spawn(&self.options, &self.data, &self.log, self.port)?);
+        self.ready()
+    }
+
+    /// Kills it at once.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.take().context("the server does not run")?.kill()
+    }
+
+    /// Sets the licence as its operator does, on its machine.
+    pub fn set_licence(&self, tier: &str) -> Result<()> {
+        let output = Command::new(binary(self.options.profile, "sallyport")?)
+            .args(["licence", "set", tier, "--data-dir"])
+            .arg(&self.data)
+            .output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        bail!("setting the licence: {}", String::from_utf8_lossy(&output.stderr))
+    }
+
+    fn ready(&mut self) -> Result<()> {
+        let process = self.process.as_mut().context("the server does not run")?;
+        let api = self.api.clone();
+        within(START_MAX, "the server to be ready", || {
+            if !process.is_running() {
+                bail!("the server ended early:\n{}", process.output());
+            }
+            Ok(api.send("GET", "/readyz", None, &[]).ok().filter(|reply| reply.status == 200).map(|_| ()))
+        })
+    }
+
+    fn set_up(&mut self) -> Result<()> {
+        let token = self
+            .setup_link
+            .rsplit(['#', '=', '?'])
+            .next()
+            .filter(|token| !token.is_empty())
+            .context("the setup link holds no token")?;
+        let body = json!({"token": token, "name": "Ada", "email": EMAIL, "password": PASSWORD});
+        self.api.post("/api/v1/setup", &body)?;
+        let login = self.api.post("/api/v1/login", &json!({"email": EMAIL, "password": PASSWORD}))?;
+        let token = login["token"].as_str().context("the login gave no token")?;
+        self.api = self.api.clone().with_token(token);
+        Ok(())
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("https://localhost:{port}")
+}
+
+fn spawn(options: &Options, data: &Path, log: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new(binary(options.profile, "sallyport")?);
+    command.arg("server").arg("--data-dir").arg(data).args([
+        "--listen",
+        &format!("127.0.0.1:{port}"),
+        "--public-url",
+        &url(port),
+    ]);
+    Process::start("the server", &mut command, log)
+}
