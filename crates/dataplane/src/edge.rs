@@ -82,7 +82,7 @@ impl Producer {
     }
 
     async fn room(&self, batch: &RecordBatch) -> Result<OwnedSemaphorePermit, EdgeError> {
-        let kib = batch.get_array_memory_size().div_ceil(KIB).clamp(1, EDGE_BYTES_MAX / KIB);
+        let kib = payload_bytes(batch).div_ceil(KIB).clamp(1, EDGE_BYTES_MAX / KIB);
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.bytes).acquire_many_owned(kib);
         tokio::select! {
@@ -92,7 +92,18 @@ impl Producer {
     }
 }
 
+/// The bytes of a batch's own rows: arrays that came from one message share its memory, which must not count for each.
+pub(crate) fn payload_bytes(batch: &RecordBatch) -> usize {
+    let column = |column: &arrow_array::ArrayRef| {
+        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    };
+    batch.columns().iter().map(column).sum()
+}
+
 /// The giving end of a step: every consumer gets every batch. For threads.
+///
+/// A consumer that is gone is passed over while others remain: it may have all that it needs. One that failed makes
+/// its pipeline stop by the stop signal, not by its edge.
 pub struct Output {
     producers: Vec<Producer>,
     progress: Arc<Progress>,
@@ -107,19 +118,22 @@ impl Output {
 
     /// Says what the rows look like; must come first, once.
     pub fn start(&mut self, schema: &SchemaRef) -> Result<(), EdgeError> {
-        self.each(|producer| producer.start(Arc::clone(schema)))
+        self.each(|producer, runtime| runtime.block_on(producer.start(Arc::clone(schema))))
     }
 
     /// Gives a batch to every consumer; blocks while one of them is full.
     pub fn send(&mut self, batch: RecordBatch) -> Result<(), EdgeError> {
         self.progress.add_rows_out(batch.num_rows() as u64);
-        self.each(|producer| producer.send(batch.clone()))
+        self.each(|producer, runtime| runtime.block_on(producer.send(batch.clone())))
     }
 
     /// Says that every row was given.
     pub fn finish(self) -> Result<(), EdgeError> {
         for producer in self.producers {
-            self.runtime.block_on(producer.finish())?;
+            match self.runtime.block_on(producer.finish()) {
+                Ok(()) | Err(EdgeError::ConsumerGone) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -131,14 +145,26 @@ impl Output {
         }
     }
 
-    fn each<'a, F>(&'a self, give: impl Fn(&'a Producer) -> F) -> Result<(), EdgeError>
-    where
-        F: Future<Output = Result<(), EdgeError>> + 'a,
-    {
-        for producer in &self.producers {
-            self.runtime.block_on(give(producer))?;
+    fn each(
+        &mut self,
+        give: impl Fn(&Producer, &tokio::runtime::Handle) -> Result<(), EdgeError>,
+    ) -> Result<(), EdgeError> {
+        let had_consumers = !self.producers.is_empty();
+        let mut failed = None;
+        let runtime = &self.runtime;
+        self.producers.retain(|producer| match give(producer, runtime) {
+            Ok(()) => true,
+            Err(EdgeError::ConsumerGone) => false,
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        });
+        match failed {
+            Some(error) => Err(error),
+            None if had_consumers && self.producers.is_empty() => Err(EdgeError::ConsumerGone),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -4,9 +4,17 @@
 //! thread next door or an agent on another continent is not visible to it.
 
 mod cancel;
+mod cause;
 mod edge;
+mod frame;
+mod mapping;
 mod progress;
+pub mod stream;
+mod transport;
 
 pub use cancel::{Cancel, CancelGuard, Cancelled};
+pub use cause::Cause;
 pub use edge::{EDGE_BATCHES_MAX, EDGE_BYTES_MAX, EdgeError, Input, Output, Producer, edge};
+pub use mapping::{Mapping, TYPE_KEY, Unmapped};
 pub use progress::Progress;
+pub use transport::{Message, TRANSPORT_MESSAGES_MAX, Transport};
