@@ -83,9 +83,9 @@ fn plain(field: ipc::Field<'_>) -> bool {
         Type::Null | Type::Bool | Type::Binary | Type::BinaryView | Type::LargeBinary => true,
         Type::Utf8 | Type::Utf8View | Type::LargeUtf8 => true,
         Type::Int => field.type_as_int().is_some_and(|int| matches!(int.bitWidth(), 8 | 16 | 32 | 64)),
-        Type::FloatingPoint => field.type_as_floating_point().is_some_and(|float| {
-            matches!(float.precision(), Precision::HALF | Precision::SINGLE | Precision::DOUBLE)
-        }),
+        Type::FloatingPoint => field
+            .type_as_floating_point()
+            .is_some_and(|float| matches!(float.precision(), Precision::HALF | Precision::SINGLE | Precision::DOUBLE)),
         Type::FixedSizeBinary => field.type_as_fixed_size_binary().is_some_and(|fixed| fixed.byteWidth() >= 0),
         Type::Date => {
             field.type_as_date().is_some_and(|date| matches!(date.unit(), DateUnit::DAY | DateUnit::MILLISECOND))
