@@ -44,9 +44,18 @@ impl Folder {
 
     /// The last lines of every log in it, for the report of a failure.
     pub fn tails(&self) -> String {
+        self.tails_of(&[""])
+    }
+
+    /// As [`Folder::tails`], of the logs whose path in it starts with one of these.
+    pub fn tails_of(&self, starts: &[&str]) -> String {
         let mut logs = Vec::new();
         collect_logs(&self.path, &mut logs);
         logs.sort();
+        logs.retain(|log| {
+            let name = log.strip_prefix(&self.path).unwrap_or(log).to_string_lossy();
+            starts.iter().any(|start| name.starts_with(start))
+        });
         let mut text = String::new();
         for log in logs {
             let Ok(bytes) = std::fs::read(&log) else { continue };

@@ -18,17 +18,3 @@ impl Stopwatch {
         self.0.elapsed()
     }
 }
-
-/// Asks `ready` every `pause` until it says so; `false` when `limit` has passed.
-pub(crate) fn wait_until(limit: Duration, pause: Duration, mut ready: impl FnMut() -> bool) -> bool {
-    let watch = Stopwatch::start();
-    loop {
-        if ready() {
-            return true;
-        }
-        if watch.elapsed() > limit {
-            return false;
-        }
-        std::thread::sleep(pause);
-    }
-}

@@ -1,8 +1,33 @@
-//! `./x demo`.
+//! `./x demo`: builds, then hands over to the demonstration, which drives the product as a person does.
 
+use std::process::Command;
+
+use crate::clock::Stopwatch;
 use crate::config::Config;
+use crate::{process, say};
 
-/// Shows the two-agent task.
-pub(crate) fn run(_config: &Config, _arguments: &[&str]) -> Result<(), String> {
-    Err("the demo comes with the server".into())
+/// Builds and shows the two-agent task.
+pub(crate) fn run(config: &Config, arguments: &[&str]) -> Result<(), String> {
+    say::part("building (the first time takes several minutes)");
+    let watch = Stopwatch::start();
+    let mut build = Command::new(&config.cargo);
+    // The same selection as the tests': with another one cargo would build parts of it anew.
+    build.current_dir(&config.root).args(["build", "--workspace", "--bins"]);
+    process::run(&mut build)?;
+    say::line(&format!("built in {:.0} s\n", watch.elapsed().as_secs_f64()));
+    let mut demo = Command::new(config.target.join("debug/demo"));
+    demo.current_dir(&config.root).args(arguments);
+    hand_over(&mut demo)
+}
+
+/// Becomes the other program, so that Ctrl-C reaches it alone.
+#[cfg(unix)]
+fn hand_over(command: &mut Command) -> Result<(), String> {
+    let error = std::os::unix::process::CommandExt::exec(command);
+    Err(format!("starting the demonstration: {error}"))
+}
+
+#[cfg(not(unix))]
+fn hand_over(command: &mut Command) -> Result<(), String> {
+    process::run(command)
 }

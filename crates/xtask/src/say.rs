@@ -26,13 +26,6 @@ pub(crate) fn error(text: &str) {
     eprintln!("{} {text}", red("error:"));
 }
 
-/// Draws over the current line on a terminal; elsewhere says nothing.
-pub(crate) fn over(text: &str) {
-    if std::io::stdout().is_terminal() {
-        self::text(&format!("\r\x1b[2K{text}"));
-    }
-}
-
 /// For what stands out.
 pub(crate) fn bold(text: &str) -> String {
     coloured("1", text)
