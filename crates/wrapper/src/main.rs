@@ -1,2 +1,31 @@
-//! Placeholder.
-fn main() {}
+//! Starts the agent, keeps it alive, and tells the server why it is down when it is.
+//!
+//! Invariant: small. No async runtime, no Arrow, no knowledge of tasks or runs; the wrapper must still stand when the
+//! agent does not. Decisions about starting and stopping are the pure state machine in [`supervise`]; threads around it
+//! do what it says.
+
+mod agent;
+mod app;
+mod args;
+mod command;
+mod console;
+mod fetch;
+mod install;
+mod link;
+mod platform;
+mod reports;
+mod status;
+mod supervise;
+mod tail;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os().skip(1)) {
+        Ok(arguments) => app::run(&arguments),
+        Err(message) => {
+            console::complain(&format!("{message}\n\n{}", args::USAGE));
+            ExitCode::from(app::EXIT_USAGE)
+        }
+    }
+}

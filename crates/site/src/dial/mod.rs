@@ -129,7 +129,7 @@ impl Dialer {
                 Err(failed(Kind::ProxyNeedsCredentials, "it asks for a user name and password (407)"))
             }
             Answer::Refused { status, reason } => {
-                Err(failed(Kind::ProxyRefused, &format!("it answered {status} {reason}").trim_end()))
+                Err(failed(Kind::ProxyRefused, format!("it answered {status} {reason}").trim_end()))
             }
             Answer::Malformed(reason) => Err(failed(Kind::ProxyProtocol, reason)),
         }

@@ -6,8 +6,10 @@ use sallyport_protocol::Secret;
 
 use super::*;
 
+type Login<'a> = Option<(&'a str, &'a str)>;
+
 #[track_caller]
-fn proxy(text: &str, expected: Option<(&str, u16, Option<(&str, &str)>)>) {
+fn proxy(text: &str, expected: Option<(&str, u16, Login<'_>)>) {
     let parsed = Proxy::parse(text).ok();
     let shown = parsed.as_ref().map(|proxy| {
         let login = proxy.credentials.as_ref().map(|(user, password)| (user.as_str(), password.expose()));
@@ -120,7 +122,7 @@ fn fake_proxy(reply: &'static str) -> (u16, std::thread::JoinHandle<String>) {
     (port, handle)
 }
 
-fn through(reply: &'static str, login: Option<(&str, &str)>) -> (Result<Route, Kind>, String) {
+fn through(reply: &'static str, login: Login<'_>) -> (Result<Route, Kind>, String) {
     let (port, handle) = fake_proxy(reply);
     let credentials = login.map(|(user, password)| (user.to_owned(), Secret::new(password)));
     let proxy = Proxy { host: "127.0.0.1".to_owned(), port, credentials };

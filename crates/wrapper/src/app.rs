@@ -1,0 +1,370 @@
+//! Putting the parts together: checks, lock, log, threads, and the loop that drives the supervisor.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+use sallyport_protocol::{Clock, ExecutedBy, InstanceId, Timestamp, WrapperMessage, event};
+use sallyport_site::config::Environment;
+use sallyport_site::dial::Dialer;
+use sallyport_site::durable::{self, Readers};
+use sallyport_site::lines::Spool;
+use sallyport_site::lock::{self, Lock};
+use sallyport_site::presence::Machine;
+use sallyport_site::{Layout, Settings, identity, log, random, tls};
+use tracing::{error, info, warn};
+
+use crate::agent::{self, Agent};
+use crate::args::{Arguments, Command, USAGE};
+use crate::command::{self, Word};
+use crate::fetch::Door;
+use crate::link::{Link, Stop};
+use crate::reports::Reports;
+use crate::status::{self, AgentState, AgentStatus, Board, Server, Status, Wrapper};
+use crate::supervise::{EXIT_BAD_CONFIGURATION, Effect, Event, State, Supervisor};
+use crate::{console, install};
+
+/// Exit codes of the wrapper; the same meanings as in the rest of Sallyport.
+pub(crate) const EXIT_OK: u8 = 0;
+pub(crate) const EXIT_FAILED: u8 = 1;
+pub(crate) const EXIT_USAGE: u8 = 2;
+pub(crate) const EXIT_NOT_FOUND: u8 = 3;
+const EXIT_CONFLICT: u8 = 4;
+
+/// How often commands, signals and delays are looked at.
+const TICK: Duration = Duration::from_millis(200);
+/// Events that wait for the supervisor: a handful at most, from two threads.
+const EVENTS_MAX: usize = 16;
+/// How long the connection may take to say farewell.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why the wrapper does not start.
+struct Refusal {
+    code: u8,
+    message: String,
+}
+
+impl Refusal {
+    fn configuration(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { code: EXIT_BAD_CONFIGURATION, message: console::chain(error) }
+    }
+
+    fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { code: EXIT_FAILED, message: console::chain(error) }
+    }
+}
+
+/// Does what the command line says.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let layout = match home(arguments.home.as_deref()) {
+        Ok(home) => Layout::new(home),
+        Err(error) => {
+            console::complain(&format!("the folder of the agent cannot be found: {error}"));
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    ExitCode::from(match arguments.command {
+        Command::Version => {
+            console::say(&format!("sallyport-wrapper {}", env!("CARGO_PKG_VERSION")));
+            EXIT_OK
+        }
+        Command::Help => {
+            console::say(USAGE);
+            EXIT_OK
+        }
+        Command::Status { json } => command::status(&layout, json),
+        Command::Stop => command::stop(&layout),
+        Command::Restart => command::restart(&layout),
+        Command::Run => match Running::start(layout, arguments.executed_by) {
+            Ok(running) => running.drive(),
+            Err(refusal) => {
+                console::complain(&refusal.message);
+                refusal.code
+            }
+        },
+    })
+}
+
+fn home(given: Option<&Path>) -> std::io::Result<PathBuf> {
+    match given {
+        Some(folder) => std::path::absolute(folder),
+        None => {
+            let program = std::env::current_exe()?;
+            program.parent().map(Path::to_owned).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        }
+    }
+}
+
+/// The running wrapper.
+struct Running {
+    layout: Layout,
+    settings: Arc<Settings>,
+    executed_by: ExecutedBy,
+    clock: Clock,
+    door: Door,
+    board: Arc<Board>,
+    reports: Arc<Reports>,
+    agent: Arc<Agent>,
+    events: SyncSender<Event>,
+    inbox: Receiver<Event>,
+    stop: Arc<Stop>,
+    signal: Arc<AtomicBool>,
+    link: Option<thread::JoinHandle<()>>,
+    /// Another version is looked for once, before the first start.
+    first_start: bool,
+    _lock: Lock,
+}
+
+impl Running {
+    fn start(layout: Layout, executed_by: ExecutedBy) -> Result<Self, Refusal> {
+        let clock = Clock::system();
+        let environment = Environment::read();
+        let loaded = Settings::load(&layout.wrapper_settings()).map_err(|error| Refusal::configuration(&error))?;
+        let settings = Arc::new(loaded.settings);
+        layout.create_folders().map_err(|error| Refusal::failed(&error))?;
+        let lock = Lock::acquire(&layout.wrapper_lock(), "the wrapper", executed_by, clock.now()).map_err(|error| {
+            let code = if matches!(error, lock::Error::Held { .. }) { EXIT_CONFLICT } else { EXIT_FAILED };
+            Refusal { code, message: console::chain(&error) }
+        })?;
+        let log = start_log(&layout, &settings, &environment, &clock)?;
+        greet(&layout, &settings);
+        for warning in &loaded.warnings {
+            warn!("{warning}");
+        }
+        let door = Door {
+            address: settings.server_address.clone(),
+            dialer: Dialer::from_settings(&settings, &environment).map_err(|error| Refusal::configuration(&error))?,
+            trust: tls::client_config(&layout.server_ca()).map_err(|error| Refusal::configuration(&error))?,
+            username: settings.username.clone(),
+            password: settings.password.clone(),
+        };
+        // A command for a wrapper that is gone must not end this one.
+        let _ = std::fs::remove_file(layout.command());
+        let board = Arc::new(Board::new(&layout.status(), first_status(&settings, executed_by, clock.now())));
+        let reports = Arc::new(Reports::open(&layout.spool().join("wrapper-reports.json")));
+        let (events, inbox) = mpsc::sync_channel(EVENTS_MAX);
+        let signal = Arc::new(AtomicBool::new(false));
+        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register(number, Arc::clone(&signal)).map_err(|error| Refusal::failed(&error))?;
+        }
+        let mut running = Self {
+            layout,
+            settings,
+            executed_by,
+            clock,
+            door,
+            board,
+            reports,
+            agent: Arc::new(Agent::default()),
+            events,
+            inbox,
+            stop: Arc::new(Stop::default()),
+            signal,
+            link: None,
+            first_start: true,
+            _lock: lock,
+        };
+        running.connect(&environment, log.tap())?;
+        Ok(running)
+    }
+
+    /// Starts the thread of the control connection.
+    fn connect(&mut self, environment: &Environment, tap: log::Tap) -> Result<(), Refusal> {
+        let spool =
+            Spool::open(&self.layout.spool().join("wrapper-lines.jsonl")).map_err(|error| Refusal::failed(&error))?;
+        let mut link = Link {
+            door: self.door.clone(),
+            clock: self.clock.clone(),
+            machine: Machine::gather(&self.layout, environment, self.clock.now()),
+            executed_by: self.executed_by,
+            installation: identity::installation(&self.layout.installation())
+                .map_err(|error| Refusal::failed(&error))?,
+            instance: InstanceId::new(),
+            agent_version: None,
+            acknowledge_within: self.settings.reconnect_timeout,
+            log_bodies: self.settings.log_api_call_body,
+            reports: Arc::clone(&self.reports),
+            tap,
+            spool,
+            board: Arc::clone(&self.board),
+            events: self.events.clone(),
+            stop: Arc::clone(&self.stop),
+            testing: self.settings.is_testing,
+        };
+        let program = self.layout.agent_program();
+        let thread = thread::Builder::new().name("link".to_owned()).spawn(move || {
+            link.agent_version = agent::version_of(program);
+            link.run();
+        });
+        self.link = Some(thread.map_err(|error| Refusal::failed(&error))?);
+        Ok(())
+    }
+
+    /// Drives the supervisor until it finishes; gives the exit code.
+    fn drive(mut self) -> u8 {
+        let mut supervisor = Supervisor::new(self.clock.now(), self.settings.is_testing);
+        let mut wait = Duration::ZERO;
+        loop {
+            let event = self.inbox.recv_timeout(wait).unwrap_or_else(|_| self.asked().unwrap_or(Event::Tick));
+            wait = TICK;
+            for effect in supervisor.on(event, self.clock.now(), random::unit()) {
+                if let Effect::Finish(code) = effect {
+                    self.finish();
+                    return code;
+                }
+                self.perform(effect);
+            }
+            self.show(&supervisor);
+        }
+    }
+
+    /// What signals and other runs of this program ask for.
+    fn asked(&self) -> Option<Event> {
+        if self.signal.swap(false, Ordering::Relaxed) {
+            info!("asked by a signal to stop");
+            return Some(Event::StopAsked);
+        }
+        let word = command::take(&self.layout.command())?;
+        info!(command = ?word, "asked by a command");
+        Some(match word {
+            Word::Stop => Event::StopAsked,
+            Word::Restart => Event::RestartAsked,
+        })
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start => self.start_agent(),
+            Effect::AskToEnd => {
+                info!("ending the agent");
+                self.agent.ask_to_end();
+            }
+            Effect::Kill => {
+                warn!("the agent did not end in time and is killed");
+                self.agent.kill();
+            }
+            Effect::ReportStart { process_id } => {
+                info!(process_id, "the agent runs");
+                self.reports.push(WrapperMessage::AgentStarted { at: self.clock.now(), process_id });
+            }
+            Effect::ReportExit(exit) => {
+                let how = status::describe(&exit);
+                let next_start_ms = exit.next_start_ms;
+                if exit.expected {
+                    info!("the agent ended: {how}");
+                } else {
+                    let last = exit.stderr.last().map_or("", String::as_str);
+                    error!(event = event::UNCAUGHT_EXCEPTION, next_start_ms, last, "the agent ended: {how}");
+                }
+                self.board.update(|status| status.agent.last_exit = Some(exit.clone()));
+                self.reports.push(WrapperMessage::AgentExited { exit });
+            }
+            // Handled by the loop.
+            Effect::Finish(_) => {}
+        }
+    }
+
+    /// Starts a thread that installs the agent if need be and stays with its process.
+    fn start_agent(&mut self) {
+        let may_update = std::mem::take(&mut self.first_start);
+        let (layout, settings, door) = (self.layout.clone(), Arc::clone(&self.settings), self.door.clone());
+        let (agent, events, executed_by) = (Arc::clone(&self.agent), self.events.clone(), self.executed_by);
+        let spawned = thread::Builder::new().name("agent".to_owned()).spawn(move || {
+            let ready = install::ensure(&layout, &settings, &door, may_update)
+                .map_err(|error| error.to_string())
+                .and_then(|_| give_settings(&layout).map_err(|error| error.to_string()));
+            match ready {
+                Ok(()) => agent.live(&layout, executed_by, &events),
+                // The supervisor listens until everything has ended.
+                Err(reason) => drop(events.send(Event::StartFailed { reason })),
+            }
+        });
+        if let Err(error) = spawned {
+            // The channel has room: the thread that would have used it does not exist.
+            let _ = self.events.try_send(Event::StartFailed { reason: format!("no thread for the agent: {error}") });
+        }
+    }
+
+    fn show(&self, supervisor: &Supervisor) {
+        let state = match *supervisor.state() {
+            State::Starting => AgentState::Starting,
+            State::Running { process_id, since } => AgentState::Running { process_id, since },
+            State::Ending { process_id, .. } => AgentState::Ending { process_id },
+            State::Waiting { until } => AgentState::Waiting { until },
+            State::Finished => AgentState::Stopped,
+        };
+        self.board.update(|status| {
+            status.agent.state = state;
+            status.agent.restarts = supervisor.restarts();
+        });
+    }
+
+    /// Says farewell to the server, for a moment at most, and leaves what it has not heard on disk.
+    fn finish(&mut self) {
+        info!("the wrapper ends");
+        self.board.update(|status| {
+            status.agent.state = AgentState::Stopped;
+            status.server.online = false;
+        });
+        self.stop.set();
+        let Some(link) = self.link.take() else { return };
+        let mut waited = Duration::ZERO;
+        while !link.is_finished() && waited < FAREWELL {
+            thread::sleep(TICK / 10);
+            waited += TICK / 10;
+        }
+    }
+}
+
+fn start_log(
+    layout: &Layout,
+    settings: &Settings,
+    environment: &Environment,
+    clock: &Clock,
+) -> Result<log::Handle, Refusal> {
+    log::start(log::Options {
+        folder: layout.logs(),
+        program: log::Program::Wrapper,
+        levels: settings.levels(),
+        targets: settings.targets.clone(),
+        library_level: settings.library_level,
+        colour: log::colour_wanted(environment),
+        clock: clock.clone(),
+    })
+    .map_err(|error| Refusal::failed(&error))
+}
+
+fn greet(layout: &Layout, settings: &Settings) {
+    console::say(&format!("Sallyport wrapper {}, in {}", env!("CARGO_PKG_VERSION"), layout.home().display()));
+    console::say(&format!("Connecting to {}; logs are in {}", settings.server_address, layout.logs().display()));
+    console::say("Ctrl-C ends it.");
+    if settings.is_testing {
+        console::say("IsTesting is set: this is a trial that ends when the server refuses the login.");
+    }
+    info!(version = env!("CARGO_PKG_VERSION"), server = %settings.server_address, testing = settings.is_testing, "the wrapper starts");
+}
+
+fn first_status(settings: &Settings, executed_by: ExecutedBy, now: Timestamp) -> Status {
+    Status {
+        wrapper: Wrapper {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process_id: std::process::id(),
+            executed_by,
+            since: now,
+        },
+        agent: AgentStatus { state: AgentState::Starting, restarts: 0, last_exit: None },
+        server: Server { address: settings.server_address.to_string(), online: false, name: None, problem: None },
+    }
+}
+
+/// Gives an agent that was downloaded, and so came without settings, those of the wrapper.
+fn give_settings(layout: &Layout) -> std::io::Result<()> {
+    if layout.agent_settings().exists() {
+        return Ok(());
+    }
+    durable::replace(&layout.agent_settings(), &std::fs::read(layout.wrapper_settings())?, Readers::Owner)
+}

@@ -1,0 +1,268 @@
+//! One connection: handshake, hello, then a loop that sends what waits and reads for a moment at a time.
+
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustls::{ClientConnection, StreamOwned};
+use sallyport_protocol::{
+    CONTROL_MESSAGE_BYTES_MAX, Refusal, ServerToWrapper, Timestamp, Versions, WrapperMessage, event, path,
+};
+use sallyport_site::dial::Route;
+use sallyport_site::{login, redact};
+use tracing::{debug, info, warn};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::{HeaderValue, Response};
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::{HandshakeError, Message, WebSocket};
+
+use super::{Link, Over};
+use crate::supervise::Event;
+
+/// How long one read waits; what waits to be sent waits at most as long.
+const READ_STEP: Duration = Duration::from_millis(500);
+/// No byte for this long: the connection is dead, whatever the system thinks. The server pings every 20 s.
+const SILENCE_MAX: Duration = Duration::from_secs(65);
+/// Small buffers: the messages are small, and the wrapper shall be too.
+const BUFFER_BYTES: usize = 4 * 1024;
+/// The most bytes read of a refusal's body.
+const REFUSAL_BYTES_MAX: u64 = 64 * 1024;
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+/// A stream with a second handle: the handshake keeps what it is given when it fails, and the body of a refusal must
+/// still be read.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Tls>>);
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.borrow_mut().read(buffer)
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+/// A connection on which the server has said welcome, or is about to.
+struct Session<'a> {
+    link: &'a mut Link,
+    socket: WebSocket<Shared>,
+    welcome: bool,
+    heard_at: Timestamp,
+    heartbeat_every: Duration,
+    heartbeat: u64,
+    heartbeat_at: Timestamp,
+    acknowledged: u64,
+}
+
+impl Link {
+    /// Makes a connection and stays with it until it is over.
+    pub(super) fn session(&mut self) -> Over {
+        match self.connect() {
+            Ok(over) | Err(over) => over,
+        }
+    }
+
+    fn connect(&mut self) -> Result<Over, Over> {
+        let (tls, route) = self.door.open()?;
+        let local = tls.sock.local_addr().ok().map(|address| address.ip());
+        let tls = Shared(Rc::new(RefCell::new(tls)));
+        let socket = self.handshake(&tls)?;
+        tls.0.borrow().sock.set_read_timeout(Some(READ_STEP)).map_err(|error| Over::lost(error.to_string()))?;
+        let now = self.clock.now();
+        let hello = WrapperMessage::Hello {
+            versions: Versions::ours(&[]),
+            presence: self.presence(local),
+            installation: self.installation,
+            instance: self.instance,
+        };
+        let mut session = Session {
+            socket,
+            welcome: false,
+            heard_at: now,
+            heartbeat_every: Duration::from_secs(60),
+            heartbeat: 0,
+            heartbeat_at: now,
+            acknowledged: 0,
+            link: self,
+        };
+        session.send(&hello)?;
+        Ok(session.stay(&route))
+    }
+
+    fn handshake(&self, tls: &Shared) -> Result<WebSocket<Shared>, Over> {
+        let mut request = self
+            .door
+            .address
+            .websocket_url(path::WRAPPER)
+            .into_client_request()
+            .map_err(|error| Over::lost(error.to_string()))?;
+        let mut credentials = HeaderValue::from_str(login::basic(&self.door.username, &self.door.password).expose())
+            .map_err(|_| Over::lost("Username in appsettings.json holds characters that are not allowed"))?;
+        credentials.set_sensitive(true);
+        request.headers_mut().insert("Authorization", credentials);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(4 * CONTROL_MESSAGE_BYTES_MAX)
+            .max_message_size(Some(CONTROL_MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(CONTROL_MESSAGE_BYTES_MAX));
+        match tungstenite::client::client_with_config(request, tls.clone(), Some(config)) {
+            Ok((socket, _)) => Ok(socket),
+            Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
+                Err(Over::Refused(refusal(*answer, tls.clone())))
+            }
+            Err(other) => Err(Over::lost(format!("opening the control connection failed: {other}"))),
+        }
+    }
+}
+
+/// The refusal in an answer that is no upgrade; the rest of its body is read from the stream.
+fn refusal(answer: Response<Option<Vec<u8>>>, tls: Shared) -> Refusal {
+    let (parts, early) = answer.into_parts();
+    let mut body = early.unwrap_or_default();
+    let length: Option<u64> =
+        parts.headers.get("Content-Length").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let missing = length.unwrap_or(0).min(REFUSAL_BYTES_MAX).saturating_sub(body.len() as u64);
+    // A body that breaks off still leaves the status to go by.
+    let _ = tls.take(missing).read_to_end(&mut body);
+    login::refusal(parts.status.as_u16(), &body)
+}
+
+impl Session<'_> {
+    fn stay(&mut self, route: &Route) -> Over {
+        loop {
+            if self.link.stop.is_set() {
+                // The farewell is a courtesy: the connection is over with or without it.
+                let _ = self.send(&WrapperMessage::Leaving { reason: "the wrapper was stopped".to_owned() });
+                let _ = self.socket.close(None);
+                let _ = self.socket.flush();
+                return Over::Stopped;
+            }
+            let turn = self.send_what_waits().and_then(|()| self.receive(route)).and_then(|()| self.check_life());
+            if let Err(over) = turn {
+                return over;
+            }
+        }
+    }
+
+    fn send_what_waits(&mut self) -> Result<(), Over> {
+        if !self.welcome {
+            return Ok(());
+        }
+        let reports = self.link.reports.take_unsent(self.heartbeat + 1);
+        let due = self.link.clock.now().since(self.heartbeat_at) >= self.heartbeat_every;
+        if !reports.is_empty() || due || self.heartbeat == 0 {
+            for report in &reports {
+                self.send(report)?;
+            }
+            self.heartbeat += 1;
+            self.heartbeat_at = self.link.clock.now();
+            self.send(&WrapperMessage::Heartbeat { seq: self.heartbeat, said_at: self.heartbeat_at })?;
+        }
+        self.link.gather_lines();
+        while let Some(batch) = self.link.spool.next_batch() {
+            self.send(&WrapperMessage::Logs { batch })?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, route: &Route) -> Result<(), Over> {
+        let message = match self.socket.read() {
+            Ok(message) => message,
+            Err(tungstenite::Error::Io(error)) if is_patience(&error) => return Ok(()),
+            Err(tungstenite::Error::ConnectionClosed) => return Err(Over::lost("the server closed the connection")),
+            Err(error) => return Err(Over::lost(format!("the connection broke: {error}"))),
+        };
+        self.heard_at = self.link.clock.now();
+        match message {
+            Message::Text(text) => {
+                if self.link.log_bodies {
+                    debug!(target: "sallyport_wrapper::body::ship", body = redact::text(&text), "received");
+                }
+                match serde_json::from_str(&text) {
+                    Ok(message) => self.handle(message, route),
+                    Err(error) => Err(Over::lost(format!("the server said what is not understood: {error}"))),
+                }
+            }
+            Message::Close(_) => Err(Over::lost("the server closed the connection")),
+            // Pings are answered by the library with the next read or write.
+            _ => Ok(()),
+        }
+    }
+
+    fn handle(&mut self, message: ServerToWrapper, route: &Route) -> Result<(), Over> {
+        match message {
+            ServerToWrapper::Welcome { name, heartbeat_seconds, .. } => {
+                self.welcome = true;
+                self.heartbeat_every = Duration::from_secs(u64::from(heartbeat_seconds.max(1)));
+                let server = &self.link.door.address;
+                info!(%route, "Online as \"{name}\" at {server}");
+                self.link.board.update(|status| {
+                    status.server.online = true;
+                    status.server.name = Some(name);
+                    status.server.problem = None;
+                });
+            }
+            ServerToWrapper::Refused { refusal } => return Err(Over::Refused(refusal)),
+            ServerToWrapper::HeartbeatAck { seq, .. } => {
+                debug!(event = event::HEARTBEAT_SENT, seq, "heartbeat acknowledged");
+                self.acknowledged = self.acknowledged.max(seq);
+                self.link.reports.acknowledged(seq);
+            }
+            ServerToWrapper::LogsAck { seq } => self.link.spool.acknowledge(seq),
+            ServerToWrapper::RestartAgent { reason } => {
+                info!(reason, "the platform wants the agent restarted");
+                // The supervisor listens until everything has ended.
+                let _ = self.link.events.send(Event::RestartAsked);
+            }
+            ServerToWrapper::GoAway { spread_ms } => {
+                return Err(Over::GoAway { spread: Duration::from_millis(spread_ms) });
+            }
+            ServerToWrapper::Unknown => debug!("the server said something that this version does not know"),
+        }
+        Ok(())
+    }
+
+    /// Gives a connection up that looks alive and is not.
+    fn check_life(&self) -> Result<(), Over> {
+        let now = self.link.clock.now();
+        let silent = now.since(self.heard_at);
+        if silent >= SILENCE_MAX {
+            return Err(Over::lost(format!("nothing was heard from the server for {} s", silent.as_secs())));
+        }
+        let patience = self.link.acknowledge_within;
+        let waited = now.since(self.heartbeat_at);
+        if !self.welcome && waited >= patience {
+            return Err(Over::lost(format!("the server did not answer the hello within {} s", patience.as_secs())));
+        }
+        if self.acknowledged < self.heartbeat && waited >= patience {
+            warn!(event = event::HEARTBEAT_FAILED, seq = self.heartbeat, "heartbeat not acknowledged");
+            return Err(Over::lost(format!("a heartbeat was not acknowledged within {} s", patience.as_secs())));
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, message: &WrapperMessage) -> Result<(), Over> {
+        let text = serde_json::to_string(message).map_err(|error| Over::lost(error.to_string()))?;
+        if self.link.log_bodies {
+            debug!(target: "sallyport_wrapper::body::ship", body = redact::text(&text), "sent");
+        }
+        self.socket.send(Message::text(text)).map_err(|error| Over::lost(format!("the connection broke: {error}")))
+    }
+}
+
+/// Whether a read only ran out of its moment.
+fn is_patience(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}

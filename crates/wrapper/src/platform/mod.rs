@@ -1,0 +1,16 @@
+//! What differs between operating systems.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub(crate) use unix::{PLATFORM_SYSTEM, await_end, exit_signal, isolate, kill_tree, make_executable};
+#[cfg(windows)]
+pub(crate) use windows::{PLATFORM_SYSTEM, await_end, exit_signal, isolate, kill_tree, make_executable};
+
+/// The platform's name in the server's releases, such as `linux-x86_64`.
+pub(crate) fn name() -> String {
+    format!("{PLATFORM_SYSTEM}-{}", std::env::consts::ARCH)
+}

@@ -1,0 +1,46 @@
+//! Linux, macOS and their kin.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+pub(crate) const PLATFORM_SYSTEM: &str = if cfg!(target_os = "macos") { "macos" } else { "linux" };
+
+/// Puts the agent into a process group of its own: Ctrl-C in the terminal reaches the wrapper only, which then ends the
+/// agent in order, and the group can be killed as a whole.
+pub(crate) fn isolate(command: &mut Command) {
+    command.process_group(0);
+}
+
+/// Blocks until the process has ended, without taking its exit status: until then its number belongs to nobody else.
+pub(crate) fn await_end(child: &Child) {
+    let Some(process) = pid(child.id()) else { return };
+    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(process), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    {
+    }
+}
+
+/// Kills the agent and what it started. It must not have been waited for.
+pub(crate) fn kill_tree(process_id: u32) {
+    if let Some(group) = pid(process_id) {
+        // A group that is already gone is what was wanted.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+pub(crate) fn exit_signal(status: ExitStatus) -> Option<i32> {
+    status.signal()
+}
+
+pub(crate) fn make_executable(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+fn pid(process_id: u32) -> Option<Pid> {
+    i32::try_from(process_id).ok().and_then(Pid::from_raw)
+}

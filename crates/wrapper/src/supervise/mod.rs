@@ -1,0 +1,236 @@
+//! When to start, end and restart the agent: a pure state machine. Events and the time go in, effects come out.
+
+use std::time::Duration;
+
+use sallyport_protocol::{AgentExit, Timestamp};
+use sallyport_site::backoff::{Backoff, Jitter};
+
+/// The agent asks to be started again at once.
+pub(crate) const EXIT_RESTART: i32 = 75;
+/// The agent cannot work with its settings.
+pub(crate) const EXIT_BAD_CONFIGURATION: u8 = 78;
+
+/// The first delay before a restart; doubles up to [`BACKOFF_CAP`].
+const BACKOFF_BASE: Duration = Duration::from_secs(1);
+/// The longest delay, and the one after bad settings, which no restart mends.
+const BACKOFF_CAP: Duration = Duration::from_secs(5 * 60);
+/// An agent that ran this long was well: its next failure starts the delays anew.
+const STABLE_AFTER: Duration = Duration::from_secs(60);
+/// How long an agent may take to end by itself.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+/// An agent that asks for a restart sooner than this is restarted with the usual delay, or it would spin.
+const RESTART_AT_ONCE_AFTER: Duration = Duration::from_secs(1);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Time passed.
+    Tick,
+    /// The agent runs.
+    Started { process_id: u32 },
+    /// It could not be started.
+    StartFailed { reason: String },
+    /// It ended.
+    Ended(Exit),
+    /// A person, a signal or the platform wants it restarted.
+    RestartAsked,
+    /// A person or a signal wants everything to end.
+    StopAsked,
+    /// The trial of this installation is over (`IsTesting`).
+    TrialFailed,
+}
+
+/// How the process ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exit {
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) stderr: Vec<String>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Start the agent; answer with [`Event::Started`], later [`Event::Ended`], or with [`Event::StartFailed`].
+    Start,
+    /// Ask it through the life pipe to end.
+    AskToEnd,
+    /// Kill it and what it started.
+    Kill,
+    /// Tell the server that it runs.
+    ReportStart { process_id: u32 },
+    /// Tell the server that it ended.
+    ReportExit(AgentExit),
+    /// End the wrapper with this exit code.
+    Finish(u8),
+}
+
+/// What the agent is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Between the decision to start and the process.
+    Starting,
+    /// The process lives.
+    Running { process_id: u32, since: Timestamp },
+    /// It was asked to end, and is killed at `kill_at` (once: then `None`).
+    Ending { process_id: u32, since: Timestamp, kill_at: Option<Timestamp> },
+    /// It is started again at `until`.
+    Waiting { until: Timestamp },
+    /// Nothing more happens.
+    Finished,
+}
+
+/// What to do once the agent has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    KeepAlive,
+    Restart,
+    Finish(u8),
+}
+
+/// The state machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Supervisor {
+    state: State,
+    then: Then,
+    backoff: Backoff,
+    restarts: u32,
+    testing: bool,
+}
+
+impl Supervisor {
+    /// A supervisor that starts the agent at its first tick. With `testing`, bad settings end it.
+    pub(crate) fn new(now: Timestamp, testing: bool) -> Self {
+        Self {
+            state: State::Waiting { until: now },
+            then: Then::KeepAlive,
+            backoff: Backoff::new(BACKOFF_BASE, BACKOFF_CAP, Jitter::Half),
+            restarts: 0,
+            testing,
+        }
+    }
+
+    /// What the agent is doing.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How often the agent was started again.
+    pub(crate) fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// Takes an event; `random` is from 0 up to 1.
+    pub(crate) fn on(&mut self, event: Event, now: Timestamp, random: f64) -> Vec<Effect> {
+        match event {
+            Event::Tick => self.tick(now),
+            Event::Started { process_id } => self.started(process_id, now),
+            Event::StartFailed { reason } => {
+                let exit = Exit { stderr: vec![reason], ..Exit::default() };
+                self.ended(exit, Duration::ZERO, now, random)
+            }
+            Event::Ended(exit) => match self.state {
+                State::Running { since, .. } | State::Ending { since, .. } => {
+                    self.ended(exit, now.since(since), now, random)
+                }
+                _ => Vec::new(),
+            },
+            Event::RestartAsked => self.asked(Then::Restart, now),
+            Event::StopAsked => self.asked(Then::Finish(0), now),
+            Event::TrialFailed => self.asked(Then::Finish(EXIT_BAD_CONFIGURATION), now),
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+        match &mut self.state {
+            State::Waiting { until } if *until <= now => {
+                self.state = State::Starting;
+                vec![Effect::Start]
+            }
+            State::Ending { kill_at, .. } if kill_at.is_some_and(|at| at <= now) => {
+                *kill_at = None;
+                vec![Effect::Kill]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn started(&mut self, process_id: u32, now: Timestamp) -> Vec<Effect> {
+        let mut effects = vec![Effect::ReportStart { process_id }];
+        if self.then == Then::KeepAlive {
+            self.state = State::Running { process_id, since: now };
+        } else {
+            effects.push(self.end(process_id, now, now));
+        }
+        effects
+    }
+
+    fn asked(&mut self, then: Then, now: Timestamp) -> Vec<Effect> {
+        // To stop weighs more than to restart, and the first reason to stop counts.
+        if !matches!(self.then, Then::Finish(_)) {
+            self.then = then;
+        }
+        match self.state {
+            State::Running { process_id, since } => vec![self.end(process_id, since, now)],
+            State::Waiting { .. } => self.go_on(),
+            State::Starting | State::Ending { .. } | State::Finished => Vec::new(),
+        }
+    }
+
+    fn end(&mut self, process_id: u32, since: Timestamp, now: Timestamp) -> Effect {
+        self.state = State::Ending { process_id, since, kill_at: Some(now.plus(END_TIMEOUT)) };
+        Effect::AskToEnd
+    }
+
+    fn ended(&mut self, exit: Exit, ran: Duration, now: Timestamp, random: f64) -> Vec<Effect> {
+        let expected = self.then != Then::KeepAlive;
+        if self.testing && !expected && exit.code == Some(i32::from(EXIT_BAD_CONFIGURATION)) {
+            self.then = Then::Finish(EXIT_BAD_CONFIGURATION);
+        }
+        if ran >= STABLE_AFTER {
+            self.backoff.reset();
+        }
+        let delay = match (self.then, exit.code) {
+            (Then::Finish(_) | Then::Restart, _) => Duration::ZERO,
+            (Then::KeepAlive, Some(EXIT_RESTART)) if ran >= RESTART_AT_ONCE_AFTER => Duration::ZERO,
+            (Then::KeepAlive, Some(code)) if code == i32::from(EXIT_BAD_CONFIGURATION) => BACKOFF_CAP,
+            (Then::KeepAlive, _) => self.backoff.next(random),
+        };
+        let report = AgentExit {
+            at: now,
+            code: exit.code,
+            signal: exit.signal,
+            stderr: exit.stderr,
+            restarts: self.restarts,
+            next_start_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            expected: expected || exit.code == Some(EXIT_RESTART),
+        };
+        self.state = State::Waiting { until: now.plus(delay) };
+        let mut effects = vec![Effect::ReportExit(report)];
+        if delay.is_zero() {
+            effects.extend(self.go_on());
+        } else {
+            self.restarts = self.restarts.saturating_add(1);
+        }
+        effects
+    }
+
+    /// Nothing runs: does at once what was asked for.
+    fn go_on(&mut self) -> Vec<Effect> {
+        match self.then {
+            Then::Finish(code) => {
+                self.state = State::Finished;
+                vec![Effect::Finish(code)]
+            }
+            Then::Restart | Then::KeepAlive => {
+                self.then = Then::KeepAlive;
+                self.restarts = self.restarts.saturating_add(1);
+                self.state = State::Starting;
+                vec![Effect::Start]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
