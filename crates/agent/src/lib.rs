@@ -1,1 +1,12 @@
-//! Dials out and runs steps.
+//! The agent: dials out, takes work orders, runs their steps next to the data, and delivers the outcomes.
+//!
+//! [`execute`] and [`control`] know no socket: the server runs the same code as its own agent, and the command line runs
+//! whole tasks with it. [`link`] and [`program`] are the shell around them that becomes `sallyport-agent`.
+
+pub mod control;
+pub mod execute;
+pub mod link;
+pub mod program;
+
+pub use control::{Agent, Behaviour, Identity, Link, ServerEnd, SessionEnd, Shipping};
+pub use execute::{BoxFuture, Execution, NoRelay, OpenData, OpenError, RunLog, Surroundings, execute};

@@ -1,0 +1,366 @@
+//! What the agent knows of its orders and what it owes the server: decisions without I/O.
+//!
+//! Invariant: an order is executed once, however often it is sent; its outcome is repeated until it is acknowledged.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_protocol::{
+    AgentMessage, AttemptKey, Clock, ConnectionOrder, ConnectionTest, Levels, LogBatch, OrderReport, Refusal,
+    RequestId, ServerToAgent, Versions, WorkOrder, capability, event,
+};
+use tokio::sync::Notify;
+use tracing::{debug, error, info, warn};
+
+use super::heartbeat::Heartbeat;
+use super::outbox::Outbox;
+use super::{Identity, Shipping};
+use crate::execute::Execution;
+
+/// Outcomes kept after the server has stored them, to answer a late repeat of their order.
+const REMEMBERED_MAX: usize = 256;
+
+/// Outcomes kept for a server that is away: far more than it hands out.
+const UNDELIVERED_MAX: usize = 10_000;
+
+/// What is to be done outside.
+pub(super) enum Effect {
+    Execute(Box<WorkOrder>, Execution),
+    SetLevels(Levels),
+    Test { request: RequestId, kind: String, connection: ConnectionOrder },
+    Refused(Refusal),
+    Restart(String),
+    GoAway(u64),
+}
+
+struct Outcome {
+    report: OrderReport,
+    stored: bool,
+    /// When it was sent on this connection.
+    sent: Option<Duration>,
+}
+
+pub(super) struct Core {
+    identity: Identity,
+    clock: Clock,
+    online: bool,
+    greeted: bool,
+    running: BTreeMap<AttemptKey, Execution>,
+    outcomes: VecDeque<Outcome>,
+    outbox: Outbox,
+    heartbeat: Heartbeat,
+    shipping: Option<Shipping>,
+    told: BTreeMap<AttemptKey, u64>,
+    print_queue_events: bool,
+}
+
+impl Core {
+    pub(super) fn new(identity: Identity, clock: Clock, shipping: Option<Shipping>, print_queue_events: bool) -> Self {
+        Self {
+            identity,
+            clock,
+            online: false,
+            greeted: false,
+            running: BTreeMap::new(),
+            outcomes: VecDeque::new(),
+            outbox: Outbox::default(),
+            heartbeat: Heartbeat::default(),
+            shipping,
+            told: BTreeMap::new(),
+            print_queue_events,
+        }
+    }
+
+    /// A connection begins: says hello.
+    pub(super) fn begin(&mut self) {
+        self.outbox.clear();
+        self.online = false;
+        self.greeted = false;
+        let undelivered = self.outcomes.iter().filter(|outcome| !outcome.stored).map(|outcome| outcome.report.key);
+        let hello = AgentMessage::Hello {
+            versions: Versions::ours(&[capability::DATA, capability::PROGRAM, capability::TEST_CONNECTION]),
+            presence: (self.identity.presence)(),
+            installation: self.identity.installation,
+            instance: self.identity.instance,
+            running: self.running.keys().copied().chain(undelivered).collect(),
+            programs: self.identity.programs.clone(),
+        };
+        self.say(hello);
+    }
+
+    /// The connection ended.
+    pub(super) fn end(&mut self) {
+        self.online = false;
+        self.outbox.clear();
+        self.heartbeat.pause();
+        if let Some(shipping) = &mut self.shipping {
+            shipping.disconnected();
+        }
+    }
+
+    pub(super) fn online(&self) -> bool {
+        self.online
+    }
+
+    pub(super) fn idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Whether every outcome was stored by the server.
+    pub(super) fn settled(&self) -> bool {
+        self.idle() && self.outbox.is_empty() && self.outcomes.iter().all(|outcome| outcome.stored)
+    }
+
+    /// Takes what the server says; `at` is the time since the process started.
+    pub(super) fn handle(&mut self, message: ServerToAgent, at: Duration) -> Option<Effect> {
+        match message {
+            ServerToAgent::Welcome { name, heartbeat_seconds, levels, version, .. } => {
+                info!(agent = %name, protocol = version, "online");
+                self.welcome(Duration::from_secs(u64::from(heartbeat_seconds)), at);
+                return Some(Effect::SetLevels(levels));
+            }
+            ServerToAgent::Refused { refusal } => return Some(Effect::Refused(refusal)),
+            ServerToAgent::HeartbeatAck { seq, server_time } => self.heartbeat_answered(seq, server_time, at),
+            ServerToAgent::Start { order } => return self.start(order, at),
+            ServerToAgent::Cancel { key, reason } => self.cancel(key, &reason),
+            ServerToAgent::FinishedAck { key } => self.stored(key),
+            ServerToAgent::LogsAck { seq } => {
+                if let Some(shipping) = &mut self.shipping {
+                    shipping.acknowledge(seq);
+                }
+            }
+            ServerToAgent::SetLevels { levels } => return Some(Effect::SetLevels(levels)),
+            ServerToAgent::TestConnection { request, kind, connection } => {
+                return Some(Effect::Test { request, kind, connection });
+            }
+            ServerToAgent::Restart { reason } => return Some(Effect::Restart(reason)),
+            ServerToAgent::GoAway { spread_ms } => return Some(Effect::GoAway(spread_ms)),
+            ServerToAgent::Unknown => debug!("the server said something this version does not know"),
+        }
+        None
+    }
+
+    /// About once a second.
+    pub(super) fn tick(&mut self, at: Duration) {
+        let now = self.clock.now();
+        if let Some((gap, cause)) = self.heartbeat.tick(at, now) {
+            warn!(
+                event = event::HEARTBEAT_FAILED,
+                seconds = gap.as_secs(),
+                cause,
+                "no heartbeats were sent for a while"
+            );
+        }
+        if !self.online {
+            return;
+        }
+        if let Some(seq) = self.heartbeat.due(at, now) {
+            self.queued("heartbeat");
+            self.outbox.heartbeat(AgentMessage::Heartbeat { seq, said_at: now });
+        }
+        let counts: Vec<_> = self.running.iter().map(|(key, execution)| (*key, execution.counts())).collect();
+        for (key, steps) in counts {
+            let moved = steps.iter().map(|(_, c)| c.rows_in + c.rows_out + c.bytes + c.rows_rejected).sum();
+            if self.told.insert(key, moved) != Some(moved) {
+                self.outbox.progress(key, steps);
+            }
+        }
+        self.gather_lines();
+    }
+
+    /// Why the connection must be given up: the server has not answered for longer than `max`.
+    pub(super) fn unanswered(&self, at: Duration, max: Duration) -> Option<String> {
+        if self.heartbeat.unanswered(at).is_some_and(|waited| waited > max) {
+            return Some(format!("the server did not answer a heartbeat within {} s", max.as_secs()));
+        }
+        let late =
+            |outcome: &Outcome| !outcome.stored && outcome.sent.is_some_and(|sent| at.saturating_sub(sent) > max);
+        self.outcomes.iter().find(|outcome| late(outcome)).map(|outcome| {
+            format!("the server did not store the outcome of {} within {} s", outcome.report.key.run, max.as_secs())
+        })
+    }
+
+    /// Whether [`Core::next_message`] has one.
+    pub(super) fn next_message(&mut self, at: Duration) -> Option<AgentMessage> {
+        if !self.online && self.greeted {
+            return None;
+        }
+        let message = match self.outbox.next() {
+            Some(message) => Some(message),
+            None if self.online => self.next_lines().map(|batch| AgentMessage::Logs { batch }),
+            None => None,
+        }?;
+        match &message {
+            AgentMessage::Hello { .. } => self.greeted = true,
+            AgentMessage::Finished { report } => {
+                let sent = self.outcomes.iter_mut().find(|outcome| outcome.report.key == report.key);
+                if let Some(outcome) = sent {
+                    outcome.sent = Some(at);
+                }
+            }
+            _ => {}
+        }
+        Some(message)
+    }
+
+    /// An order has ended.
+    pub(super) fn finished(&mut self, report: OrderReport) {
+        let key = report.key;
+        self.running.remove(&key);
+        self.told.remove(&key);
+        self.outbox.forget_progress(key);
+        let undelivered = self.outcomes.iter().filter(|outcome| !outcome.stored).count();
+        if undelivered >= UNDELIVERED_MAX {
+            error!(run = %key.run, "too many outcomes wait for the server; the oldest was dropped");
+            if let Some(index) = self.outcomes.iter().position(|outcome| !outcome.stored) {
+                self.outcomes.remove(index);
+            }
+        }
+        self.outcomes.push_back(Outcome { report: report.clone(), stored: false, sent: None });
+        if self.online {
+            self.say(AgentMessage::Finished { report });
+        }
+    }
+
+    pub(super) fn tested(&mut self, request: RequestId, test: ConnectionTest) {
+        if self.online {
+            self.say(AgentMessage::ConnectionTested { request, test });
+        }
+    }
+
+    pub(super) fn leaving(&mut self, reason: &str) {
+        self.say(AgentMessage::Leaving { reason: reason.to_owned() });
+    }
+
+    pub(super) fn cancel_all(&mut self, reason: &str) {
+        for execution in self.running.values() {
+            execution.cancel(reason);
+        }
+    }
+
+    pub(super) fn gather_lines(&mut self) {
+        if let Some(shipping) = &mut self.shipping {
+            shipping.gather();
+        }
+    }
+
+    pub(super) fn keep_lines(&mut self) {
+        if let Some(shipping) = &mut self.shipping
+            && let Err(failed) = shipping.persist()
+        {
+            error!(error = %failed, "log lines for the server could not be kept");
+        }
+    }
+
+    /// Told when there are new lines.
+    pub(super) fn lines_wake(&self) -> Option<Arc<Notify>> {
+        self.shipping.as_ref().map(Shipping::wake)
+    }
+
+    fn next_lines(&mut self) -> Option<LogBatch> {
+        self.shipping.as_mut().and_then(Shipping::next_batch)
+    }
+
+    fn welcome(&mut self, every: Duration, at: Duration) {
+        self.online = true;
+        self.heartbeat.begin(every, at);
+        self.told.clear();
+        for outcome in &mut self.outcomes {
+            outcome.sent = None;
+        }
+        let undelivered: Vec<_> =
+            self.outcomes.iter().filter(|outcome| !outcome.stored).map(|outcome| outcome.report.clone()).collect();
+        for report in undelivered {
+            self.say(AgentMessage::Finished { report });
+        }
+    }
+
+    fn start(&mut self, order: WorkOrder, at: Duration) -> Option<Effect> {
+        let key = order.key;
+        if self.running.contains_key(&key) {
+            self.say(AgentMessage::Accepted { key });
+            return None;
+        }
+        if let Some(outcome) = self.outcomes.iter_mut().find(|outcome| outcome.report.key == key) {
+            outcome.stored = false;
+            outcome.sent = Some(at);
+            let report = outcome.report.clone();
+            self.say(AgentMessage::Finished { report });
+            return None;
+        }
+        let superseded: Vec<_> = self
+            .running
+            .iter()
+            .filter(|(old, _)| old.run == key.run && old.pipeline == key.pipeline && old.fence < key.fence)
+            .map(|(_, execution)| execution.clone())
+            .collect();
+        for execution in superseded {
+            execution.cancel(&format!("attempt {} took its place", key.attempt));
+        }
+        info!(run = %key.run, attempt = key.attempt, task = %order.task, steps = order.steps.len(), "work order accepted");
+        let execution = Execution::new(&order);
+        self.running.insert(key, execution.clone());
+        self.say(AgentMessage::Accepted { key });
+        Some(Effect::Execute(Box::new(order), execution))
+    }
+
+    fn cancel(&mut self, key: AttemptKey, reason: &str) {
+        match self.running.get(&key) {
+            Some(execution) => {
+                info!(run = %key.run, attempt = key.attempt, reason, "work order cancelled");
+                execution.cancel(reason);
+            }
+            None => debug!(run = %key.run, attempt = key.attempt, "asked to cancel an order that does not run here"),
+        }
+    }
+
+    fn stored(&mut self, key: AttemptKey) {
+        if let Some(outcome) = self.outcomes.iter_mut().find(|outcome| outcome.report.key == key) {
+            outcome.stored = true;
+        }
+        let mut spare = self.outcomes.iter().filter(|outcome| outcome.stored).count().saturating_sub(REMEMBERED_MAX);
+        self.outcomes.retain(|outcome| {
+            let drop = outcome.stored && spare > 0;
+            spare -= usize::from(drop);
+            !drop
+        });
+    }
+
+    fn heartbeat_answered(&mut self, seq: u64, server_time: sallyport_protocol::Timestamp, at: Duration) {
+        let Some(measured) = self.heartbeat.answered(seq, server_time, at) else { return };
+        let (round_trip_ms, offset_ms) = (measured.round_trip.as_millis() as u64, measured.offset_ms);
+        debug!(event = event::HEARTBEAT_SENT, seq, round_trip_ms, offset_ms, "Heartbeat sent successfully");
+        if measured.warn {
+            warn!(offset_ms, "this machine's clock differs from the server's; set it by NTP");
+        }
+    }
+
+    fn say(&mut self, message: AgentMessage) {
+        self.queued(kind(&message));
+        if !self.outbox.command(message) {
+            error!("too many answers wait for the server; one was dropped");
+        }
+    }
+
+    fn queued(&self, message: &'static str) {
+        if self.print_queue_events {
+            info!(target: "sallyport_agent::queue::ship", message_kind = message, waiting = self.outbox.len(), "queued");
+        }
+    }
+}
+
+/// The message's type, for the log.
+pub(super) fn kind(message: &AgentMessage) -> &'static str {
+    match message {
+        AgentMessage::Hello { .. } => "hello",
+        AgentMessage::Heartbeat { .. } => "heartbeat",
+        AgentMessage::Accepted { .. } => "accepted",
+        AgentMessage::Progress { .. } => "progress",
+        AgentMessage::Finished { .. } => "finished",
+        AgentMessage::Logs { .. } => "logs",
+        AgentMessage::ConnectionTested { .. } => "connection_tested",
+        AgentMessage::Leaving { .. } => "leaving",
+        AgentMessage::Unknown => "unknown",
+    }
+}

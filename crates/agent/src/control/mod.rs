@@ -1,0 +1,220 @@
+//! The agent's side of the control connection, over a pair of bounded queues: what lies behind them (a WebSocket, or the
+//! server itself) is not visible here.
+
+mod core;
+mod heartbeat;
+mod outbox;
+mod session;
+mod shipping;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_protocol::{
+    AgentMessage, AttemptKey, ConnectionTest, Failure, FailureKind, InstallationId, InstanceId, Levels, OrderReport,
+    Presence, Refusal, RequestId, ServerToAgent, StepOutcome, StepReport, WorkOrder,
+};
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinSet};
+
+use crate::execute::{Execution, Surroundings, execute};
+use core::Core;
+pub use shipping::Shipping;
+
+/// Messages waiting between core and socket: few, so that a command overtakes what is still in the core.
+const LINK_MESSAGES_MAX: usize = 4;
+
+/// How long orders may take to end after they were cancelled and their outcomes to be delivered.
+pub(crate) const CLOSING_MAX: Duration = Duration::from_secs(6);
+
+/// The agent's end of a control connection.
+#[derive(Debug)]
+pub struct Link {
+    /// What the agent says.
+    pub to_server: mpsc::Sender<AgentMessage>,
+    /// What the server says; ends with the connection.
+    pub from_server: mpsc::Receiver<ServerToAgent>,
+}
+
+/// The other end of a [`Link`].
+#[derive(Debug)]
+pub struct ServerEnd {
+    /// What the agent says.
+    pub from_agent: mpsc::Receiver<AgentMessage>,
+    /// What the server says; drop it to end the session.
+    pub to_agent: mpsc::Sender<ServerToAgent>,
+}
+
+impl Link {
+    /// Both ends.
+    pub fn pair() -> (Self, ServerEnd) {
+        let (to_server, from_agent) = mpsc::channel(LINK_MESSAGES_MAX);
+        let (to_agent, from_server) = mpsc::channel(LINK_MESSAGES_MAX);
+        (Self { to_server, from_server }, ServerEnd { from_agent, to_agent })
+    }
+}
+
+/// Who the agent is.
+pub struct Identity {
+    /// The machine and process; asked at every connection.
+    pub presence: Box<dyn Fn() -> Presence + Send + Sync>,
+    /// The unzipped folder.
+    pub installation: InstallationId,
+    /// The process.
+    pub instance: InstanceId,
+    /// Names of the programs that the site registered.
+    pub programs: Vec<String>,
+}
+
+/// How the agent behaves on its control connection.
+pub struct Behaviour {
+    /// How long a message may stay unanswered before the connection counts as lost (`ReconnectTimeoutSeconds`).
+    pub answer_max: Duration,
+    /// Whether each message that enters or leaves a queue is logged (`PrintQueueEvents`).
+    pub print_queue_events: bool,
+    /// Called with the levels that the server sets.
+    pub on_levels: Box<dyn Fn(Levels) + Send + Sync>,
+    /// Called with `true` when the server says welcome and with `false` when the session ends.
+    pub on_online: Box<dyn Fn(bool) + Send + Sync>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The connection is gone.
+    Lost {
+        /// The likely cause.
+        why: String,
+        /// Whether the server had said welcome.
+        online: bool,
+    },
+    /// The server does not let the agent in.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The server stops.
+    GoAway {
+        /// Reconnect after a random part of this.
+        spread_ms: u64,
+    },
+    /// The server asked for a restart; everything was cancelled and reported.
+    Restart {
+        /// Why.
+        reason: String,
+    },
+    /// The agent was told to stop; everything was cancelled and reported.
+    Stopped,
+}
+
+/// Runs orders and speaks with the server; lives as long as its process, across connections.
+pub struct Agent {
+    core: Core,
+    surroundings: Arc<Surroundings>,
+    behaviour: Behaviour,
+    orders: JoinSet<OrderReport>,
+    keys: BTreeMap<Id, (AttemptKey, Vec<String>)>,
+    tests: JoinSet<(RequestId, ConnectionTest)>,
+    /// Durations are measured from here.
+    born: tokio::time::Instant,
+}
+
+impl Agent {
+    /// Without `shipping` no log lines are sent.
+    pub fn new(
+        identity: Identity,
+        surroundings: Surroundings,
+        behaviour: Behaviour,
+        shipping: Option<Shipping>,
+    ) -> Self {
+        let core = Core::new(identity, surroundings.clock.clone(), shipping, behaviour.print_queue_events);
+        Self {
+            core,
+            surroundings: Arc::new(surroundings),
+            behaviour,
+            orders: JoinSet::new(),
+            keys: BTreeMap::new(),
+            tests: JoinSet::new(),
+            born: tokio::time::Instant::now(),
+        }
+    }
+
+    /// Goes on with the orders, without a connection, until `until` is done.
+    pub async fn offline<T>(&mut self, until: impl Future<Output = T>) -> T {
+        let mut until = std::pin::pin!(until);
+        let mut tick = tokio::time::interval(session::TICK);
+        loop {
+            let turn = tokio::select! {
+                done = &mut until => return done,
+                ended = self.orders.join_next_with_id(), if !self.orders.is_empty() => Some(ended),
+                _ = tick.tick() => None,
+            };
+            match turn {
+                Some(ended) => self.order_ended(ended),
+                None => self.core.gather_lines(),
+            }
+        }
+    }
+
+    /// Cancels every order and waits, a few seconds at most, for their ends.
+    pub async fn cancel_all(&mut self, reason: &str) {
+        self.core.cancel_all(reason);
+        let due = tokio::time::Instant::now() + CLOSING_MAX;
+        while !self.orders.is_empty() {
+            match tokio::time::timeout_at(due, self.orders.join_next_with_id()).await {
+                Ok(ended) => self.order_ended(ended),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Puts log lines that were not delivered on disk, for the next process.
+    pub fn keep_lines(&mut self) {
+        self.core.keep_lines();
+    }
+
+    fn begin(&mut self, order: WorkOrder, execution: Execution) {
+        let surroundings = Arc::clone(&self.surroundings);
+        let key = order.key;
+        let names = order.steps.iter().map(|step| step.name.clone()).collect();
+        let handle = self.orders.spawn(async move { execute(order, &surroundings, &execution).await });
+        self.keys.insert(handle.id(), (key, names));
+    }
+
+    fn order_ended(&mut self, ended: Option<Result<(Id, OrderReport), tokio::task::JoinError>>) {
+        let report = match ended {
+            None => return,
+            Some(Ok((id, report))) => {
+                self.keys.remove(&id);
+                report
+            }
+            Some(Err(error)) => {
+                let Some((key, names)) = self.keys.remove(&error.id()) else { return };
+                bug_report(key, names, &error.to_string())
+            }
+        };
+        self.core.finished(report);
+    }
+}
+
+/// For an order whose executor itself fell over.
+fn bug_report(key: AttemptKey, names: Vec<String>, error: &str) -> OrderReport {
+    let failure = Failure {
+        kind: FailureKind::Runtime,
+        code: "uncaught_exception".to_owned(),
+        message: format!("the agent met a bug in itself: {error}"),
+        advice: Some("report this with the agent's log file".to_owned()),
+        transient: false,
+    };
+    let steps = names.into_iter().map(|step| StepReport {
+        step,
+        outcome: StepOutcome::Failed { failure: failure.clone() },
+        counts: Default::default(),
+        already_committed: false,
+    });
+    OrderReport { key, steps: steps.collect() }
+}

@@ -1,0 +1,100 @@
+//! The handle of a running order: its counts, and the one reason why it stops early.
+
+use std::sync::{Arc, OnceLock};
+
+use sallyport_dataplane::stream::Ending;
+use sallyport_dataplane::{Cancel, Cause, Progress};
+use sallyport_protocol::{AttemptKey, Failure, StepCounts, WorkOrder};
+
+/// Why an order ends before its time; the first reason counts, the others are its consequences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Somebody asked for it.
+    Asked(String),
+    /// A step failed.
+    Failed { step: usize, failure: Failure },
+    /// A step on another agent ended and said why.
+    Elsewhere(String),
+}
+
+/// One running order. Clones are the same execution.
+#[derive(Clone)]
+pub struct Execution {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    key: AttemptKey,
+    steps: Vec<(String, Arc<Progress>)>,
+    cancel: Cancel,
+    cause: Cause,
+    stop: OnceLock<Stop>,
+}
+
+impl Execution {
+    /// Before its start.
+    pub fn new(order: &WorkOrder) -> Self {
+        let steps = order.steps.iter().map(|step| (step.name.clone(), Arc::default())).collect();
+        let shared =
+            Shared { key: order.key, steps, cancel: Cancel::new(), cause: Cause::default(), stop: OnceLock::new() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The attempt.
+    pub fn key(&self) -> AttemptKey {
+        self.shared.key
+    }
+
+    /// What passed through the steps so far, by name, in the order of the order.
+    pub fn counts(&self) -> Vec<(String, StepCounts)> {
+        self.shared.steps.iter().map(|(name, progress)| (name.clone(), progress.counts())).collect()
+    }
+
+    /// Stops every step, within 5 s; sinks remove what they have half written.
+    pub fn cancel(&self, reason: &str) {
+        self.stop(Stop::Asked(reason.to_owned()), reason);
+    }
+
+    pub(super) fn fail(&self, step: usize, failure: Failure) {
+        let name = self.shared.steps.get(step).map_or("", |(name, _)| name);
+        let words = format!("step `{name}` failed: {}", failure.message);
+        self.stop(Stop::Failed { step, failure }, &words);
+    }
+
+    pub(super) fn ended_elsewhere(&self, why: &str) {
+        self.stop(Stop::Elsewhere(why.to_owned()), why);
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.shared.cancel.is_cancelled()
+    }
+
+    pub(super) async fn cancelled(&self) {
+        self.shared.cancel.cancelled().await;
+    }
+
+    /// The first reason.
+    pub(super) fn first(&self) -> Option<&Stop> {
+        self.shared.stop.get()
+    }
+
+    /// The first reason in words.
+    pub(super) fn words(&self) -> Option<&str> {
+        self.shared.cause.get()
+    }
+
+    pub(super) fn progress(&self, step: usize) -> Arc<Progress> {
+        self.shared.steps.get(step).map(|(_, progress)| Arc::clone(progress)).unwrap_or_default()
+    }
+
+    pub(super) fn ending(&self) -> Ending {
+        Ending { cancel: self.shared.cancel.clone(), cause: self.shared.cause.clone() }
+    }
+
+    fn stop(&self, stop: Stop, words: &str) {
+        if self.shared.stop.set(stop).is_ok() {
+            self.shared.cause.set(words);
+        }
+        self.shared.cancel.cancel();
+    }
+}

@@ -1,0 +1,267 @@
+//! Connects, serves, and connects again, until the process must end.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use sallyport_protocol::{Clock, InstanceId, Refusal, RefusalCode, event};
+use sallyport_site::dial::Dialer;
+use sallyport_site::lines::Spool;
+use sallyport_site::presence::Machine;
+use sallyport_site::{identity, random, tls};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use super::life::{self, Life};
+use super::reconnect::Reconnect;
+use super::{Exit, Setup, run_log, set_levels};
+use crate::link::{self, DialError, Pool, Server};
+use crate::{Agent, Behaviour, Identity, Link, SessionEnd, Shipping, Surroundings};
+
+/// Bytes that one transform may hold in memory before it spills.
+const TRANSFORM_MEMORY: usize = 96 * 1024 * 1024;
+
+/// Everything that lives as long as the process.
+struct Shell {
+    agent: Agent,
+    server: Arc<Server>,
+    pool: Arc<Pool>,
+    reconnect: Reconnect,
+    /// The address that the last control connection left from.
+    local: Arc<Mutex<Option<IpAddr>>>,
+    life: Life,
+    log_bodies: bool,
+    is_testing: bool,
+}
+
+/// What one try at being online came to.
+enum Try {
+    Again(Duration),
+    End(Exit),
+}
+
+pub(super) async fn run(setup: Setup, life: Life) -> anyhow::Result<Exit> {
+    let tasks = TaskTracker::new();
+    tasks.spawn(life::watch_signals(life.stop.clone()));
+    clear_scratch(&setup);
+    let (online, is_online) = watch::channel(false);
+    let mut shell = Shell::new(setup, life, online).await?;
+    let pool = Arc::clone(&shell.pool);
+    let stop = shell.life.stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = pool.keep_warm(is_online) => {}
+            () = stop.cancelled() => {}
+        }
+    });
+    let exit = shell.stay_online().await;
+    shell.agent.keep_lines();
+    shell.pool.close().await;
+    info!(?exit, "the agent ends");
+    Ok(exit)
+}
+
+/// Scratch folders that an earlier process left.
+fn clear_scratch(setup: &Setup) {
+    let work = setup.layout.work();
+    let left = std::fs::read_dir(&work).into_iter().flatten().filter_map(Result::ok);
+    for entry in left {
+        if let Err(failed) = std::fs::remove_dir_all(entry.path()) {
+            warn!(folder = %entry.path().display(), error = %failed, "an old scratch folder could not be removed");
+        }
+    }
+}
+
+impl Shell {
+    async fn new(setup: Setup, life: Life, online: watch::Sender<bool>) -> anyhow::Result<Self> {
+        let Setup { flags, layout, settings, environment, log, site, clock, _lock } = setup;
+        let started_at = clock.now();
+        let looking = (layout.clone(), environment.clone());
+        let machine = tokio::task::spawn_blocking(move || Machine::gather(&looking.0, &looking.1, started_at))
+            .await
+            .context("looking at the machine")?;
+        let dialer = Dialer::from_settings(&settings, &environment)?;
+        let tls = tls::client_config(&layout.server_ca())?;
+        let (username, password) = (&settings.username, &settings.password);
+        let server = Arc::new(Server::new(settings.server_address.clone(), dialer, tls, username, password));
+        let pool = Arc::new(Pool::new(Arc::clone(&server)));
+        let installation = identity::installation(&layout.installation())?;
+        let local = Arc::new(Mutex::new(None));
+        let identity = Identity {
+            presence: presence(
+                machine,
+                clock.clone(),
+                Arc::clone(&local),
+                flags.wrapper_version,
+                flags.executed_by.into(),
+            ),
+            installation,
+            instance: InstanceId::new(),
+            programs: site.programs.keys().cloned().collect(),
+        };
+        let spool_path = layout.spool().join("agent-lines.jsonl");
+        let spool = Spool::open(&spool_path).with_context(|| format!("opening {}", spool_path.display()))?;
+        let shipping = Shipping::new(spool, log.tap());
+        let surroundings = Surroundings {
+            site: Arc::new(site),
+            scratch_root: layout.work(),
+            data: pool.opener(),
+            log: run_log(),
+            transform_memory: TRANSFORM_MEMORY,
+            clock,
+            background: false,
+        };
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            server = %settings.server_address,
+            directory = %layout.home().display(),
+            log = %log.path().display(),
+            "agent starts"
+        );
+        let behaviour = Behaviour {
+            answer_max: settings.reconnect_timeout,
+            print_queue_events: settings.print_queue_events,
+            on_levels: Box::new(move |levels| set_levels(&log, &layout, levels)),
+            on_online: Box::new(move |now| {
+                online.send_replace(now);
+            }),
+        };
+        Ok(Self {
+            agent: Agent::new(identity, surroundings, behaviour, Some(shipping)),
+            server,
+            pool,
+            reconnect: Reconnect::new(),
+            local,
+            life,
+            log_bodies: settings.log_api_call_body,
+            is_testing: settings.is_testing,
+        })
+    }
+
+    async fn stay_online(&mut self) -> Exit {
+        let orphaned = self.life.orphaned.clone();
+        loop {
+            let tried = tokio::select! {
+                tried = self.once() => Some(tried),
+                () = orphaned.cancelled() => None,
+            };
+            let wait = match tried {
+                None => {
+                    // Fires what stops programs that steps have started; the life pipe's thread bounds it.
+                    self.agent.cancel_all("the wrapper is gone").await;
+                    return Exit::Orphaned;
+                }
+                Some(Try::End(exit)) => return exit,
+                Some(Try::Again(wait)) => wait,
+            };
+            let life = self.life.clone();
+            let woken = self.agent.offline(async move {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => false,
+                    () = life.stop.cancelled() => true,
+                    () = life.orphaned.cancelled() => true,
+                }
+            });
+            if woken.await && self.life.stop.is_cancelled() {
+                self.agent.cancel_all("the agent was stopped").await;
+                return Exit::Stopped;
+            }
+        }
+    }
+
+    /// One connection, from its dialling to its end.
+    async fn once(&mut self) -> Try {
+        let server = Arc::clone(&self.server);
+        let stop = self.life.stop.clone();
+        let dialled = self.agent.offline(async move {
+            tokio::select! {
+                dialled = server.control() => Some(dialled),
+                () = stop.cancelled() => None,
+            }
+        });
+        let control = match dialled.await {
+            Some(Ok(control)) => control,
+            Some(Err(DialError::Refused(refusal))) => return self.refused(&refusal),
+            Some(Err(DialError::Network { word, message, no_internet })) => {
+                return Try::Again(self.unreachable(&word, &message, no_internet));
+            }
+            None => {
+                self.agent.cancel_all("the agent was stopped").await;
+                return Try::End(Exit::Stopped);
+            }
+        };
+        *self.local.lock().unwrap_or_else(PoisonError::into_inner) = control.local;
+        let began = Instant::now();
+        let (link, server_end) = Link::pair();
+        let carrying = link::carry(control, server_end, self.log_bodies);
+        let (end, why_closed) = tokio::join!(self.agent.session(link, &self.life.stop), carrying);
+        match end {
+            SessionEnd::Stopped => Try::End(Exit::Stopped),
+            SessionEnd::Restart { reason } => {
+                info!(reason, "restarting");
+                Try::End(Exit::Restart)
+            }
+            SessionEnd::Refused { refusal } => self.refused(&refusal),
+            SessionEnd::GoAway { spread_ms } => {
+                info!(spread_ms, "the server stops; reconnecting when it is back");
+                Try::Again(self.reconnect.after_going_away(spread_ms, random::unit()))
+            }
+            SessionEnd::Lost { why, online } => {
+                let cause = if why == "the connection was closed" { why_closed } else { why };
+                error!(event = event::HEARTBEAT_FAILED, cause, "the connection to the server was lost");
+                let lasted = if online { began.elapsed() } else { Duration::ZERO };
+                Try::Again(self.reconnect.after_loss(lasted, random::unit()))
+            }
+        }
+    }
+
+    fn unreachable(&mut self, word: &str, message: &str, no_internet: bool) -> Duration {
+        if no_internet {
+            error!(event = event::NO_INTERNET, cause = word, "{message}");
+        }
+        let wait = self.reconnect.after_loss(Duration::ZERO, random::unit());
+        let retry_ms = wait.as_millis() as u64;
+        error!(event = event::HEARTBEAT_FAILED, cause = word, retry_ms, "{message}");
+        wait
+    }
+
+    fn refused(&mut self, refusal: &Refusal) -> Try {
+        if refusal.code == RefusalCode::LicenceFull {
+            // The words that administrators know from other agents, in the log and on the console.
+            let words = format!("WARNING: Disconnected. Server requested shutdown - {}!", refusal.message);
+            warn!(event = event::HEARTBEAT_FAILED, "{words}");
+            print_line(&words);
+        } else {
+            error!(event = event::HEARTBEAT_FAILED, code = ?refusal.code, "the server refused the login: {refusal}");
+        }
+        if self.is_testing {
+            error!("IsTesting is set: the agent ends instead of trying again");
+            return Try::End(Exit::Refused);
+        }
+        let wait = self.reconnect.after_refusal(refusal, random::unit());
+        info!(seconds = wait.as_secs(), "trying again later");
+        Try::Again(wait)
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the licence's refusal is promised on the console, whatever the log level")]
+fn print_line(words: &str) {
+    println!("{words}");
+}
+
+fn presence(
+    machine: Machine,
+    clock: Clock,
+    local: Arc<Mutex<Option<IpAddr>>>,
+    wrapper_version: Option<String>,
+    executed_by: sallyport_protocol::ExecutedBy,
+) -> Box<dyn Fn() -> sallyport_protocol::Presence + Send + Sync> {
+    Box::new(move || {
+        let ip = *local.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = Some(env!("CARGO_PKG_VERSION"));
+        machine.presence(clock.now(), ip, version, wrapper_version.as_deref(), executed_by)
+    })
+}
