@@ -143,17 +143,29 @@ impl Session<'_> {
     fn stay(&mut self, route: &Route) -> Over {
         loop {
             if self.link.stop.is_set() {
-                // The farewell is a courtesy: the connection is over with or without it.
-                let _ = self.send(&WrapperMessage::Leaving { reason: "the wrapper was stopped".to_owned() });
-                let _ = self.socket.close(None);
-                let _ = self.socket.flush();
-                return Over::Stopped;
+                return self.leave(route);
             }
             let turn = self.send_what_waits().and_then(|()| self.receive(route)).and_then(|()| self.check_life());
             if let Err(over) = turn {
                 return over;
             }
         }
+    }
+
+    /// Sends what still waits, gives the server a moment to acknowledge it, and says farewell.
+    fn leave(&mut self, route: &Route) -> Over {
+        const TURNS: u32 = 2;
+        // The farewell is a courtesy: the connection is over with or without it.
+        let mut alive = self.send_what_waits().is_ok();
+        for _ in 0..TURNS {
+            alive = alive && (self.acknowledged == self.heartbeat || self.receive(route).is_ok());
+        }
+        if alive {
+            let _ = self.send(&WrapperMessage::Leaving { reason: "the wrapper was stopped".to_owned() });
+            let _ = self.socket.close(None);
+            let _ = self.socket.flush();
+        }
+        Over::Stopped
     }
 
     fn send_what_waits(&mut self) -> Result<(), Over> {
