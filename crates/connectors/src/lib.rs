@@ -6,9 +6,14 @@
 mod context;
 mod error;
 pub mod file;
+mod part;
+mod paths;
 pub mod postgres;
 pub mod program;
+mod reject;
+mod settings;
 pub mod sqlite;
+mod text;
 
 use sallyport_dataplane::{Cancel, Input, Output};
 use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor};
@@ -16,6 +21,9 @@ use serde_json::Value;
 
 pub use context::{CommitKey, Context, LogSink, Program, Site};
 pub use error::Error;
+
+/// A larger value is refused: what tasks move is rows, and memory stays bounded.
+pub(crate) const VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Reads a system.
 pub trait Source: Send {

@@ -1,0 +1,68 @@
+//! Reads files.
+
+use std::fs::File;
+use std::io::Read as IoRead;
+use std::sync::Arc;
+
+use arrow_schema::Schema;
+use sallyport_dataplane::{Output, Progress};
+use sallyport_protocol::FailureKind;
+
+use super::locate::{Located, locate};
+use super::settings::{Connection, Format, Layout, Read};
+use super::{open, read_csv, read_jsonl, read_parquet};
+use crate::paths::Root;
+use crate::text::types;
+use crate::{Context, Error, Source};
+
+/// A step that reads files.
+pub(super) struct FileSource {
+    pub(super) connection: Option<Connection>,
+    pub(super) settings: Read,
+    pub(super) layout: Layout,
+}
+
+impl Source for FileSource {
+    fn read(self: Box<Self>, output: &mut Output, cx: &Context) -> Result<(), Error> {
+        let root = super::root(self.connection.as_ref(), &cx.site)?;
+        let list = locate(&root, &self.settings.path)?;
+        let files = Files { root: &root, list: &list, layout: &self.layout };
+        let columns = self.settings.columns.as_deref();
+        match self.layout.format {
+            Format::Csv => read_csv::read(&files, columns, output, cx),
+            Format::Jsonl => read_jsonl::read(&files, columns, output, cx),
+            Format::Parquet => read_parquet::read(&files, output, cx),
+        }
+    }
+}
+
+/// The files of one step.
+pub(super) struct Files<'a> {
+    root: &'a Root,
+    /// At least one.
+    pub(super) list: &'a [Located],
+    pub(super) layout: &'a Layout,
+}
+
+impl Files<'_> {
+    pub(super) fn open(&self, file: &Located) -> Result<File, Error> {
+        self.root.open_found(&file.path).map_err(|error| self.root.unreadable(&file.shown, &error))
+    }
+
+    /// The file's text in UTF-8; its bytes are counted if asked.
+    pub(super) fn text(&self, file: &Located, progress: Option<&Arc<Progress>>) -> Result<Box<dyn IoRead>, Error> {
+        let handle = self.open(file)?;
+        open::text(handle, self.layout, progress.cloned()).map_err(|error| {
+            Error::permanent(FailureKind::Connector, "read_failed", format!("reading file `{}`: {error}", file.shown))
+        })
+    }
+}
+
+/// `name type, name type`, for people.
+pub(crate) fn described(schema: &Schema) -> String {
+    let one = |field: &arrow_schema::FieldRef| match types::special(field) {
+        Some(special) => format!("{} {special}", field.name()),
+        None => format!("{} {}", field.name(), field.data_type()),
+    };
+    schema.fields().iter().map(one).collect::<Vec<_>>().join(", ")
+}

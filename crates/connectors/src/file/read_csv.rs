@@ -1,0 +1,150 @@
+//! Reads CSV files.
+
+use sallyport_dataplane::Output;
+use sallyport_protocol::{FailureKind, LogLevel};
+
+use super::csv::{Dialect, Records};
+use super::feed::Feed;
+use super::infer::{Guess, SAMPLE_ROWS};
+use super::locate::Located;
+use super::read::{Files, described};
+use super::rows::{Rows, bad_value, fields, flawed, malformed, schema};
+use super::settings::ColumnSpec;
+use crate::settings::invalid;
+use crate::{Context, Error};
+
+/// Which of the file's values go to which column.
+struct Plan {
+    schema: arrow_schema::SchemaRef,
+    /// For each value of a record its column, `None` where it is left out.
+    takes: Vec<Option<usize>>,
+    /// The header that every file must have.
+    header: Option<Vec<String>>,
+}
+
+pub(super) fn read(files: &Files<'_>, columns: Option<&[ColumnSpec]>, output: &mut Output, cx: &Context) -> Result<(), Error> {
+    let plan = plan(files, columns, cx)?;
+    let mut rows = Rows::start(&plan.schema, output, cx)?;
+    for file in files.list {
+        read_file(files, file, &plan, &mut rows, cx)?;
+    }
+    rows.flush()
+}
+
+fn read_file(files: &Files<'_>, file: &Located, plan: &Plan, rows: &mut Rows<'_>, cx: &Context) -> Result<(), Error> {
+    let shown = &file.shown;
+    let dialect = &files.layout.dialect;
+    let mut records = Records::new(Feed::new(files.text(file, Some(&cx.progress))?), dialect.clone());
+    if dialect.header {
+        let header = header(&mut records, shown)?;
+        if let (Some(expected), Some(header)) = (&plan.header, &header)
+            && expected != header
+        {
+            let why = format!("file `{shown}` has the columns {}, the first file has {}", header.join(", "), expected.join(", "));
+            return Err(Error::permanent(FailureKind::Input, "schema_differs", why).advise("files of one pattern must have the same columns"));
+        }
+    }
+    let null = dialect.null.as_bytes();
+    let single = plan.takes.len() == 1;
+    while records.advance().map_err(|flaw| flawed(shown, records.line(), &flaw))? {
+        if !single && records.is_blank() {
+            continue;
+        }
+        if records.len() != plan.takes.len() {
+            let what = format!("the record has {} values, the file has {} columns", records.len(), plan.takes.len());
+            return Err(malformed(shown, records.line(), &what).advise("mend the line, or check `delimiter` and `quote`"));
+        }
+        let mut bytes = 0;
+        for (index, column) in plan.takes.iter().enumerate() {
+            let Some(column) = *column else { continue };
+            let (value, quoted) = records.value(index);
+            bytes += value.len() + 8;
+            let column_builder = &mut rows.columns[column];
+            if !quoted && value == null {
+                column_builder.push_null();
+            } else if let Err(not) = column_builder.push(value) {
+                // Some writers put quotes around everything, also around nothing.
+                if value != null {
+                    return Err(bad_value(shown, records.line(), plan.schema.field(column).name(), value, &not));
+                }
+                column_builder.push_null();
+            }
+        }
+        rows.row(bytes)?;
+    }
+    Ok(())
+}
+
+fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Result<Plan, Error> {
+    let dialect = &files.layout.dialect;
+    let named = columns.map(fields).transpose()?;
+    let (header, guesses) = sample(files, dialect, if named.is_some() { 0 } else { SAMPLE_ROWS })?;
+    let Some(named) = named else {
+        let names = match &header {
+            Some(header) => header.clone(),
+            None => (1..=guesses.len()).map(|number| format!("column_{number}")).collect(),
+        };
+        if names.is_empty() {
+            let why = format!("file `{}` is empty: it has no columns", files.list[0].shown);
+            return Err(Error::permanent(FailureKind::Input, "empty_file", why).advise("name its columns in `columns`"));
+        }
+        let guesses = names.iter().enumerate().map(|(index, name)| guesses.get(index).cloned().unwrap_or_default().field(name));
+        let schema = schema(guesses.collect());
+        (cx.log)(LogLevel::Info, format!("columns of `{}` inferred from its first rows: {}", files.list[0].shown, described(&schema)));
+        return Ok(Plan { takes: (0..schema.fields().len()).map(Some).collect(), schema, header });
+    };
+    let takes = match &header {
+        Some(header) => {
+            for field in &named {
+                if !header.contains(field.name()) {
+                    let why = format!("column `{}` is not in the header of `{}`: {}", field.name(), files.list[0].shown, header.join(", "));
+                    return Err(invalid("columns", why));
+                }
+            }
+            header.iter().map(|name| named.iter().position(|field| field.name() == name)).collect()
+        }
+        None => (0..named.len()).map(Some).collect(),
+    };
+    Ok(Plan { schema: schema(named), takes, header })
+}
+
+/// The first file's header, and what its first rows look like.
+fn sample(files: &Files<'_>, dialect: &Dialect, limit: usize) -> Result<(Option<Vec<String>>, Vec<Guess>), Error> {
+    let file = &files.list[0];
+    let mut records = Records::new(Feed::new(files.text(file, None)?), dialect.clone());
+    let header = if dialect.header { header(&mut records, &file.shown)? } else { None };
+    let mut guesses: Vec<Guess> = Vec::new();
+    let mut rows = 0;
+    while rows < limit && records.advance().map_err(|flaw| flawed(&file.shown, records.line(), &flaw))? {
+        if records.is_blank() && records.len() < guesses.len().max(header.as_ref().map_or(0, Vec::len)) {
+            continue;
+        }
+        rows += 1;
+        if guesses.is_empty() {
+            guesses.resize(records.len(), Guess::default());
+        }
+        for (index, guess) in guesses.iter_mut().enumerate().take(records.len()) {
+            let (value, quoted) = records.value(index);
+            if value != dialect.null.as_bytes() || quoted && !value.is_empty() {
+                guess.text(value);
+            }
+        }
+    }
+    Ok((header, guesses))
+}
+
+fn header(records: &mut Records, file: &str) -> Result<Option<Vec<String>>, Error> {
+    if !records.advance().map_err(|flaw| flawed(file, 1, &flaw))? {
+        return Ok(None);
+    }
+    let mut names: Vec<String> = Vec::with_capacity(records.len());
+    for index in 0..records.len() {
+        let name = std::str::from_utf8(records.value(index).0).map_err(|_| malformed(file, 1, "the header is not UTF-8").advise("set `encoding`"))?;
+        let name = if name.is_empty() { format!("column_{}", index + 1) } else { name.to_owned() };
+        if names.contains(&name) {
+            return Err(malformed(file, 1, &format!("the header names `{name}` twice")).advise("rename one of them, or set `header: false` and name `columns`"));
+        }
+        names.push(name);
+    }
+    Ok(Some(names))
+}

@@ -1,0 +1,229 @@
+//! Reads JSON Lines files.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use memchr::memchr;
+use sallyport_dataplane::Output;
+use sallyport_protocol::{FailureKind, LogLevel};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::csv::Flaw;
+use super::feed::{Feed, Stop};
+use super::infer::{Guess, SAMPLE_ROWS};
+use super::locate::Located;
+use super::read::{Files, described};
+use super::rows::{Rows, bad_value, fields, flawed, malformed, schema};
+use super::settings::ColumnSpec;
+use crate::text::column::{Column, NotA};
+use crate::{Context, Error};
+
+pub(super) fn read(files: &Files<'_>, columns: Option<&[ColumnSpec]>, output: &mut Output, cx: &Context) -> Result<(), Error> {
+    let schema = match columns {
+        Some(columns) => schema(fields(columns)?),
+        None => {
+            let schema = schema(sample(files)?);
+            (cx.log)(LogLevel::Info, format!("columns of `{}` inferred from its first rows: {}", files.list[0].shown, described(&schema)));
+            schema
+        }
+    };
+    let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let index = names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+    let mut rows = Rows::start(&schema, output, cx)?;
+    for file in files.list {
+        let mut lines = Lines::open(files, file, cx)?;
+        while lines.advance()? {
+            let line = lines.current();
+            let filled = vec![false; names.len()];
+            let mut row = Row { columns: &mut rows.columns, names: &index, filled, strict: columns.is_none(), bad: None };
+            let parsed = row.take(line);
+            if let Some((column, json, not)) = row.bad {
+                return Err(bad_value(&file.shown, lines.line, &names[column], json.as_bytes(), &not));
+            }
+            parsed.map_err(|error| not_an_object(&file.shown, lines.line, &error))?;
+            let bytes = line.len();
+            rows.row(bytes)?;
+        }
+    }
+    rows.flush()
+}
+
+fn not_an_object(file: &str, line: u64, error: &serde_json::Error) -> Error {
+    malformed(file, line, &format!("it is not a JSON object of known fields: {error}"))
+        .advise("mend the line; fields that the first rows do not have must be named in `columns`")
+}
+
+/// The lines of one file.
+struct Lines<'a> {
+    feed: Feed,
+    file: &'a str,
+    length: usize,
+    line: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn open(files: &Files<'_>, file: &'a Located, cx: &Context) -> Result<Self, Error> {
+        Ok(Self { feed: Feed::new(files.text(file, Some(&cx.progress))?), file: &file.shown, length: 0, line: 0 })
+    }
+
+    fn current(&self) -> &[u8] {
+        &self.feed.window()[..self.length]
+    }
+
+    /// Moves to the next line that is not blank; false after the last.
+    fn advance(&mut self) -> Result<bool, Error> {
+        loop {
+            self.feed.consume(self.length);
+            self.length = 0;
+            while memchr(b'\n', self.feed.window()).is_none() && !self.feed.ended() {
+                let line = self.line + 1;
+                self.feed.grow().map_err(|stop| flawed(self.file, line, &Flaw::Stop(stop)))?;
+            }
+            let window = self.feed.window();
+            if window.is_empty() {
+                return Ok(false);
+            }
+            self.length = memchr(b'\n', window).map_or(window.len(), |end| end + 1);
+            self.line += 1;
+            if self.length > super::feed::RECORD_BYTES_MAX {
+                return Err(flawed(self.file, self.line, &Flaw::Stop(Stop::TooLarge)));
+            }
+            if !window[..self.length].iter().all(u8::is_ascii_whitespace) {
+                break;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Takes one object's values into the columns.
+struct Row<'r, 'n> {
+    columns: &'r mut [Column],
+    names: &'r HashMap<&'n str, usize>,
+    filled: Vec<bool>,
+    /// Whether a field without a column is an error.
+    strict: bool,
+    bad: Option<(usize, String, NotA)>,
+}
+
+impl Row<'_, '_> {
+    fn take(&mut self, line: &[u8]) -> Result<(), serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_slice(line);
+        deserializer.deserialize_map(RowVisitor(self))?;
+        deserializer.end()
+    }
+}
+
+struct RowVisitor<'v, 'r, 'n>(&'v mut Row<'r, 'n>);
+
+impl<'de> Visitor<'de> for RowVisitor<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let row = self.0;
+        while let Some(found) = map.next_key_seed(Key { names: row.names, strict: row.strict })? {
+            let value: &RawValue = map.next_value()?;
+            let Some(column) = found else { continue };
+            if std::mem::replace(&mut row.filled[column], true) {
+                return Err(A::Error::custom("a field stands twice"));
+            }
+            if let Err(not) = row.columns[column].push_json(value.get()) {
+                row.bad = Some((column, value.get().chars().take(200).collect(), not));
+                return Err(A::Error::custom("bad value"));
+            }
+        }
+        for (column, filled) in row.columns.iter_mut().zip(&row.filled) {
+            if !filled {
+                column.push_null();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A field's name as the number of its column.
+struct Key<'r, 'n> {
+    names: &'r HashMap<&'n str, usize>,
+    strict: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_, '_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        match self.names.get(name) {
+            Some(column) => Ok(Some(*column)),
+            None if self.strict => Err(E::custom(format!("field `{name}` is not in the first rows"))),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The fields of the first file's first rows, in the order of their first appearance.
+fn sample(files: &Files<'_>) -> Result<Vec<arrow_schema::Field>, Error> {
+    let file = &files.list[0];
+    let mut lines = Lines { feed: Feed::new(files.text(file, None)?), file: &file.shown, length: 0, line: 0 };
+    let mut names: Vec<String> = Vec::new();
+    let mut guesses: Vec<Guess> = Vec::new();
+    for _ in 0..SAMPLE_ROWS {
+        if !lines.advance()? {
+            break;
+        }
+        let line = lines.current();
+        let parsed: Result<Ordered<'_>, _> = serde_json::from_slice(line);
+        let object = parsed.map_err(|error| not_an_object(&file.shown, lines.line, &error))?;
+        for (name, value) in object.0 {
+            let index = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+                names.push(name);
+                guesses.push(Guess::default());
+                names.len() - 1
+            });
+            guesses[index].json(value.get());
+        }
+    }
+    if names.is_empty() {
+        let why = format!("file `{}` is empty: it has no fields", file.shown);
+        return Err(Error::permanent(FailureKind::Input, "empty_file", why).advise("name its columns in `columns`"));
+    }
+    Ok(names.iter().zip(&guesses).map(|(name, guess)| guess.field(name)).collect())
+}
+
+/// An object's fields in their order.
+struct Ordered<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Ordered<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Vec<(String, &'de RawValue)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry::<String, &RawValue>()? {
+                    fields.push(field);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Fields).map(Ordered)
+    }
+}

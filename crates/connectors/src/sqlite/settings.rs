@@ -1,0 +1,114 @@
+//! What a task says about an SQLite database.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::file::OnBadRow;
+use crate::settings::invalid;
+
+/// Settings of an `sqlite` connection.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "SQLite database")]
+pub(super) struct Connection {
+    /// The database file: relative to the agent's files root, or absolute.
+    pub(super) path: String,
+}
+
+/// The `with` of a step that reads.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Read from SQLite")]
+pub(super) struct Read {
+    /// The table or view; this or `query`.
+    #[serde(default)]
+    pub(super) table: Option<String>,
+    /// One query that gives rows; this or `table`.
+    #[serde(default)]
+    pub(super) query: Option<String>,
+    /// The columns of `table` to read; default: all.
+    #[serde(default)]
+    pub(super) columns: Option<Vec<String>>,
+    /// A condition on the rows of `table`, in SQL.
+    #[serde(default)]
+    pub(super) r#where: Option<String>,
+}
+
+/// What happens with the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    /// Adds them to the table.
+    #[default]
+    Append,
+    /// Empties the table first.
+    Truncate,
+    /// Makes the table anew from the incoming columns.
+    Replace,
+    /// Updates the row with the same key, else adds one.
+    Upsert,
+    /// Deletes the rows with the incoming keys.
+    Delete,
+}
+
+/// The `with` of a step that writes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Write to SQLite")]
+pub(super) struct Write {
+    /// The table.
+    pub(super) table: String,
+    /// What happens with the rows; default `append`.
+    #[serde(default)]
+    pub(super) mode: Mode,
+    /// The columns that identify a row; needed by `upsert` and `delete`.
+    #[serde(default)]
+    pub(super) key: Vec<String>,
+    /// Make the table (and the database file) from the incoming columns if it is not there; default false.
+    #[serde(default)]
+    pub(super) create: bool,
+    /// What happens with a row that the table does not take; default `fail`.
+    #[serde(default)]
+    pub(super) on_bad_row: OnBadRow,
+    /// Where rejected rows go, below the agent's files root; needed for `on_bad_row: reject`.
+    #[serde(default)]
+    pub(super) reject_file: Option<String>,
+    /// With `append`: keep a table `sallyport_ledger` in the database, by which a repeated attempt finds that an earlier
+    /// one has already added the rows; default true.
+    #[serde(default = "yes")]
+    pub(super) ledger: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Read {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match (&self.table, &self.query) {
+            (Some(_), Some(_)) => Err(invalid("query", "give either `table` or `query`")),
+            (None, None) => Err(invalid("table", "give `table` or `query`")),
+            (None, Some(_)) if self.columns.is_some() => Err(invalid("columns", "belongs to `table`; name the columns in the query")),
+            (None, Some(_)) if self.r#where.is_some() => Err(invalid("where", "belongs to `table`; put the condition into the query")),
+            _ if self.columns.as_ref().is_some_and(Vec::is_empty) => Err(invalid("columns", "names no column")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Write {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let keyed = matches!(self.mode, Mode::Upsert | Mode::Delete);
+        if keyed && self.key.is_empty() {
+            return Err(invalid("key", "`upsert` and `delete` need the columns that identify a row"));
+        }
+        if !keyed && !self.key.is_empty() {
+            return Err(invalid("key", "belongs to `upsert` and `delete`"));
+        }
+        if self.on_bad_row == OnBadRow::Reject && self.reject_file.is_none() {
+            return Err(invalid("reject_file", "name the file that rejected rows go to (`on_bad_row` is `reject`)"));
+        }
+        Ok(())
+    }
+}

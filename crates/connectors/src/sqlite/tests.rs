@@ -1,0 +1,2 @@
+mod modes;
+mod reading;

@@ -1,0 +1,62 @@
+//! The words for column types in settings, and the Arrow fields they stand for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
+use sallyport_dataplane::TYPE_KEY;
+
+/// The words, for errors and documents.
+pub(crate) const WORDS: &str = "smallint, int, bigint, real, double, numeric, numeric(p,s), text, bytea, boolean, date, time, \
+     timestamp, timestamptz, interval, uuid, json, jsonb, and each with [] for a list";
+
+/// The nullable field of a type word.
+pub(crate) fn field(name: &str, word: &str) -> Option<Field> {
+    let word = word.trim().to_ascii_lowercase();
+    if let Some(element) = word.strip_suffix("[]") {
+        let item = field("item", element)?;
+        return Some(Field::new(name, DataType::List(Arc::new(item)), true));
+    }
+    let (data_type, special) = match word.as_str() {
+        "smallint" | "int2" | "int16" => (DataType::Int16, None),
+        "int" | "integer" | "int4" | "int32" => (DataType::Int32, None),
+        "bigint" | "int8" | "int64" => (DataType::Int64, None),
+        "real" | "float4" | "float32" => (DataType::Float32, None),
+        "double" | "double precision" | "float" | "float8" | "float64" => (DataType::Float64, None),
+        "numeric" | "decimal" => (DataType::Utf8, Some("numeric")),
+        "text" | "varchar" | "char" | "string" | "utf8" => (DataType::Utf8, None),
+        "json" => (DataType::Utf8, Some("json")),
+        "jsonb" => (DataType::Utf8, Some("jsonb")),
+        "bytea" | "binary" | "blob" => (DataType::Binary, None),
+        "boolean" | "bool" => (DataType::Boolean, None),
+        "date" => (DataType::Date32, None),
+        "time" => (DataType::Time64(TimeUnit::Microsecond), None),
+        "timestamp" | "datetime" => (DataType::Timestamp(TimeUnit::Microsecond, None), None),
+        "timestamptz" => (DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), None),
+        "interval" => (DataType::Interval(IntervalUnit::MonthDayNano), None),
+        "uuid" => (DataType::FixedSizeBinary(16), Some("uuid")),
+        _ => (decimal(&word)?, None),
+    };
+    let field = Field::new(name, data_type, true);
+    Some(match special {
+        Some(special) => field.with_metadata(HashMap::from([(TYPE_KEY.to_owned(), special.to_owned())])),
+        None => field,
+    })
+}
+
+/// What the field's metadata adds to its type.
+pub(crate) fn special(field: &Field) -> Option<&str> {
+    field.metadata().get(TYPE_KEY).map(String::as_str)
+}
+
+/// `numeric(p,s)` and `decimal(p,s)`.
+pub(crate) fn decimal(word: &str) -> Option<DataType> {
+    let inner = word.strip_prefix("numeric").or_else(|| word.strip_prefix("decimal"))?;
+    let inner = inner.trim().strip_prefix('(')?.strip_suffix(')')?;
+    let (precision, scale) = match inner.split_once(',') {
+        Some((precision, scale)) => (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<i8>().ok()?),
+        None => (inner.trim().parse::<u8>().ok()?, 0),
+    };
+    let fits = (1..=38).contains(&precision) && (0..=38).contains(&scale) && scale.unsigned_abs() <= precision;
+    fits.then_some(DataType::Decimal128(precision, scale))
+}
