@@ -21,11 +21,16 @@ pub(crate) enum Kind {
     Float4,
     Float8,
     /// A numeric with limits that fit an Arrow decimal.
-    Decimal { precision: u8, scale: i8 },
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
     /// Any other numeric; passes as text.
     Numeric,
     /// `max` is the limit in characters of varchar(n) and char(n).
-    Text { max: Option<u32> },
+    Text {
+        max: Option<u32>,
+    },
     Bytea,
     Date,
     Time,
@@ -66,9 +71,11 @@ impl Kind {
             1700 => Self::numeric(modifier),
             2950 => Self::Uuid,
             3802 => Self::Jsonb,
-            _ => return builtin_array(oid).map(|element| {
-                Self::Array(Box::new(Self::builtin(element, modifier).unwrap_or(Self::Other)), element)
-            }),
+            _ => {
+                return builtin_array(oid).map(|element| {
+                    Self::Array(Box::new(Self::builtin(element, modifier).unwrap_or(Self::Other)), element)
+                });
+            }
         })
     }
 
@@ -166,7 +173,9 @@ pub(crate) fn sql_type(field: &Field) -> Option<String> {
         },
         DataType::Null => "text".into(),
         DataType::FixedSizeBinary(16) if word == Some("uuid") => "uuid".into(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "bytea".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "bytea".into()
+        }
         DataType::Date32 => "date".into(),
         DataType::Date64 => "timestamp".into(),
         DataType::Time32(_) | DataType::Time64(_) => "time".into(),
@@ -180,7 +189,9 @@ pub(crate) fn sql_type(field: &Field) -> Option<String> {
             }
         }
         DataType::Dictionary(_, value) => {
-            return sql_type(&Field::new(field.name(), value.as_ref().clone(), true).with_metadata(field.metadata().clone()));
+            return sql_type(
+                &Field::new(field.name(), value.as_ref().clone(), true).with_metadata(field.metadata().clone()),
+            );
         }
         _ => return None,
     })

@@ -109,9 +109,24 @@ pub(crate) fn to_text(value: &[u8], text: &mut Vec<u8>) -> Result<(), Reason> {
     match head.sign {
         POSITIVE => {}
         NEGATIVE => text.push(b'-'),
-        NAN => return { text.extend_from_slice(b"NaN"); Ok(()) },
-        INFINITY => return { text.extend_from_slice(b"Infinity"); Ok(()) },
-        MINUS_INFINITY => return { text.extend_from_slice(b"-Infinity"); Ok(()) },
+        NAN => {
+            return {
+                text.extend_from_slice(b"NaN");
+                Ok(())
+            };
+        }
+        INFINITY => {
+            return {
+                text.extend_from_slice(b"Infinity");
+                Ok(())
+            };
+        }
+        MINUS_INFINITY => {
+            return {
+                text.extend_from_slice(b"-Infinity");
+                Ok(())
+            };
+        }
         _ => return Err(Reason::Malformed),
     }
     let digit = |position: i32| {
@@ -265,7 +280,9 @@ pub(crate) fn put_text(text: &str, limits: Option<Limits>, out: &mut Vec<u8>) ->
         out[at..at + 2].copy_from_slice(&special.to_be_bytes());
         return Ok(());
     }
-    if rest.len() <= 18 && let Some((unscaled, scale)) = short(rest) {
+    if rest.len() <= 18
+        && let Some((unscaled, scale)) = short(rest)
+    {
         let unscaled = if sign == NEGATIVE { -unscaled } else { unscaled };
         return put_decimal(unscaled, scale, limits, out);
     }

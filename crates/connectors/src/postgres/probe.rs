@@ -41,12 +41,10 @@ pub(super) fn test(order: &ConnectionOrder, cancel: &Cancel) -> ConnectionTest {
 fn run(stages: &mut Stages, order: &ConnectionOrder, cancel: &Cancel) -> Option<()> {
     let target = stages.note("settings", settings(order))?;
     let connection = &target.connection;
-    let addresses = resolve(connection)
-        .map_err(|why| target.unresolved(&why))
-        .map(|addresses| {
-            let listed = addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ");
-            (addresses, format!("`{}` is {listed}", connection.host))
-        });
+    let addresses = resolve(connection).map_err(|why| target.unresolved(&why)).map(|addresses| {
+        let listed = addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ");
+        (addresses, format!("`{}` is {listed}", connection.host))
+    });
     let addresses = stages.note("name", addresses)?;
     let socket = cancel.check().map_err(Error::from).and_then(|()| {
         let socket = dial(&addresses).map_err(|why| target.unreachable(&why))?;
@@ -71,7 +69,12 @@ fn run(stages: &mut Stages, order: &ConnectionOrder, cancel: &Cancel) -> Option<
     let client = login(stream, connection, &target.password)
         .map_err(|error| error.explain(&target.doing("logging in")))
         .map(|client| {
-            let seen = format!("`{}` is logged in to `{}`, PostgreSQL {}", connection.user, connection.database, client.version());
+            let seen = format!(
+                "`{}` is logged in to `{}`, PostgreSQL {}",
+                connection.user,
+                connection.database,
+                client.version()
+            );
             (client, seen)
         });
     let mut client = stages.note("login", client)?;

@@ -57,8 +57,12 @@ impl Target {
     pub(crate) fn unreachable(&self, why: &io::Error) -> Error {
         let Connection { host, port, .. } = &self.connection;
         let advice = match why.kind() {
-            io::ErrorKind::ConnectionRefused => "nothing listens there: check `port`, and the server's listen_addresses",
-            io::ErrorKind::TimedOut => "a firewall may drop the packets: check that the agent's machine may reach the port",
+            io::ErrorKind::ConnectionRefused => {
+                "nothing listens there: check `port`, and the server's listen_addresses"
+            }
+            io::ErrorKind::TimedOut => {
+                "a firewall may drop the packets: check that the agent's machine may reach the port"
+            }
             _ => "check host, port and the network between the agent and the server",
         };
         Error::transient(
@@ -77,7 +81,9 @@ impl Target {
             TlsError::Io(_) => {
                 return Error::transient(FailureKind::Connector, "connection_lost", message);
             }
-            TlsError::NotOffered => ("tls_not_offered", "set `ssl = on` on the server, or the connection's `tls` to `prefer`"),
+            TlsError::NotOffered => {
+                ("tls_not_offered", "set `ssl = on` on the server, or the connection's `tls` to `prefer`")
+            }
             TlsError::BadAuthority => ("bad_ca", "paste the certificate with its BEGIN and END lines into `ca`"),
             TlsError::NoRoots => ("no_roots", "install the system's CA certificates, or give the connection a `ca`"),
             TlsError::Handshake(_) => (

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::types::IntervalMonthDayNano;
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array,
-    Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
+    Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, FieldRef};
@@ -189,7 +189,9 @@ impl Values {
             Self::Float4(values) => values.push(0.0),
             Self::Float8(values) => values.push(0.0),
             Self::Decimal { values, .. } => values.push(0),
-            Self::Numeric(strings) | Self::Text(strings) | Self::Jsonb(strings) | Self::Bytea(strings) => strings.close(),
+            Self::Numeric(strings) | Self::Text(strings) | Self::Jsonb(strings) | Self::Bytea(strings) => {
+                strings.close()
+            }
             Self::Interval(values) => values.push(IntervalMonthDayNano::ZERO),
             Self::Uuid(values) => values.extend_from_slice(&[0; 16]),
             Self::List { offsets, items, .. } => offsets.push(items.rows as i32),
@@ -204,9 +206,9 @@ impl Values {
             Self::Int8(values) => Arc::new(Int64Array::try_new(taken(values), nulls)?),
             Self::Float4(values) => Arc::new(Float32Array::try_new(taken(values), nulls)?),
             Self::Float8(values) => Arc::new(Float64Array::try_new(taken(values), nulls)?),
-            Self::Decimal { values, precision, scale } => Arc::new(
-                Decimal128Array::try_new(taken(values), nulls)?.with_precision_and_scale(*precision, *scale)?,
-            ),
+            Self::Decimal { values, precision, scale } => {
+                Arc::new(Decimal128Array::try_new(taken(values), nulls)?.with_precision_and_scale(*precision, *scale)?)
+            }
             Self::Numeric(strings) | Self::Text(strings) | Self::Jsonb(strings) => {
                 let (offsets, bytes) = strings.take();
                 Arc::new(StringArray::try_new(offsets, bytes, nulls)?)

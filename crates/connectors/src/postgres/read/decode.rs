@@ -130,8 +130,8 @@ impl<'a> Decoder<'a> {
                 Err(error) => return Err(self.unbuilt(at, &error)),
             }
         }
-        let batch = RecordBatch::try_new(SchemaRef::clone(&self.schema), arrays)
-            .map_err(|error| self.unbuilt(0, &error))?;
+        let batch =
+            RecordBatch::try_new(SchemaRef::clone(&self.schema), arrays).map_err(|error| self.unbuilt(0, &error))?;
         self.given += self.rows as u64;
         self.rows = 0;
         self.bytes = 0;

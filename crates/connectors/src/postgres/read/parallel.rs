@@ -110,9 +110,9 @@ pub(super) fn read(
         }
         drop(batches);
         for thread in threads {
-            let ended = thread.join().unwrap_or_else(|_| {
-                Err(Error::permanent(FailureKind::Runtime, "panic", "a reading thread panicked"))
-            });
+            let ended = thread
+                .join()
+                .unwrap_or_else(|_| Err(Error::permanent(FailureKind::Runtime, "panic", "a reading thread panicked")));
             outcome = outcome.and(ended);
         }
         outcome

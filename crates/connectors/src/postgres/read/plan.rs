@@ -15,7 +15,6 @@ use crate::postgres::target::Target;
 use crate::postgres::wire::{Client, Error as WireError};
 use crate::{Context, Error};
 
-
 /// What is read.
 pub(crate) struct Plan {
     /// The table or the query, for people.

@@ -127,7 +127,8 @@ impl Client {
             b'E' => {
                 let error = Error::Server(Box::new(ServerError::parse(&self.input[body])));
                 self.copy.over = true;
-                self.until_ready(|_, _| Ok(()))?;
+                // After a fatal error the server hangs up.
+                let _ = self.until_ready(|_, _| Ok(()));
                 Err(error)
             }
             _ => {
@@ -233,7 +234,8 @@ impl Client {
                 b'N' | b'S' | b'A' => {}
                 b'E' => {
                     let error = Error::Server(Box::new(ServerError::parse(&self.input[body])));
-                    self.until_ready(|_, _| Ok(()))?;
+                    // After a fatal error the server hangs up.
+                    let _ = self.until_ready(|_, _| Ok(()));
                     return Err(error);
                 }
                 tag if tag == expected => return Ok(()),

@@ -89,9 +89,13 @@ impl ServerError {
     fn meaning(&self) -> Meaning {
         let connector = FailureKind::Connector;
         let (kind, code, transient, advice) = match self.code.as_str() {
-            "28P01" | "28000" => (connector, "login_refused", false, "check user, password and the server's pg_hba.conf"),
+            "28P01" | "28000" => {
+                (connector, "login_refused", false, "check user, password and the server's pg_hba.conf")
+            }
             "3D000" => (connector, "database_not_found", false, "check the connection's `database`"),
-            "42P01" | "3F000" => (connector, "table_not_found", false, "check schema and table, and the role's search_path"),
+            "42P01" | "3F000" => {
+                (connector, "table_not_found", false, "check schema and table, and the role's search_path")
+            }
             "42703" => (connector, "column_not_found", false, "check the column's name, spelt as in the catalogue"),
             "42501" => (connector, "not_allowed", false, "grant the role the right that the message names"),
             "42601" => (connector, "bad_query", false, "run the query in psql and correct it"),
@@ -139,9 +143,11 @@ impl Error {
     pub(crate) fn explain(self, doing: &str) -> StepError {
         match self {
             Self::Told(error) => *error,
-            Self::Lost(why) => {
-                StepError::transient(FailureKind::Connector, "connection_lost", format!("{doing}: lost the connection: {why}"))
-            }
+            Self::Lost(why) => StepError::transient(
+                FailureKind::Connector,
+                "connection_lost",
+                format!("{doing}: lost the connection: {why}"),
+            ),
             Self::Server(error) => {
                 let meaning = error.meaning();
                 let message = format!("{doing}: {}", error.sentence());

@@ -6,10 +6,10 @@ use postgres_protocol::message::frontend;
 
 use sallyport_protocol::{FailureKind, Secret};
 
+use super::Client;
 use super::cursor::Cursor;
 use super::error::{Error, ServerError};
 use super::stream::Stream;
-use super::Client;
 use crate::Error as StepError;
 use crate::postgres::settings::Connection;
 

@@ -162,7 +162,13 @@ impl Client {
     /// Says goodbye; an open transaction is rolled back by the server.
     pub(crate) fn close(mut self) {
         self.stop = None;
-        if self.put(|out| { frontend::terminate(out); Ok(()) }).is_ok() {
+        if self
+            .put(|out| {
+                frontend::terminate(out);
+                Ok(())
+            })
+            .is_ok()
+        {
             let _ = self.send();
         }
     }
@@ -182,7 +188,11 @@ impl Client {
     fn until_ready(&mut self, mut take: impl FnMut(u8, &[u8]) -> Result<(), Error>) -> Result<(), Error> {
         let mut outcome = Ok(());
         loop {
-            let (tag, body) = self.message()?;
+            let (tag, body) = match self.message() {
+                Ok(message) => message,
+                // A server that hangs up has said why before.
+                Err(lost) => return outcome.and(Err(lost)),
+            };
             let body = &self.input[body];
             match tag {
                 b'Z' => return outcome,

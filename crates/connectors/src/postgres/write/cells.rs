@@ -94,7 +94,11 @@ pub(super) enum Values {
     Time(Time64MicrosecondArray),
     Timestamp(TimestampMicrosecondArray),
     Interval(IntervalMonthDayNanoArray),
-    Decimal { values: Decimal128Array, scale: i8, limits: Option<Limits> },
+    Decimal {
+        values: Decimal128Array,
+        scale: i8,
+        limits: Option<Limits>,
+    },
     Parsed(StringArray, Parse),
     NumericText(StringArray, Option<Limits>),
     NumericFloat(Float64Array, Option<Limits>),
@@ -106,7 +110,11 @@ pub(super) enum Values {
     IntBool(Int64Array),
     /// Into a date: only midnights.
     Midnight(TimestampMicrosecondArray),
-    List { offsets: OffsetBuffer<i32>, items: Box<Cells>, element: u32 },
+    List {
+        offsets: OffsetBuffer<i32>,
+        items: Box<Cells>,
+        element: u32,
+    },
 }
 
 impl Cells {
@@ -174,7 +182,8 @@ impl Values {
             Self::FloatInto(values, width) => {
                 let value = values.value(row);
                 // 2^63 is the first whole number that does not fit.
-                if value.fract() != 0.0 || !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
+                if value.fract() != 0.0 || !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value)
+                {
                     return Err(Reason::Lossy("an integer"));
                 }
                 put_int(value as i64, *width, out)

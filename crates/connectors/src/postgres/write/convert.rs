@@ -22,6 +22,8 @@ pub(super) enum Way {
     Binary,
     /// As text that the server casts.
     Cast,
+    /// As an array of texts that the server casts.
+    CastArray,
 }
 
 /// Whether a column of a kind takes an incoming field, and how.
@@ -29,6 +31,9 @@ pub(super) fn way(field: &Field, kind: &Kind) -> Option<Way> {
     let from = normal(field.data_type());
     let text = from == DataType::Utf8;
     match kind {
+        Kind::OtherArray if let DataType::List(item) = &from => {
+            textual(&normal(item.data_type())).then_some(Way::CastArray)
+        }
         Kind::Other | Kind::OtherArray => textual(&from).then_some(Way::Cast),
         Kind::Interval | Kind::Array(..) if text => Some(Way::Cast),
         _ if from == DataType::Null => Some(Way::Binary),
@@ -65,7 +70,10 @@ fn takes(from: &DataType, kind: &Kind, field: &Field) -> bool {
 
 /// What has one clear text.
 fn textual(from: &DataType) -> bool {
-    !matches!(from, DataType::List(_) | DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) | DataType::Binary)
+    !matches!(
+        from,
+        DataType::List(_) | DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) | DataType::Binary
+    )
 }
 
 /// The type that stands for all of its family.
@@ -109,7 +117,7 @@ pub(super) struct Demands {
     pub check: bool,
 }
 
-/// The cells of a column for a target of `kind`; with [`Way::Cast`] the kind is plain text.
+/// The cells of a column for a target of `kind`; where the server casts, the kind is plain text or an array of it.
 pub(super) fn cells(array: &ArrayRef, field: &Field, kind: &Kind, demands: Demands) -> Result<Cells, NoWay> {
     let nulls = array.logical_nulls();
     let mut cast = Cast { array: Arc::clone(array), lossy: None };
@@ -123,7 +131,8 @@ pub(super) fn cells(array: &ArrayRef, field: &Field, kind: &Kind, demands: Deman
         from_typed(&mut cast, field, kind, demands).ok_or_else(refused)?
     };
     let converted = cast.lossy.and_then(|into| Some((cast.array.logical_nulls()?, into)));
-    let converted = converted.filter(|(after, _)| after.null_count() > nulls.as_ref().map_or(0, |nulls| nulls.null_count()));
+    let converted =
+        converted.filter(|(after, _)| after.null_count() > nulls.as_ref().map_or(0, |nulls| nulls.null_count()));
     Ok(Cells { values, nulls, converted, required: demands.required })
 }
 

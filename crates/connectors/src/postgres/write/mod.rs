@@ -25,8 +25,7 @@ use crate::reject::RejectFile;
 use crate::{Context, Error, Sink, Written};
 
 /// No time limit of the role's settings ends a long write; everything else is as the role has it.
-const BEGIN: &str =
-    "begin; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0";
+const BEGIN: &str = "begin; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0";
 
 /// Writes a table.
 pub(crate) struct PostgresSink {

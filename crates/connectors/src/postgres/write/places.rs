@@ -11,6 +11,9 @@ use crate::postgres::kind::{Kind, sql_type};
 use crate::postgres::name::{identifier, identifiers};
 use crate::postgres::settings::{Mode, Write};
 
+/// The oid of `text`.
+const TEXT_OID: u32 = 25;
+
 /// Where an incoming column goes.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -31,6 +34,7 @@ impl Place {
         let type_name = match self.way {
             Way::Binary => self.type_name.as_str(),
             Way::Cast => "text",
+            Way::CastArray => "text[]",
         };
         format!("{} {type_name}", identifier(&self.name))
     }
@@ -39,7 +43,7 @@ impl Place {
     pub(super) fn selected(&self) -> String {
         match self.way {
             Way::Binary => identifier(&self.name),
-            Way::Cast => format!("{}::{}", identifier(&self.name), self.type_name),
+            Way::Cast | Way::CastArray => format!("{}::{}", identifier(&self.name), self.type_name),
         }
     }
 }
@@ -64,11 +68,9 @@ pub(super) fn places(schema: &Schema, table: &Table, write: &Write, doing: &str)
         }
         match way(field, &column.kind) {
             Some(way) => places.push(place(index, column, way, write)),
-            None => wrong.push(format!(
-                "column `{name}`: {} does not convert to {}",
-                field.data_type(),
-                column.type_name
-            )),
+            None => {
+                wrong.push(format!("column `{name}`: {} does not convert to {}", field.data_type(), column.type_name))
+            }
         }
     }
     for column in &table.columns {
@@ -96,7 +98,11 @@ fn place(index: usize, column: &Column, way: Way, write: &Write) -> Place {
     Place {
         index,
         name: column.name.clone(),
-        kind: if way == Way::Cast { Kind::Text { max: None } } else { column.kind.clone() },
+        kind: match way {
+            Way::Binary => column.kind.clone(),
+            Way::Cast => Kind::Text { max: None },
+            Way::CastArray => Kind::Array(Box::new(Kind::Text { max: None }), TEXT_OID),
+        },
         way,
         type_name: column.type_name.clone(),
         // A key with a NULL in it would never meet its row.
@@ -111,7 +117,9 @@ pub(super) fn definitions(schema: &Schema, key: &[String], doing: &str) -> Resul
     for field in schema.fields() {
         match sql_type(field) {
             Some(type_name) => lines.push(format!("{} {type_name}", identifier(field.name()))),
-            None => wrong.push(format!("column `{}` of type {} has no PostgreSQL type", field.name(), field.data_type())),
+            None => {
+                wrong.push(format!("column `{}` of type {} has no PostgreSQL type", field.name(), field.data_type()))
+            }
         }
     }
     if !wrong.is_empty() {

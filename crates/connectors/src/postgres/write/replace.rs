@@ -56,9 +56,10 @@ impl Replacement {
         // From here on nobody reads or changes the old table.
         client.simple(&format!("lock table {name} in access exclusive mode"))?;
         let mut after = Vec::new();
-        let mut before = Vec::new();
+        // First, as a sequence and its table must have one owner.
+        let mut before = texts(client, &owner(oid, &self.fresh.sql()))?;
         if self.alike {
-            before = texts(client, &self.sequences())?;
+            before.extend(texts(client, &self.sequences())?);
             after.extend(texts(client, &constraints(oid, &name))?);
             after.extend(texts(client, &indexes(oid))?);
             after.extend(texts(client, &triggers(oid))?);
@@ -66,7 +67,6 @@ impl Replacement {
         }
         after.extend(texts(client, &comment(oid, &name))?);
         after.extend(texts(client, &grants(oid, &name))?);
-        after.extend(texts(client, &owner(oid, &name))?);
         before.push(format!("drop table {name}"));
         before.push(format!("alter table {} rename to {}", self.fresh.sql(), identifier(&self.old.name.table)));
         for statement in before.into_iter().chain(after) {
@@ -118,7 +118,9 @@ fn indexes(oid: u32) -> String {
 }
 
 fn triggers(oid: u32) -> String {
-    format!("select pg_catalog.pg_get_triggerdef(oid) from pg_catalog.pg_trigger where tgrelid = {oid} and not tgisinternal")
+    format!(
+        "select pg_catalog.pg_get_triggerdef(oid) from pg_catalog.pg_trigger where tgrelid = {oid} and not tgisinternal"
+    )
 }
 
 fn comment(oid: u32, name: &str) -> String {
@@ -140,7 +142,7 @@ fn grants(oid: u32, name: &str) -> String {
     )
 }
 
-/// Last, as the rest is done by the role that made the table.
+/// Needs a role that is a member of the owner, which then may do the rest too.
 fn owner(oid: u32, name: &str) -> String {
     format!(
         "select format('alter table %s owner to %I', {}, pg_catalog.pg_get_userbyid(relowner)) \

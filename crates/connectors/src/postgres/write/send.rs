@@ -33,8 +33,7 @@ pub(super) fn send(
     rejects: Option<RejectFile>,
     cx: &Context,
 ) -> Result<Sent, Error> {
-    let mut encoder =
-        Encoder { places, schema: SchemaRef::clone(schema), doing, rejects, before: 0, written: 0 };
+    let mut encoder = Encoder { places, schema: SchemaRef::clone(schema), doing, rejects, before: 0, written: 0 };
     let outcome = thread::scope(|scope| {
         let (full, blocks) = sync_channel(BLOCKS_MAX);
         let (spent, empty) = sync_channel(BLOCKS_MAX + 2);

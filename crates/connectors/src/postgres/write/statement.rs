@@ -27,10 +27,8 @@ impl Plan {
     pub(super) fn new(write: &Write, table: &Table, places: Vec<Place>) -> Self {
         // Append and replace need no staging: nobody sees the rows before the transaction ends.
         let direct = matches!(write.mode, Mode::Append | Mode::Replace);
-        let cast = places.iter().any(|place| place.way == Way::Cast);
-        let always = places
-            .iter()
-            .any(|place| table.column(&place.name).is_some_and(|column| column.identity_always));
+        let cast = places.iter().any(|place| place.way != Way::Binary);
+        let always = places.iter().any(|place| table.column(&place.name).is_some_and(|column| column.identity_always));
         Self {
             places,
             mode: write.mode,
@@ -123,7 +121,7 @@ impl Plan {
             .places
             .iter()
             .map(|place| {
-                let cast = if place.way == Way::Cast { format!("::{}", place.type_name) } else { String::new() };
+                let cast = if place.way != Way::Binary { format!("::{}", place.type_name) } else { String::new() };
                 format!("target.{0} = staging.{0}{cast}", identifier(&place.name))
             })
             .collect();

@@ -120,7 +120,12 @@ fn fraction_micros(text: &str) -> Option<i64> {
     if rest.bytes().any(|digit| digit != b'0') {
         return None;
     }
-    Some(kept.bytes().chain(std::iter::repeat(b'0')).take(6).fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0')))
+    Some(
+        kept.bytes()
+            .chain(std::iter::repeat(b'0'))
+            .take(6)
+            .fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0')),
+    )
 }
 
 fn days_in(year: i64, month: i64) -> i64 {

@@ -1,0 +1,9 @@
+//! The `postgres` connector against a real server.
+
+mod connection;
+mod flow;
+mod read;
+mod server;
+mod stop;
+mod types;
+mod write;
