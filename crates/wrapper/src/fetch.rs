@@ -43,6 +43,8 @@ pub(crate) enum Error {
     Refused(sallyport_protocol::Refusal),
     #[error("the server has no such download")]
     NotFound,
+    #[error("what is there is what the server has")]
+    NotModified,
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
     #[error("the server's answer is not understood: {0}")]
@@ -66,11 +68,13 @@ impl Door {
         Ok((tls::connect(stream, self.address.host(), &self.trust)?, route))
     }
 
-    /// Asks for `path`; gives the answer if it is a success.
-    pub(crate) fn get(&self, path: &str) -> Result<Answer, Error> {
+    /// Asks for `path`; gives the answer if it is a success. With `present`, the entity tag of what is there, the answer
+    /// may be [`Error::NotModified`].
+    pub(crate) fn get(&self, path: &str, present: Option<&str>) -> Result<Answer, Error> {
         let (mut stream, _) = self.open()?;
+        let condition = present.map(|tag| format!("If-None-Match: \"{tag}\"\r\n")).unwrap_or_default();
         let request = format!(
-            "GET {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: {}\r\nUser-Agent: sallyport-wrapper/{}\r\nConnection: close\r\n\r\n",
+            "GET {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: {}\r\nUser-Agent: sallyport-wrapper/{}\r\n{condition}Connection: close\r\n\r\n",
             self.address.authority(),
             login::basic(&self.username, &self.password).expose(),
             env!("CARGO_PKG_VERSION"),
@@ -81,6 +85,7 @@ impl Door {
         let mut answer = Answer { left: head.length, head, early: io::Cursor::new(early), stream };
         match answer.head.status {
             200 => Ok(answer),
+            304 => Err(Error::NotModified),
             404 => Err(Error::NotFound),
             status => {
                 let mut body = Vec::new();

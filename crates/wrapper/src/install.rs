@@ -85,8 +85,9 @@ pub(crate) fn ensure(layout: &Layout, settings: &Settings, door: &Door, may_upda
 /// whether anything changed.
 fn download(program: &Path, door: &Door, present: Option<&str>) -> Result<bool, Error> {
     let platform = platform::name();
-    let mut answer = match door.get(&format!("{}?platform={platform}", path::RELEASE)) {
+    let mut answer = match door.get(&format!("{}?platform={platform}", path::RELEASE), present) {
         Ok(answer) => answer,
+        Err(fetch::Error::NotModified) => return Ok(false),
         Err(fetch::Error::NotFound) => return Err(Error::NoRelease(platform)),
         Err(source) => return Err(Error::Fetch { platform, source }),
     };

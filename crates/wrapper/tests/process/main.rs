@@ -2,6 +2,7 @@
 //!
 //! The stand-in is a shell script, so these tests run on Unix only.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod home;
 mod install;

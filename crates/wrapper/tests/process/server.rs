@@ -159,7 +159,7 @@ fn serve(
     let login = text.lines().find(|line| line.to_ascii_lowercase().starts_with("authorization: ")).unwrap_or_default();
     logins.lock().unwrap().push(login.to_owned());
     if text.starts_with("GET /connect/release?platform=") {
-        return release(&mut tls, manners);
+        return release(&mut tls, &text, manners);
     }
     assert!(text.starts_with("GET /connect/wrapper HTTP/1.1\r\n"), "{text}");
     if let Some((status, body)) = manners.lock().unwrap().refuse.clone() {
@@ -175,8 +175,11 @@ fn serve(
     converse(&mut socket, manners, say, tell).map_err(io::Error::other)
 }
 
-fn release(tls: &mut Tls, manners: &Mutex<Manners>) -> io::Result<()> {
+fn release(tls: &mut Tls, head: &str, manners: &Mutex<Manners>) -> io::Result<()> {
     match manners.lock().unwrap().release.clone() {
+        Some((_, checksum)) if head.contains(&format!("If-None-Match: \"{checksum}\"\r\n")) => {
+            tls.write_all(b"HTTP/1.0 304 Not Modified\r\n\r\n")?;
+        }
         Some((bytes, checksum)) => {
             write!(
                 tls,
