@@ -5,6 +5,7 @@
 //! calls stores both in one transaction and performs the effects afterwards; effects may be performed twice.
 
 pub mod agent;
+pub mod connection;
 pub mod licence;
 pub mod plan;
 pub mod queue;

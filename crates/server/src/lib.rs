@@ -1,1 +1,29 @@
-//! Control plane, HTTP API, relay.
+//! The control plane: HTTP API, agents' and wrappers' sessions, runs, relay.
+//!
+//! Invariant: rules are asked of `sallyport_domain`, rows are kept by `sallyport_store`; here is what listens, speaks
+//! and waits.
+
+mod app;
+mod auth;
+mod background;
+mod config;
+mod data_folder;
+mod engine;
+mod first_start;
+mod gateway;
+mod http;
+mod listener;
+mod metrics;
+mod offline;
+mod relay;
+mod release;
+#[cfg(test)]
+mod rig;
+mod secrets;
+mod serve;
+mod tls;
+
+pub use config::{Config, Error as ConfigError, Flags, Tls};
+pub use http::openapi;
+pub use offline::set_licence;
+pub use serve::{Ready, log_to_stderr, run, run_announced};

@@ -32,7 +32,7 @@ pub struct Agent {
     pub active: bool,
     /// For file and console.
     pub levels: Levels,
-    /// The platform its download was made for last.
+    /// The platform its download is made for unless asked otherwise.
     pub platform: Option<String>,
     /// Grows with every edit.
     pub version: i64,
@@ -67,6 +67,8 @@ pub struct NewAgent {
     pub name: String,
     /// For file and console.
     pub levels: Levels,
+    /// The platform to make its download for.
+    pub platform: Option<String>,
     /// Now.
     pub now: Timestamp,
 }
@@ -80,7 +82,7 @@ pub struct AgentEdit {
     pub levels: Option<Levels>,
     /// Whether it may log in.
     pub active: Option<bool>,
-    /// The platform its download was made for.
+    /// The platform to make its download for.
     pub platform: Option<String>,
 }
 
@@ -100,12 +102,12 @@ pub struct AgentFilter {
 pub struct AgentUse {
     /// The agent as it stands.
     pub agent: Agent,
-    /// The current versions of all active tasks of the environment.
+    /// The current versions of all tasks of the environment, inactive ones included.
     pub tasks: Vec<TaskVersion>,
     /// All connections of the environment.
     pub connections: Vec<Connection>,
-    /// Names and ids of all agents of the environment.
-    pub agents: Vec<(String, AgentId)>,
+    /// All agents of the environment.
+    pub agents: Vec<Agent>,
 }
 
 /// How many active agents are online and how many are not.
@@ -143,7 +145,7 @@ impl Store {
             taken(
                 sql.execute(
                     "INSERT INTO agent(id, company, environment, name, kind, file_level, console_level, \
-                     created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 'remote', ?5, ?6, ?7, ?7)",
+                     created_at, updated_at, platform) VALUES (?1, ?2, ?3, ?4, 'remote', ?5, ?6, ?7, ?7, ?8)",
                     params![
                         Text(id),
                         Text(company_of(sql, environment)?),
@@ -151,7 +153,8 @@ impl Store {
                         new.name,
                         Rank(new.levels.file),
                         Rank(new.levels.console),
-                        Micros(new.now)
+                        Micros(new.now),
+                        new.platform
                     ],
                 ),
                 "agent name",
@@ -201,16 +204,7 @@ impl Store {
 
     /// All agents of an environment.
     pub async fn environment_agents(&self, environment: EnvironmentId) -> Result<Vec<Agent>, Error> {
-        self.read(move |sql| {
-            let text = format!(
-                "SELECT {} FROM {FROM} WHERE a.environment = ? AND a.deleted_at IS NULL ORDER BY a.name",
-                AGENTS.columns
-            );
-            let mut statement = sql.prepare_cached(&text)?;
-            let rows = statement.query_map(params![Text(environment)], agent_row)?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
+        self.read(move |sql| agents_of(sql, environment)).await
     }
 
     /// How many active agents of an environment are online.
@@ -311,17 +305,22 @@ fn agent_use(sql: &Sqlite, environment: EnvironmentId, id: AgentId) -> Result<Ag
     if agent.environment != environment {
         return Err(Error::NotFound);
     }
-    let mut statement =
-        sql.prepare_cached("SELECT name, id FROM agent WHERE environment = ? AND deleted_at IS NULL")?;
-    let agents = statement
-        .query_map(params![Text(environment)], |row| Ok((row.get(0)?, row.get::<_, Text<_>>(1)?.0)))?
-        .collect::<rusqlite::Result<_>>()?;
     Ok(AgentUse {
         agent,
-        tasks: current_versions(sql, environment, true)?,
+        tasks: current_versions(sql, environment)?,
         connections: connections_of(sql, environment)?,
-        agents,
+        agents: agents_of(sql, environment)?,
     })
+}
+
+fn agents_of(sql: &Sqlite, environment: EnvironmentId) -> Result<Vec<Agent>, Error> {
+    let text = format!(
+        "SELECT {} FROM {FROM} WHERE a.environment = ? AND a.deleted_at IS NULL ORDER BY a.name",
+        AGENTS.columns
+    );
+    let mut statement = sql.prepare_cached(&text)?;
+    let rows = statement.query_map(params![Text(environment)], agent_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn kind_word(kind: Kind) -> &'static str {

@@ -208,7 +208,7 @@ fn check<E: From<Error>>(
     if expected.is_some_and(|version| version != connection.version) {
         return Err(Error::Stale { current: connection.version }.into());
     }
-    rule(&connection, &current_versions(sql, environment, false)?)
+    rule(&connection, &current_versions(sql, environment)?)
 }
 
 fn belongs(sql: &Sqlite, environment: EnvironmentId, agent: AgentId) -> Result<(), Error> {

@@ -210,17 +210,11 @@ impl Store {
     }
 }
 
-/// The current versions of the environment's tasks, of all or of the active ones.
-pub(crate) fn current_versions(
-    sql: &Sqlite,
-    environment: EnvironmentId,
-    active_only: bool,
-) -> Result<Vec<TaskVersion>, Error> {
-    let text = format!(
-        "SELECT v.* FROM {FROM} WHERE t.environment = ? AND t.deleted_at IS NULL AND (t.active OR NOT ?) ORDER BY t.name"
-    );
+/// The current versions of the environment's tasks.
+pub(crate) fn current_versions(sql: &Sqlite, environment: EnvironmentId) -> Result<Vec<TaskVersion>, Error> {
+    let text = format!("SELECT v.* FROM {FROM} WHERE t.environment = ? AND t.deleted_at IS NULL ORDER BY t.name");
     let mut statement = sql.prepare_cached(&text)?;
-    let rows = statement.query_map(params![Text(environment), active_only], version_row)?;
+    let rows = statement.query_map(params![Text(environment)], version_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn first() -> First {
 
 impl Bench {
     pub(crate) async fn agent(&self, name: &str) -> AgentId {
-        let new = NewAgent { name: name.into(), levels: Levels::default(), now: NOW };
+        let new = NewAgent { name: name.into(), levels: Levels::default(), platform: None, now: NOW };
         self.store.create_agent(self.environment, new).await.unwrap().id
     }
 

@@ -121,7 +121,12 @@ async fn a_rule_that_refuses_undoes_nothing_and_changes_nothing() {
 async fn names_are_unique_whatever_their_case() {
     let bench = bench().await;
     bench.agent("Client").await;
-    let again = crate::NewAgent { name: "client".into(), levels: sallyport_protocol::Levels::default(), now: NOW };
+    let again = crate::NewAgent {
+        name: "client".into(),
+        levels: sallyport_protocol::Levels::default(),
+        platform: None,
+        now: NOW,
+    };
     assert!(matches!(
         bench.store.create_agent(bench.environment, again.clone()).await,
         Err(Error::Taken { what: "agent name" })

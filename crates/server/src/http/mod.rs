@@ -1,0 +1,121 @@
+//! The HTTP side: routes, documents about them, and what every answer has in common.
+
+mod agents;
+mod companies;
+mod connections;
+mod connectors;
+mod docs;
+mod download;
+mod extract;
+mod follow;
+mod health;
+mod licence;
+mod login;
+mod logs;
+mod page;
+mod problem;
+mod runs;
+mod setup;
+mod surround;
+mod tasks;
+mod time;
+mod tokens;
+mod who;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::gateway;
+use crate::http::problem::{Code, Problem};
+
+/// Where a request came from; a request's extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer(pub(crate) std::net::IpAddr);
+
+/// The largest request body; documents of tasks are the largest.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Everything the server answers.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let (api, _) = api().split_for_parts();
+    Router::new()
+        .merge(api)
+        .merge(gateway::routes())
+        .route("/", get(|| async { Redirect::temporary("/api/docs") }))
+        .route("/setup", get(setup::page).post(setup::submit))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/api/openapi.json", get(docs::document))
+        .route("/api/docs", get(docs::page))
+        .route(sallyport_protocol::path::RELEASE, get(download::release))
+        .fallback(async || Problem::new(Code::NoSuchRoute, "there is nothing at this address; see /api/docs"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "this address does not take this method; see /api/docs")
+        })
+        .with_state(Arc::clone(app))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(Arc::clone(app), surround::measure))
+}
+
+/// The API's description, OpenAPI 3.1, made from the code.
+pub fn openapi() -> OpenApi {
+    let (_, described) = api().split_for_parts();
+    docs::complete(described)
+}
+
+fn api() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(docs::Head::openapi()).nest("/api/v1", routes_v1())
+}
+
+fn routes_v1() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(setup::setup))
+        .routes(routes!(login::login))
+        .routes(routes!(login::logout))
+        .routes(routes!(login::me))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(companies::companies))
+        .routes(routes!(companies::environments))
+        .routes(routes!(licence::show, licence::set))
+        .routes(routes!(agents::list, agents::create))
+        .routes(routes!(agents::counts))
+        .routes(routes!(agents::show, agents::edit))
+        .routes(routes!(agents::change::levels))
+        .routes(routes!(agents::change::restart))
+        .routes(routes!(agents::change::deactivate))
+        .routes(routes!(agents::change::reactivate))
+        .routes(routes!(agents::change::rotate))
+        .routes(routes!(download::download))
+        .routes(routes!(logs::of_agent))
+        .routes(routes!(connections::list, connections::create))
+        .routes(routes!(connections::show, connections::replace, connections::delete))
+        .routes(routes!(connections::test))
+        .routes(routes!(tasks::list, tasks::create))
+        .routes(routes!(tasks::validate))
+        .routes(routes!(tasks::schema))
+        .routes(routes!(tasks::show, tasks::replace, tasks::delete))
+        .routes(routes!(tasks::versions))
+        .routes(routes!(runs::start))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(logs::of_run))
+        .routes(routes!(follow::run_log))
+        .routes(routes!(logs::list))
+        .routes(routes!(follow::logs))
+        .routes(routes!(connectors::list))
+}

@@ -1,0 +1,313 @@
+//! Runs: started, watched, cancelled.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sallyport_domain::run::RunState;
+use sallyport_protocol::RunId;
+use sallyport_store::{Run, RunFilter, StepRun};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::engine::{StartRefused, StartRun};
+use crate::http::extract::{MaybeBody, Params};
+use crate::http::page::{PageView, Paging};
+use crate::http::problem::{Code, FieldProblem, Problem, Result};
+use crate::http::time::{maybe_rfc3339, parse, rfc3339};
+use crate::http::who::Who;
+
+/// The longest idempotency key, in bytes.
+const KEY_BYTES_MAX: usize = 200;
+
+/// Why a run is cancelled.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CancelBody {
+    /// For the run's log.
+    reason: Option<String>,
+}
+
+/// A run.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RunView {
+    /// `run_...`
+    pub(crate) id: String,
+    /// The task's name when it was started.
+    task: String,
+    /// `task_...`
+    task_id: String,
+    /// `taskver_...`: the version it executes.
+    task_version_id: String,
+    /// scheduled, waiting_for_agent, running, succeeded, no_data, finished_with_errors, failed, timed_out, cancelled.
+    state: String,
+    /// Whether nothing more will happen.
+    ended: bool,
+    /// The part that failed: connector, input, output, runtime, agent_lost, timed_out.
+    failure: Option<String>,
+    /// Why it stands where it stands.
+    reason: Option<String>,
+    /// What started it: person, api, ...
+    trigger: String,
+    /// Who started it.
+    who: String,
+    /// Higher first.
+    priority: i32,
+    /// When it was asked for.
+    queued_at: String,
+    /// When it began.
+    started_at: Option<String>,
+    /// When it ended.
+    finished_at: Option<String>,
+    /// From begin to end, or to now.
+    duration_ms: Option<u64>,
+    /// Every attempt of every step; only when one run is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<Vec<StepRunView>>,
+}
+
+/// One attempt of a step.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StepRunView {
+    /// The step's name.
+    step: String,
+    /// From 1; 0 before the first.
+    attempt: u32,
+    /// Steps of one pipeline run together.
+    pipeline: u32,
+    /// scheduled, waiting_for_agent, running, retrying, succeeded, failed, timed_out, cancelled, skipped.
+    state: String,
+    /// Where it runs.
+    agent: Option<String>,
+    /// Rows taken from the inputs.
+    rows_in: u64,
+    /// Rows given on or written.
+    rows_out: u64,
+    /// Bytes read from or written to the target.
+    bytes: u64,
+    /// Rows diverted to the reject file.
+    rows_rejected: u64,
+    /// Rows a second, over the attempt's time.
+    rows_per_second: Option<f64>,
+    /// How it failed.
+    failure: Option<FailureView>,
+    /// Why it stands where it stands.
+    reason: Option<String>,
+    /// When it began.
+    started_at: Option<String>,
+    /// When it ended.
+    finished_at: Option<String>,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FailureView {
+    /// connector, input, output, runtime, agent_lost, timed_out.
+    kind: String,
+    /// A stable word.
+    code: String,
+    /// What was attempted and what went wrong.
+    message: String,
+    /// What to do next.
+    advice: Option<String>,
+    /// Whether trying again may help.
+    transient: bool,
+}
+
+/// Which runs to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filters {
+    /// Of this task: id or name.
+    task: Option<String>,
+    /// In this state.
+    state: Option<String>,
+    /// Open (true) or ended (false) ones only.
+    open: Option<bool>,
+    /// Asked for at or after this time.
+    since: Option<String>,
+}
+
+impl RunView {
+    /// As it stands at `now`.
+    pub(crate) fn of(run: &Run, app: &App) -> Self {
+        let until = run.finished_at.unwrap_or_else(|| app.clock.now());
+        let took = run.started_at.map(|began| until.since(began).as_millis());
+        Self {
+            id: run.id.to_string(),
+            task: run.task_name.clone(),
+            task_id: run.task.to_string(),
+            task_version_id: run.task_version.to_string(),
+            state: run.state.clone(),
+            ended: run.finished_at.is_some(),
+            failure: run.failure_kind.clone(),
+            reason: run.reason.clone(),
+            trigger: run.trigger.clone(),
+            who: run.who.clone(),
+            priority: run.priority,
+            queued_at: rfc3339(run.queued_at),
+            started_at: maybe_rfc3339(run.started_at),
+            finished_at: maybe_rfc3339(run.finished_at),
+            duration_ms: took.map(|millis| u64::try_from(millis).unwrap_or(u64::MAX)),
+            steps: None,
+        }
+    }
+}
+
+impl StepRunView {
+    fn of(step: StepRun, app: &App) -> Self {
+        let until = step.finished_at.unwrap_or_else(|| app.clock.now());
+        let seconds = step.started_at.map(|began| until.since(began).as_secs_f64()).filter(|seconds| *seconds > 0.0);
+        let rows = step.counts.rows_out.max(step.counts.rows_in);
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = seconds.map(|seconds| (rows as f64 / seconds).round());
+        Self {
+            step: step.step,
+            attempt: step.attempt,
+            pipeline: step.pipeline,
+            state: step.state,
+            agent: step.agent_name,
+            rows_in: step.counts.rows_in,
+            rows_out: step.counts.rows_out,
+            bytes: step.counts.bytes,
+            rows_rejected: step.counts.rows_rejected,
+            rows_per_second: rate,
+            failure: step.failure.map(|failure| FailureView {
+                kind: word(&failure.kind),
+                code: failure.code,
+                message: failure.message,
+                advice: failure.advice,
+                transient: failure.transient,
+            }),
+            reason: step.reason,
+            started_at: maybe_rfc3339(step.started_at),
+            finished_at: maybe_rfc3339(step.finished_at),
+        }
+    }
+}
+
+/// Start a run of a task. With an `Idempotency-Key` a repeat finds the run that the first has started.
+#[utoipa::path(post, path = "/tasks/{id}/runs", tag = "runs",
+    params(("id" = String, Path, description = "Id or name of the task"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Chosen by you, at most 200 bytes")),
+    responses((status = 201, body = RunView), (status = 200, body = RunView, description = "Started before by this key")))]
+pub(crate) async fn start(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let task = crate::http::tasks::find(&app, &who, &id).await?;
+    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default().to_owned());
+    if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
+        return Err(Problem::new(Code::BadRequest, format!("`Idempotency-Key` must have 1 to {KEY_BYTES_MAX} bytes")));
+    }
+    let name = task.name.clone();
+    let order = StartRun {
+        environment: who.environment.id,
+        // One caller's keys for one task are no other's.
+        start_key: key.map(|key| format!("key:{}:{}", task.id, key)),
+        task,
+        trigger: who.trigger(),
+        who: who.name(),
+    };
+    let started = app.engine.start_run(order).await.map_err(|refused| start_refused(refused, &name))?;
+    let mut headers = HeaderMap::new();
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/runs/{}", started.run.id)) {
+        headers.insert(header::LOCATION, location);
+    }
+    let status = if started.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, headers, Json(RunView::of(&started.run, &app))).into_response())
+}
+
+/// The runs. Sorts: queued_at, started_at, finished_at, task, state, priority.
+#[utoipa::path(get, path = "/runs", tag = "runs", params(Filters, Paging),
+    responses((status = 200, body = PageView<RunView>)))]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Params(filters): Params<Filters>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<PageView<RunView>>> {
+    let task = match &filters.task {
+        Some(task) => Some(crate::http::tasks::find(&app, &who, task).await?.id),
+        None => None,
+    };
+    if let Some(state) = &filters.state
+        && !RunState::ALL.iter().any(|known| known.word() == state)
+    {
+        let known: Vec<_> = RunState::ALL.iter().map(|state| state.word()).collect();
+        let message = format!("`state` is `{state}`: expected one of {}", known.join(", "));
+        return Err(Problem::field("/state", "state", message));
+    }
+    let since = filters.since.as_deref().map(|since| parse("since", since)).transpose()?;
+    let filter = RunFilter { task, state: filters.state, open: filters.open, since };
+    let page = app.store.runs(who.environment.id, filter, paging.into()).await?;
+    Ok(Json(page.map(|run| RunView::of(&run, &app)).into()))
+}
+
+/// One run with its steps; figures of running steps are at most a second old.
+#[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = String, Path, description = "The run's id")),
+    responses((status = 200, body = RunView)))]
+pub(crate) async fn show(State(app): State<Arc<App>>, who: Who, Path(id): Path<String>) -> Result<Json<RunView>> {
+    let run = find(&app, &who, &id).await?;
+    let steps = app.store.step_runs(who.environment.id, run.id).await?;
+    let steps = steps.into_iter().map(|step| StepRunView::of(step, &app)).collect();
+    Ok(Json(RunView { steps: Some(steps), ..RunView::of(&run, &app) }))
+}
+
+/// Cancel a run: every step on every agent stops and removes what it has half written.
+#[utoipa::path(post, path = "/runs/{id}/cancel", tag = "runs", request_body = Option<CancelBody>,
+    params(("id" = String, Path, description = "The run's id")), responses((status = 202, body = RunView)))]
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Path(id): Path<String>,
+    MaybeBody(cancel): MaybeBody<CancelBody>,
+) -> Result<(StatusCode, Json<RunView>)> {
+    let run = find(&app, &who, &id).await?;
+    if run.finished_at.is_some() {
+        return Err(Problem::new(Code::RunEnded, format!("run `{id}` has ended: {}", run.state)));
+    }
+    let reason = match cancel.reason {
+        Some(reason) => format!("cancelled by {}: {reason}", who.name()),
+        None => format!("cancelled by {}", who.name()),
+    };
+    app.engine.cancel(who.environment.id, run.id, &reason).await?;
+    tracing::info!(run = %run.id, by = %who.person.id, "run cancelled");
+    let run = find(&app, &who, &id).await?;
+    Ok((StatusCode::ACCEPTED, Json(RunView::of(&run, &app))))
+}
+
+/// A run of the asker's environment.
+pub(crate) async fn find(app: &App, who: &Who, id: &str) -> Result<Run> {
+    let run: RunId = id.parse().map_err(|_| no_run(id))?;
+    app.store.run(who.environment.id, run).await.map_err(Problem::naming("run", id))
+}
+
+fn start_refused(refused: StartRefused, task: &str) -> Problem {
+    match refused {
+        StartRefused::Invalid(problems) => {
+            let problems: Vec<FieldProblem> = problems.into_iter().map(FieldProblem::from).collect();
+            let first = problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
+            let detail = format!("task `{task}` no longer fits its environment: {first}");
+            Problem::new(Code::InvalidTask, detail).with(problems)
+        }
+        StartRefused::Inactive => {
+            Problem::new(Code::TaskInactive, format!("task `{task}` is inactive; set `active: true` in its document"))
+        }
+        StartRefused::Unavailable => Problem::new(Code::Unavailable, "the server stops; try again"),
+        StartRefused::Store(error) => error.into(),
+    }
+}
+
+fn no_run(id: &str) -> Problem {
+    Problem::new(Code::NotFound, format!("there is no run `{id}` in this environment"))
+}
+
+fn word(kind: &impl Serialize) -> String {
+    serde_json::to_value(kind).ok().and_then(|word| word.as_str().map(ToOwned::to_owned)).unwrap_or_default()
+}

@@ -1,0 +1,111 @@
+//! Who asks, and in which environment.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::{HeaderMap, Method, header};
+use sallyport_protocol::Secret;
+use sallyport_store::{Environment, Person};
+
+use crate::app::App;
+use crate::http::problem::{Code, Problem, Result};
+use crate::secrets::Purpose;
+
+/// The cookie that holds a browser's login.
+pub(crate) const COOKIE: &str = "sallyport_login";
+
+/// Names the environment, by name or id; the company's first one without it.
+const ENVIRONMENT_HEADER: &str = "sallyport-environment";
+
+/// A person, by login or API token.
+pub(crate) struct Who {
+    /// Who.
+    pub(crate) person: Person,
+    /// Where.
+    pub(crate) environment: Environment,
+    /// The hash of the token that was shown.
+    pub(crate) token: Vec<u8>,
+    /// Whether it was an API token.
+    pub(crate) by_api_token: bool,
+}
+
+impl Who {
+    /// The name for documents and logs.
+    pub(crate) fn name(&self) -> String {
+        self.person.email.clone().unwrap_or_else(|| self.person.name.clone())
+    }
+
+    /// What started something that this request starts.
+    pub(crate) fn trigger(&self) -> &'static str {
+        if self.by_api_token { "api" } else { "person" }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let (token, by_cookie) = token(&parts.headers).ok_or_else(|| {
+            Problem::new(Code::NotLoggedIn, "log in with POST /api/v1/login, or send `Authorization: Bearer <token>`")
+        })?;
+        if by_cookie {
+            same_origin(&parts.method, &parts.headers)?;
+        }
+        let hash = app.secrets.hash(Purpose::Bearer, &token);
+        let now = app.clock.now();
+        let login = app.store.token_login(hash.clone(), now).await?.ok_or_else(|| {
+            Problem::new(Code::NotLoggedIn, "the token is not known, or has expired or been revoked; log in again")
+        })?;
+        let company = login.person.company;
+        let asked = parts.headers.get(ENVIRONMENT_HEADER).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        let bound = login.api_token.map(|(_, environment)| environment.to_string());
+        let environment = app
+            .store
+            .environment(company, asked.as_deref().or(bound.as_deref()))
+            .await
+            .map_err(Problem::naming("environment", asked.as_deref().unwrap_or_default()))?;
+        if let Some((id, good_for)) = login.api_token {
+            if good_for != environment.id {
+                let asked = asked.unwrap_or_default();
+                return Err(Problem::new(Code::NotFound, format!("there is no environment `{asked}` for this token")));
+            }
+            app.store.note_token_use(id, now).await?;
+        }
+        Ok(Self { person: login.person, environment, token: hash, by_api_token: login.api_token.is_some() })
+    }
+}
+
+fn token(headers: &HeaderMap) -> Option<(Secret, bool)> {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| Secret::new(token.trim()));
+    if let Some(bearer) = bearer {
+        return Some((bearer, false));
+    }
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, token)| (Secret::new(token), true))
+}
+
+/// A browser sends the cookie for whoever asks; `SameSite=Strict` keeps other sites out, and so does this.
+fn same_origin(method: &Method, headers: &HeaderMap) -> Result<()> {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let Some(origin) = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) else {
+        return Ok(());
+    };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let from = origin.split_once("://").map_or("", |(_, authority)| authority);
+    if from.eq_ignore_ascii_case(host) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::ForeignOrigin, format!("the request came from a page of `{origin}`")))
+}

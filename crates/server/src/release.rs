@@ -1,0 +1,76 @@
+//! The installed release: where the agent's and the wrapper's programs for a platform lie.
+
+mod checksum;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use checksum::sha256;
+
+/// The platforms that a release may hold.
+pub(crate) const PLATFORMS: [&str; 4] = ["linux-x86_64", "linux-aarch64", "windows-x86_64", "macos-aarch64"];
+
+/// The platform the server runs on.
+pub(crate) fn own_platform() -> &'static str {
+    match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("windows", _) => "windows-x86_64",
+        ("macos", _) => "macos-aarch64",
+        (_, "aarch64") => "linux-aarch64",
+        _ => "linux-x86_64",
+    }
+}
+
+/// The programs for one platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Programs {
+    /// `sallyport-agent`.
+    pub(crate) agent: PathBuf,
+    /// `sallyport-wrapper`.
+    pub(crate) wrapper: PathBuf,
+    /// What stands behind a program's name.
+    pub(crate) suffix: &'static str,
+}
+
+/// A release that lacks a platform.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Missing {
+    /// No such platform.
+    #[error("`{0}` is no platform: expected one of {all}", all = PLATFORMS.join(", "))]
+    Unknown(String),
+    /// The programs are not there.
+    #[error(
+        "the release folder of the server has no `{file}` for {platform}; put it into `{folder}`, or start the server with --release-dir"
+    )]
+    Program {
+        /// What is missing.
+        file: String,
+        /// For which platform.
+        platform: String,
+        /// Where it was looked for.
+        folder: String,
+    },
+}
+
+/// Finds the programs: in the platform's folder, or for the server's own platform in the release folder itself.
+pub(crate) fn find(release: &Path, platform: &str) -> Result<Programs, Missing> {
+    let Some(platform) = PLATFORMS.into_iter().find(|known| *known == platform) else {
+        return Err(Missing::Unknown(platform.to_owned()));
+    };
+    let suffix = if platform.starts_with("windows") { ".exe" } else { "" };
+    let own = release.join(platform);
+    let folder = if !own.is_dir() && platform == own_platform() { release.to_owned() } else { own };
+    let program = |name: &str| {
+        let path = folder.join(format!("{name}{suffix}"));
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(Missing::Program {
+            file: format!("{name}{suffix}"),
+            platform: platform.to_owned(),
+            folder: folder.display().to_string(),
+        })
+    };
+    Ok(Programs { agent: program("sallyport-agent")?, wrapper: program("sallyport-wrapper")?, suffix })
+}
+
+#[cfg(test)]
+mod tests;
