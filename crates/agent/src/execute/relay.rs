@@ -1,6 +1,7 @@
 //! Streams to and from steps on other agents: opens each and pumps it on a thread of its own.
 
 use std::thread;
+use std::time::Duration;
 
 use sallyport_dataplane::Transport;
 use sallyport_dataplane::stream::{self, Totals};
@@ -10,6 +11,9 @@ use tokio::sync::mpsc;
 
 use super::wiring::{Relay, Way};
 use super::{Ended, Execution, Surroundings};
+
+/// How much longer a stream may take to open once the order was stopped.
+const OPEN_GRACE: Duration = Duration::from_secs(1);
 
 /// How one stream ended.
 pub(super) struct Relayed {
@@ -65,7 +69,8 @@ async fn run(relay: Relay, surroundings: &Surroundings, execution: &Execution) -
     say(LogLevel::Debug, event::REQUEST_TUNNEL, format!("opening a data connection for the {words}"));
     let opened = tokio::select! {
         opened = surroundings.data.open(&ticket) => opened,
-        () = execution.cancelled() => return Err(Broken),
+        // A stream that is about to open can still carry the reason to the other side.
+        () = cancelled_for(OPEN_GRACE, execution) => return Err(Broken),
     };
     let transport = match opened {
         Ok(transport) => transport,
@@ -84,6 +89,11 @@ async fn run(relay: Relay, surroundings: &Surroundings, execution: &Execution) -
         tell(step, &words, direction, &error, execution);
         Broken
     })
+}
+
+async fn cancelled_for(grace: Duration, execution: &Execution) {
+    execution.cancelled().await;
+    tokio::time::sleep(grace).await;
 }
 
 async fn pump(way: Way, transport: Transport, execution: &Execution) -> Result<Totals, stream::Error> {

@@ -25,7 +25,7 @@ const SPILL_BYTES_MAX: u64 = 32 * 1024 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(super) enum End {
     /// It did what it was asked to.
-    Done { already_committed: bool, consumers: Vec<usize> },
+    Done { already_committed: bool },
     /// It was told to stop.
     Stopped,
     /// The step at the other end of an edge ended first.
@@ -97,7 +97,7 @@ impl Job {
             }
         };
         match result {
-            Ok(already_committed) => End::Done { already_committed, consumers },
+            Ok(already_committed) => End::Done { already_committed },
             Err(Error::Cancelled) => End::Stopped,
             Err(Error::Edge(error)) => End::Broken { error, consumers },
             Err(Error::Failed(failure)) => End::Failed(failure),

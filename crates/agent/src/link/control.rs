@@ -47,9 +47,17 @@ impl Server {
 pub async fn carry(control: Control, end: ServerEnd, log_bodies: bool) -> String {
     let ServerEnd { from_agent, to_agent } = end;
     let (sink, stream) = control.socket.split();
+    let session = to_agent.clone();
+    let over = async move {
+        session.closed().await;
+        // A network that is gone must not hold the next connection up.
+        tokio::time::sleep(GOODBYE_MAX).await;
+        "the agent ended the connection".to_owned()
+    };
     tokio::select! {
         why = read(stream, to_agent, log_bodies) => why,
         why = write(sink, from_agent, log_bodies) => why,
+        why = over => why,
     }
 }
 
@@ -116,7 +124,7 @@ async fn write(
                 Err(error) => return format!("a message cannot be written: {error}"),
             },
             Some(None) => {
-                let _ = timeout(GOODBYE_MAX, sink.close()).await;
+                let _ = sink.close().await;
                 return "the agent ended the connection".to_owned();
             }
         };

@@ -208,8 +208,11 @@ proptest! {
 
 const MAX: Duration = Duration::from_secs(20);
 
+/// How both sides of a stream ended.
+type Ends = (Result<Totals, Error>, Result<Totals, Error>);
+
 /// A stream between two edges in this process.
-fn joined() -> (Producer, Input, impl Future<Output = (Result<Totals, Error>, Result<Totals, Error>)>, Ending, Ending) {
+fn joined() -> (Producer, Input, impl Future<Output = Ends>, Ending, Ending) {
     let (giving, to_send) = edge();
     let (received, taking) = edge();
     let (left, right) = Transport::pair();
