@@ -1,0 +1,177 @@
+//! The background agents: the same agent code inside the server, one for each environment, always online.
+//!
+//! Invariant: it reaches the server's own files folder and nothing else. The rule is asked when a task is saved, when a
+//! run leaves the queue, when its order is built, and by the agent itself.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_agent::{
+    Agent as Core, Behaviour, BoxFuture, Identity, Link, OpenData, OpenError, ServerEnd, SessionEnd, Surroundings,
+};
+use sallyport_connectors::Site;
+use sallyport_dataplane::Transport;
+use sallyport_protocol::{
+    AgentId, ExecutedBy, InstallationId, InstanceId, LINES_PER_BATCH_MAX, LogBatch, LogLine, Presence, RunId,
+    ServerToAgent, Ticket,
+};
+use sallyport_store::{Agent, AgentKind, LogSource};
+use tokio::sync::mpsc;
+
+use crate::gateway::{self, Handle};
+use crate::relay::Relay;
+
+/// Between two sessions.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Log lines that may wait for the store; more are dropped and counted.
+const LINES_MAX: usize = 2048;
+
+/// What one transform may hold in the server's memory before it spills.
+const TRANSFORM_MEMORY: usize = 64 * 1024 * 1024;
+
+/// An answer within the process takes as long as a commit.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// Where the background agents work.
+#[derive(Clone, Debug)]
+pub(crate) struct Folders {
+    /// What they read and write.
+    pub(crate) files: PathBuf,
+    /// What they cannot hold in memory.
+    pub(crate) scratch: PathBuf,
+}
+
+/// Starts the agents that there are; they go on until the server stops.
+pub(crate) async fn start(gateway: &Handle, folders: Folders) -> Result<(), sallyport_store::Error> {
+    let agents = gateway.parts().store.all_agents(AgentKind::Background).await?;
+    for agent in agents {
+        gateway.parts().tasks.spawn(run(gateway.clone(), agent, folders.clone()));
+    }
+    Ok(())
+}
+
+async fn run(gateway: Handle, agent: Agent, folders: Folders) {
+    for folder in [&folders.files, &folders.scratch] {
+        if let Err(error) = tokio::fs::create_dir_all(folder).await {
+            tracing::error!(folder = %folder.display(), %error, "a folder of the background agent could not be made");
+        }
+    }
+    let instance = InstanceId::new();
+    let (lines, queue) = mpsc::channel(LINES_MAX);
+    let surroundings = Surroundings {
+        site: Arc::new(Site { files_root: folders.files.clone(), programs: std::collections::BTreeMap::new() }),
+        scratch_root: folders.scratch,
+        data: Arc::new(Door { relay: gateway.parts().relay.clone(), agent: agent.id }),
+        // A full queue drops the line: the work goes before its log.
+        log: Arc::new(move |line| drop(lines.try_send(line))),
+        transform_memory: TRANSFORM_MEMORY,
+        clock: gateway.parts().clock.clone(),
+        background: true,
+    };
+    let mut core = Core::new(identity(&gateway, folders.files, instance), surroundings, behaviour(), None);
+    let ship = ship(gateway.clone(), agent.id, instance, queue);
+    tokio::select! {
+        () = sessions(&gateway, agent.id, &mut core) => {}
+        () = ship => {}
+    }
+}
+
+async fn sessions(gateway: &Handle, agent: AgentId, core: &mut Core) {
+    while !gateway.parts().stop.is_cancelled() {
+        let (link, end) = Link::pair();
+        let (ended, ()) = tokio::join!(core.session(link, &gateway.parts().stop), answer(gateway, agent, end));
+        if let SessionEnd::Lost { why, .. } = &ended {
+            tracing::warn!(%agent, why, "the background agent's session was lost");
+        }
+        core.offline(async {
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = gateway.parts().stop.cancelled() => {}
+            }
+        })
+        .await;
+    }
+}
+
+/// The server's side of a session.
+async fn answer(gateway: &Handle, agent: AgentId, end: ServerEnd) {
+    let ServerEnd { mut from_agent, to_agent } = end;
+    let Some(hello) = from_agent.recv().await else { return };
+    match gateway::open(gateway, agent, hello, None).await {
+        Ok(line) => drop(line.carry(to_agent, from_agent).await),
+        // The agent may have ended meanwhile.
+        Err(refusal) => drop(to_agent.send(ServerToAgent::Refused { refusal }).await),
+    }
+}
+
+/// Stores the log lines of steps.
+async fn ship(gateway: Handle, agent: AgentId, instance: InstanceId, mut queue: mpsc::Receiver<LogLine>) {
+    let mut lines = Vec::with_capacity(LINES_PER_BATCH_MAX);
+    let mut seq = 0;
+    while queue.recv_many(&mut lines, LINES_PER_BATCH_MAX).await > 0 {
+        seq += 1;
+        let lines = std::mem::take(&mut lines);
+        let runs: BTreeSet<RunId> = lines.iter().filter_map(|line| Some(line.run.as_ref()?.run)).collect();
+        let batch = LogBatch { seq, dropped: 0, lines };
+        let stored = gateway
+            .parts()
+            .store
+            .store_log_batch(agent, LogSource::Agent, instance, batch, gateway.parts().clock.now())
+            .await;
+        if let Err(error) = stored {
+            tracing::error!(%agent, %error, "log lines were not stored");
+        }
+        runs.into_iter().for_each(|run| gateway.parts().engine.hint(run));
+    }
+}
+
+fn identity(gateway: &Handle, folder: PathBuf, instance: InstanceId) -> Identity {
+    let started_at = gateway.parts().clock.now();
+    let clock = gateway.parts().clock.clone();
+    let presence = move || Presence {
+        machine_name: "server".to_owned(),
+        ip_address: None,
+        os: std::env::consts::OS.to_owned(),
+        architecture: std::env::consts::ARCH.to_owned(),
+        agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        wrapper_version: None,
+        directory: folder.display().to_string(),
+        user: String::new(),
+        executed_by: ExecutedBy::Server,
+        process_id: std::process::id(),
+        is_64_bit: cfg!(target_pointer_width = "64"),
+        can_execute_process: false,
+        can_write: true,
+        started_at,
+        said_at: clock.now(),
+    };
+    Identity { presence: Box::new(presence), installation: InstallationId::new(), instance, programs: Vec::new() }
+}
+
+fn behaviour() -> Behaviour {
+    Behaviour {
+        answer_max: ANSWER_MAX,
+        print_queue_events: false,
+        // It logs through the server's own log.
+        on_levels: Box::new(|_| {}),
+        on_online: Box::new(|_| {}),
+    }
+}
+
+/// Opens streams without a socket.
+struct Door {
+    relay: Relay,
+    agent: AgentId,
+}
+
+impl OpenData for Door {
+    fn open<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>> {
+        Box::pin(async move {
+            let opened = self.relay.attach_local(self.agent, ticket).await;
+            opened.map_err(|refusal| OpenError { message: refusal.message, transient: true })
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! How the rest of the server speaks with the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sallyport_protocol::{AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId};
+use sallyport_store::{Error, Started, Store};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Parts;
+use super::actor::Engine;
+use super::command::Command;
+use super::link::Link;
+
+/// Messages that may wait for the engine; whoever sends more waits, down to the agents' sockets.
+const COMMANDS_MAX: usize = 1024;
+
+/// Hints that may wait for one follower; one that falls behind reads the store, which it does anyway.
+const HINTS_MAX: usize = 1024;
+
+/// A run to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StartRun {
+    /// The environment.
+    pub(crate) environment: EnvironmentId,
+    /// Its task.
+    pub(crate) task: TaskId,
+    /// What starts it: `person`, `api`, ...
+    pub(crate) trigger: String,
+    /// Who starts it.
+    pub(crate) who: String,
+    /// The same key finds the same run, however often it is sent.
+    pub(crate) key: Option<String>,
+    /// Instead of the task's own.
+    pub(crate) priority: Option<i32>,
+}
+
+/// Why no run was started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// No such task in the environment.
+    #[error("there is no such task")]
+    NotFound,
+    /// The task may not be run.
+    #[error("task `{0}` is inactive")]
+    Inactive(String),
+    /// The store failed.
+    #[error("storing the run")]
+    Store(#[from] Error),
+    /// The server stops.
+    #[error("the server is stopping")]
+    Stopped,
+}
+
+/// Why a run was not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CancelError {
+    /// No such run in the environment.
+    #[error("there is no such run")]
+    NotFound,
+    /// It has ended.
+    #[error("the run has ended already")]
+    Ended,
+    /// The store failed; nothing was changed.
+    #[error("storing the change")]
+    Store(#[source] Error),
+    /// The server stops.
+    #[error("the server is stopping")]
+    Stopped,
+}
+
+/// What was said was not stored; whoever said it says it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine has not stored it")]
+pub(crate) struct NotTaken;
+
+/// Figures for operators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Runs that have not ended.
+    pub(crate) open: u64,
+    /// Those of them that wait for their turn.
+    pub(crate) queued: u64,
+    /// Runs started by this process.
+    pub(crate) started_total: u64,
+    /// Runs ended under this process.
+    pub(crate) ended_total: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) open: AtomicU64,
+    pub(super) queued: AtomicU64,
+    pub(super) started: AtomicU64,
+    pub(super) ended: AtomicU64,
+}
+
+/// Follows one run.
+pub(crate) struct Live {
+    run: RunId,
+    hints: broadcast::Receiver<RunId>,
+}
+
+impl Live {
+    /// Returns when the run's state, log or figures have changed, or may have; what has changed is in the store.
+    pub(crate) async fn changed(&mut self) {
+        loop {
+            match self.hints.recv().await {
+                Ok(run) if run != self.run => {}
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                // The server stops: nothing changes any more.
+                Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Asks the engine. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    store: Store,
+    commands: mpsc::Sender<Command>,
+    hints: broadcast::Sender<RunId>,
+    counters: Arc<Counters>,
+}
+
+impl Handle {
+    /// Loads what is unfinished and starts the engine's task, which ends with `stop`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn start(parts: Parts, tasks: &TaskTracker, stop: CancellationToken) -> Result<Self, Error> {
+        let (commands, queue) = mpsc::channel(COMMANDS_MAX);
+        let (hints, _) = broadcast::channel(HINTS_MAX);
+        let (store, counters) = (parts.store.clone(), Arc::<Counters>::default());
+        let mut engine = Engine::new(parts, queue, hints.clone(), Arc::clone(&counters));
+        engine.load().await?;
+        tasks.spawn(async move { engine.run(&stop).await });
+        Ok(Self { store, commands, hints, counters })
+    }
+
+    /// Starts a run, or finds the one that the same key has started. A task that no longer fits its environment gets
+    /// its run as well, which fails and says why.
+    pub(crate) async fn start_run(&self, start: StartRun) -> Result<Started, StartError> {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Start { start: Box::new(start), answer };
+        self.send(command).await.map_err(|_| StartError::Stopped)?;
+        answered.await.map_err(|_| StartError::Stopped)?
+    }
+
+    /// Stops a run; returns when that is stored, its steps end within seconds.
+    pub(crate) async fn cancel(
+        &self,
+        environment: EnvironmentId,
+        run: RunId,
+        who: &str,
+        reason: Option<&str>,
+    ) -> Result<(), CancelError> {
+        let found = self.store.run(environment, run).await.map_err(|error| match error {
+            Error::NotFound => CancelError::NotFound,
+            error => CancelError::Store(error),
+        })?;
+        if found.finished_at.is_some() {
+            return Err(CancelError::Ended);
+        }
+        let reason = match reason {
+            Some(reason) if !reason.is_empty() => format!("cancelled by {who}: {reason}"),
+            _ => format!("cancelled by {who}"),
+        };
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Cancel { run, reason, answer }).await.map_err(|_| CancelError::Stopped)?;
+        answered.await.map_err(|_| CancelError::Store(Error::Commit("the change was not stored".to_owned())))
+    }
+
+    /// Follows a run.
+    pub(crate) fn live(&self, run: RunId) -> Live {
+        Live { run, hints: self.hints.subscribe() }
+    }
+
+    /// What goes on.
+    pub(crate) fn figures(&self) -> Figures {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Figures {
+            open: read(&self.counters.open),
+            queued: read(&self.counters.queued),
+            started_total: read(&self.counters.started),
+            ended_total: read(&self.counters.ended),
+        }
+    }
+
+    /// Wakes those that follow the run: its log has grown.
+    pub(crate) fn hint(&self, run: RunId) {
+        // Nobody may be following.
+        let _ = self.hints.send(run);
+    }
+
+    /// Stops every run that an agent works on; returns when that is stored.
+    pub(crate) async fn cancel_at(&self, agent: AgentId, reason: String) -> Result<(), NotTaken> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::CancelAt { agent, reason, answer }).await?;
+        answered.await.map_err(|_| NotTaken)
+    }
+
+    /// An agent has come online.
+    pub(crate) async fn online(
+        &self,
+        agent: AgentId,
+        link: Link<ServerToAgent>,
+        running: Vec<AttemptKey>,
+    ) -> Result<(), NotTaken> {
+        self.send(Command::Online { agent, link, running }).await
+    }
+
+    /// A connection of an agent is gone.
+    pub(crate) async fn offline(&self, agent: AgentId, epoch: i64) -> Result<(), NotTaken> {
+        self.send(Command::Offline { agent, epoch }).await
+    }
+
+    /// An agent has taken an order.
+    pub(crate) async fn accepted(&self, agent: AgentId, key: AttemptKey) -> Result<(), NotTaken> {
+        self.send(Command::Accepted { agent, key }).await
+    }
+
+    /// An agent tells how far it is.
+    pub(crate) async fn progress(&self, key: AttemptKey, steps: Vec<(String, StepCounts)>) -> Result<(), NotTaken> {
+        self.send(Command::Progress { key, steps }).await
+    }
+
+    /// An agent has ended an order; returns once it may forget it.
+    pub(crate) async fn finished(&self, agent: AgentId, report: OrderReport) -> Result<(), NotTaken> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Finished { agent, report, answer }).await?;
+        answered.await.map_err(|_| NotTaken)
+    }
+
+    async fn send(&self, command: Command) -> Result<(), NotTaken> {
+        self.commands.send(command).await.map_err(|_| NotTaken)
+    }
+}

@@ -1,0 +1,156 @@
+//! Work orders: what each agent of a pipeline is told, with tickets for the streams between agents and with secrets
+//! that were opened just now.
+//!
+//! The rule of the background agent is asked here once more, because this is the last place before an agent acts.
+
+use std::collections::HashMap;
+
+use sallyport_domain::agent::background_refuses;
+use sallyport_domain::plan::{Plan, PlannedStep, Work};
+use sallyport_protocol::{
+    Action, AgentId, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, ConnectionId, ConnectionOrder, Failure, FailureKind, Inlet,
+    Outlet, StepOrder, Ticket, Via, WorkOrder,
+};
+use sallyport_store::{Agent, AgentKind, Connection, Error};
+
+use super::Parts;
+use super::entry::Entry;
+
+/// Room for the message around the order.
+const ENVELOPE: usize = 1024;
+
+/// The orders of one attempt, one an agent.
+pub(super) async fn build(
+    parts: &Parts,
+    entry: &Entry,
+    pipeline: usize,
+    key: AttemptKey,
+) -> Result<Vec<(AgentId, WorkOrder)>, Failure> {
+    let plan = &entry.run.plan;
+    // An attempt that was announced and cannot be sent must end.
+    let unread = |error: Error| failure("store", format!("reading agents and connections: {error}"));
+    let agents = parts.store.environment_agents(entry.environment).await.map_err(unread)?;
+    let connections = parts.store.all_connections(entry.environment).await.map_err(unread)?;
+    let tickets = tickets(parts, plan, pipeline)?;
+    let builder = Builder { parts, plan, agents: &agents, connections: &connections, tickets };
+    let mut orders = Vec::new();
+    for agent in plan.agents_of(pipeline) {
+        let mut steps = Vec::new();
+        for index in plan.steps_of(pipeline).filter(|step| plan.steps[*step].agent == agent) {
+            steps.push(builder.step(index)?);
+        }
+        let order = WorkOrder { key, task: plan.task.clone(), steps };
+        check_size(&order, plan.agent_name(agent))?;
+        orders.push((agent, order));
+    }
+    Ok(orders)
+}
+
+/// The streams of a pipeline by producer and consumer: the tickets of both sides.
+type Tickets = HashMap<(usize, usize), (Ticket, Ticket)>;
+
+struct Builder<'a> {
+    parts: &'a Parts,
+    plan: &'a Plan,
+    agents: &'a [Agent],
+    connections: &'a [Connection],
+    tickets: Tickets,
+}
+
+impl Builder<'_> {
+    fn step(&self, index: usize) -> Result<StepOrder, Failure> {
+        let step = &self.plan.steps[index];
+        let inputs = step.inputs.iter().map(|from| Inlet {
+            from: self.plan.steps[*from].name.clone(),
+            via: match self.tickets.get(&(*from, index)) {
+                Some((_, consumer)) => Via::Relay { ticket: consumer.clone() },
+                None => Via::Local,
+            },
+        });
+        let outputs = self.plan.consumers_of(index).filter_map(|to| {
+            let (producer, _) = self.tickets.get(&(index, to))?;
+            Some(Outlet { to: self.plan.steps[to].name.clone(), ticket: producer.clone() })
+        });
+        Ok(StepOrder {
+            name: step.name.clone(),
+            action: self.action(step)?,
+            inputs: inputs.collect(),
+            outputs: outputs.collect(),
+            timeout_ms: step.timeout.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
+        })
+    }
+
+    fn action(&self, step: &PlannedStep) -> Result<Action, Failure> {
+        match &step.work {
+            Work::Transform { sql } => Ok(Action::Transform { sql: sql.clone() }),
+            Work::Connector { kind, connection, settings } => {
+                self.background_rule(step, kind)?;
+                let connection = connection.map(|id| self.connection(step, kind, id)).transpose()?;
+                Ok(Action::Connector { kind: kind.clone(), connection, settings: settings.clone() })
+            }
+        }
+    }
+
+    fn background_rule(&self, step: &PlannedStep, kind: &str) -> Result<(), Failure> {
+        let agent = self.agents.iter().find(|agent| agent.id == step.agent);
+        let Some(agent) = agent.filter(|agent| agent.active) else {
+            let text = format!("agent `{}` of step `{}` is deactivated or gone", step.agent_name, step.name);
+            return Err(failure("agent_deactivated", text));
+        };
+        let descriptor = self.parts.catalog.iter().find(|descriptor| descriptor.kind == kind);
+        match (agent.kind, descriptor.and_then(background_refuses)) {
+            (AgentKind::Background, Some(why)) => {
+                let text = format!(
+                    "step `{}` uses connector `{kind}`, which agent `{}` may not serve: {why}; choose a remote agent",
+                    step.name, agent.name
+                );
+                Err(failure("background_refused", text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn connection(&self, step: &PlannedStep, kind: &str, id: ConnectionId) -> Result<ConnectionOrder, Failure> {
+        let found = self.connections.iter().find(|connection| connection.id == id);
+        let fits = |connection: &&Connection| connection.agent == step.agent && connection.kind == kind;
+        let Some(connection) = found.filter(fits) else {
+            let text = format!("the connection of step `{}` was removed or changed while the run went on", step.name);
+            return Err(failure("connection_changed", text));
+        };
+        let secrets = (self.parts.open_secrets)(connection).map_err(|error| {
+            let (name, step) = (&connection.name, &step.name);
+            failure("secrets", format!("opening the secrets of connection `{name}` for step `{step}`: {error:#}"))
+        })?;
+        Ok(ConnectionOrder { name: connection.name.clone(), settings: connection.settings.clone(), secrets })
+    }
+}
+
+fn tickets(parts: &Parts, plan: &Plan, pipeline: usize) -> Result<Tickets, Failure> {
+    let mut tickets = Tickets::new();
+    for to in plan.steps_of(pipeline) {
+        for &from in &plan.steps[to].inputs {
+            let (producer, consumer) = (plan.steps[from].agent, plan.steps[to].agent);
+            if producer != consumer {
+                let pair = parts.relay.open(producer, consumer);
+                let pair = pair.map_err(|error| failure("random", format!("making a ticket: {error}")))?;
+                tickets.insert((from, to), pair);
+            }
+        }
+    }
+    Ok(tickets)
+}
+
+fn check_size(order: &WorkOrder, agent: &str) -> Result<(), Failure> {
+    let bytes = serde_json::to_vec(order).map_err(|error| failure("order", error.to_string()))?.len();
+    if bytes + ENVELOPE > CONTROL_MESSAGE_BYTES_MAX {
+        let text = format!(
+            "the steps for agent `{agent}` are {bytes} bytes, over the limit of {CONTROL_MESSAGE_BYTES_MAX}; make their queries and settings shorter"
+        );
+        return Err(failure("order_too_large", text));
+    }
+    Ok(())
+}
+
+fn failure(code: &str, message: String) -> Failure {
+    Failure { kind: FailureKind::Runtime, code: code.to_owned(), message, advice: None, transient: false }
+}

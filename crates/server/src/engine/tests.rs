@@ -1,0 +1,303 @@
+//! The engine behind real sockets: agents follow a script, the store is a file.
+
+use std::time::Duration;
+
+use sallyport_domain::licence::Tier;
+use sallyport_protocol::{
+    AgentMessage, EnvironmentId, Failure, FailureKind, ServerToAgent, StepCounts, StepOutcome, Via,
+};
+use sallyport_store::LogFilter;
+
+use super::CancelError;
+use crate::rig::{Rig, report};
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(200);
+
+const TWO_AGENTS: &str = "
+task: copy
+steps:
+  - { name: read, connector: plain, agent: one, retry: { attempts: 3, backoff: 10ms } }
+  - { name: write, connector: plain, agent: two, input: read, retry: { attempts: 3, backoff: 10ms } }
+";
+
+const ONE_AGENT: &str = "
+task: alone
+steps:
+  - { name: read, connector: plain, agent: one, retry: { attempts: 3, backoff: 10ms } }
+";
+
+fn failed(transient: bool) -> StepOutcome {
+    StepOutcome::Failed {
+        failure: Failure {
+            kind: FailureKind::Connector,
+            code: "down".into(),
+            message: "the database is down".into(),
+            advice: None,
+            transient,
+        },
+    }
+}
+
+fn cancelled() -> StepOutcome {
+    StepOutcome::Cancelled { reason: "asked".into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_is_dispatched_to_its_agents_and_succeeds() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let (one, two) = (rig.agent("one").await, rig.agent("two").await);
+    let (mut one, mut two) = (rig.online(&one, vec![]).await, rig.online(&two, vec![]).await);
+    let run = rig.run(&rig.task(TWO_AGENTS).await).await;
+
+    let (reads, writes) = (one.order().await, two.order().await);
+    assert_eq!((reads.key, reads.key.attempt), (writes.key, 1));
+    let Via::Relay { ticket } = &writes.steps[0].inputs[0].via else { panic!("{writes:?}") };
+    assert_eq!((reads.steps[0].outputs[0].to.as_str(), writes.steps[0].inputs[0].from.as_str()), ("write", "read"));
+    assert_ne!(ticket.expose(), reads.steps[0].outputs[0].ticket.expose(), "each side has its own ticket");
+
+    let counts = StepCounts { rows_in: 0, rows_out: 7, bytes: 70, rows_rejected: 0 };
+    one.say(&AgentMessage::Progress { key: reads.key, steps: vec![("read".into(), counts)] }).await;
+    one.finish(&reads, StepOutcome::Succeeded).await;
+    two.finish(&writes, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
+    let steps = rig.store.step_runs(rig.environment, run).await.unwrap();
+    let seen: Vec<_> =
+        steps.iter().map(|s| (s.step.as_str(), s.attempt, s.state.as_str(), s.counts.rows_out)).collect();
+    assert_eq!(seen, [("read", 1, "succeeded", 10), ("write", 1, "succeeded", 10)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_may_pass_is_tried_again_and_the_log_says_so() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let run = rig.run(&rig.task(ONE_AGENT).await).await;
+
+    let first = one.order().await;
+    one.finish(&first, failed(true)).await;
+    let second = one.order().await;
+    assert_eq!(second.key.attempt, 2);
+    assert!(second.key.fence > first.key.fence);
+    one.finish(&second, failed(false)).await;
+    let ended = rig.until(run, "failed").await;
+    assert_eq!(ended.reason.as_deref(), Some("the database is down"));
+    assert_eq!(ended.failure_kind.as_deref(), Some("connector"));
+
+    let steps = rig.store.step_runs(rig.environment, run).await.unwrap();
+    let seen: Vec<_> = steps.iter().map(|step| (step.attempt, step.state.as_str())).collect();
+    assert_eq!(seen, [(1, "failed"), (2, "failed")]);
+    let log = rig.store.run_log_after(rig.environment, run, LogFilter::default()).await.unwrap();
+    assert!(log.iter().any(|line| line.message.contains("trying again")), "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_stays_away_is_lost_and_the_pipeline_tried_again() {
+    let rig = Rig::start(Tier::Premium, SHORT).await;
+    let (login_one, login_two) = (rig.agent("one").await, rig.agent("two").await);
+    let mut one = rig.online(&login_one, vec![]).await;
+    let mut two = rig.online(&login_two, vec![]).await;
+    let run = rig.run(&rig.task(TWO_AGENTS).await).await;
+    let (_, writes) = (one.order().await, two.order().await);
+
+    drop(one);
+    let (key, reason) = two.cancel().await;
+    assert_eq!(key, writes.key);
+    assert!(reason.contains("lost"), "{reason}");
+    two.finish(&writes, cancelled()).await;
+
+    let mut one = rig.online(&login_one, vec![]).await;
+    let (reads, writes) = (one.order().await, two.order().await);
+    assert_eq!(reads.key.attempt, 2);
+    one.finish(&reads, StepOutcome::Succeeded).await;
+    two.finish(&writes, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_back_within_the_grace_goes_on() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let run = rig.run(&rig.task(ONE_AGENT).await).await;
+    let order = one.order().await;
+    drop(one);
+    let mut one = rig.online(&login, vec![order.key]).await;
+    one.finish(&order, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_back_without_its_order_gets_a_new_attempt() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let run = rig.run(&rig.task(ONE_AGENT).await).await;
+    let old = one.order().await;
+    drop(one);
+    let mut one = rig.online(&login, vec![]).await;
+    let new = one.order().await;
+    assert_eq!(new.key.attempt, 2);
+
+    // The old attempt's end comes late: it is acknowledged and changes nothing.
+    one.finish(&old, StepOutcome::Succeeded).await;
+    assert_eq!(rig.store.run(rig.environment, run).await.unwrap().state, "running");
+    one.finish(&new, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
+    one.finish(&new, failed(false)).await;
+    assert_eq!(rig.store.run(rig.environment, run).await.unwrap().state, "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_with_an_attempt_that_is_over_is_told_to_stop_it() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let run = rig.run(&rig.task(ONE_AGENT).await).await;
+    let order = one.order().await;
+    one.finish(&order, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
+    drop(one);
+    let mut one = rig.online(&login, vec![order.key]).await;
+    assert_eq!(one.cancel().await.0, order.key);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_run_stops_its_steps() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let run = rig.run(&rig.task(ONE_AGENT).await).await;
+    let order = one.order().await;
+    rig.engine.cancel(rig.environment, run, "eva", None).await.unwrap();
+    assert_eq!(one.cancel().await, (order.key, "cancelled by eva".into()));
+    one.finish(&order, cancelled()).await;
+    let ended = rig.until(run, "cancelled").await;
+    assert_eq!(ended.reason.as_deref(), Some("cancelled by eva"));
+    let again = rig.engine.cancel(rig.environment, run, "eva", None).await;
+    assert!(matches!(again, Err(CancelError::Ended)), "{again:?}");
+    let elsewhere = rig.engine.cancel(EnvironmentId::new(), run, "spy", None).await;
+    assert!(matches!(elsewhere, Err(CancelError::NotFound)), "{elsewhere:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_an_agent_cancels_what_it_executes_first() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let run = rig.run(&rig.task(ONE_AGENT).await).await;
+    let order = one.order().await;
+    rig.gateway.restart(login.agent, "eva", "new settings").await.unwrap();
+    assert_eq!(one.cancel().await.0, order.key);
+    assert!(matches!(one.next().await, ServerToAgent::Restart { .. }));
+    one.finish(&order, cancelled()).await;
+    let ended = rig.until(run, "cancelled").await;
+    assert_eq!(ended.reason.as_deref(), Some("agent `one` was restarted by eva"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_for_an_agent_that_is_offline() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let run = rig.run(&rig.task(ONE_AGENT).await).await;
+    rig.until(run, "waiting_for_agent").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let order = one.order().await;
+    one.finish(&order, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_gives_up_on_an_agent_at_its_deadline() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    rig.agent("one").await;
+    let task = "task: late\nsteps: [{ name: read, connector: plain, agent: one, deadline: 50ms }]";
+    let run = rig.run(&rig.task(task).await).await;
+    let ended = rig.until(run, "timed_out").await;
+    assert!(ended.reason.unwrap().contains("`one`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_a_task_start_up_to_its_limit_and_once_for_a_key() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let task = rig.task(ONE_AGENT).await;
+    let first = rig.run_once(&task, Some("monday")).await;
+    assert_eq!(rig.run_once(&task, Some("monday")).await, first);
+    let second = rig.run(&task).await;
+    let order = one.order().await;
+    assert_eq!(order.key.run, first);
+    assert_eq!(rig.store.run(rig.environment, second).await.unwrap().state, "scheduled");
+    one.finish(&order, StepOutcome::Succeeded).await;
+    let order = one.order().await;
+    assert_eq!(order.key.run, second);
+    one.finish(&order, StepOutcome::Succeeded).await;
+    rig.until(second, "succeeded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_goes_on_where_it_stood() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let task = rig.task(ONE_AGENT).await;
+    let run = rig.run(&task).await;
+    let queued = rig.run(&task).await;
+    let order = one.order().await;
+
+    let rig = rig.killed_and_started(LONG).await;
+    let mut one = rig.online(&login, vec![order.key]).await;
+    one.finish(&order, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
+    let order = one.order().await;
+    assert_eq!((order.key.run, order.key.attempt), (queued, 1));
+
+    let rig = rig.killed_and_started(SHORT).await;
+    // The agent was killed too: it comes back with nothing.
+    let mut one = rig.online(&login, vec![]).await;
+    let again = one.order().await;
+    assert_eq!((again.key.run, again.key.attempt), (queued, 2));
+    one.finish(&again, StepOutcome::Succeeded).await;
+    rig.until(queued, "succeeded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_party_connector_is_refused_on_the_background_agent_when_a_run_starts() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    rig.agent("one").await;
+    let task = rig.task("task: foreign\nlimit: 1\nsteps: [{ name: read, connector: foreign, agent: one }]").await;
+    let (first, second) = (rig.run(&task).await, rig.run(&task).await);
+    rig.until(first, "waiting_for_agent").await;
+    // While the second run waits for its turn, the name `one` comes to mean nothing any more.
+    let edit = sallyport_store::AgentEdit { name: Some("moved".into()), ..Default::default() };
+    let agent = rig.store.agent(rig.environment, "one").await.unwrap().id;
+    let now = rig.clock.now();
+    let rule = |_: &sallyport_store::AgentUse| Ok::<(), sallyport_store::Error>(());
+    rig.store.edit_agent(rig.environment, agent, (None, now), edit, rule).await.unwrap();
+    rig.engine.cancel(rig.environment, first, "eva", None).await.unwrap();
+    let ended = rig.until(second, "failed").await;
+    assert!(ended.reason.unwrap().contains("there is no agent `one`"));
+
+    // Saving such a task is refused as well; here is one that was saved before the rule, or around it.
+    let never = rig.task("task: never\nsteps: [{ name: read, connector: foreign, agent: background }]").await;
+    let ended = rig.until(rig.run(&never).await, "failed").await;
+    let text = ended.reason.unwrap();
+    assert!(text.contains("`read`") && text.contains("`foreign`") && text.contains("`background`"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_acknowledged_only_when_it_is_stored() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let run = rig.run(&rig.task(ONE_AGENT).await).await;
+    let order = one.order().await;
+    let said = AgentMessage::Finished { report: report(&order, &StepOutcome::Succeeded) };
+    one.say(&said).await;
+    let ServerToAgent::FinishedAck { key } = one.next().await else { panic!("no acknowledgement") };
+    assert_eq!(key, order.key);
+    // The acknowledgement came, so a server killed now knows of it.
+    let rig = rig.killed_and_started(LONG).await;
+    assert_eq!(rig.store.run(rig.environment, run).await.unwrap().state, "succeeded");
+}

@@ -1,0 +1,206 @@
+//! How the rest of the server speaks to agents and wrappers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sallyport_protocol::{
+    AgentId, ConnectionOrder, ConnectionTest, Levels, LogLevel, Refusal, RequestId, ServerToAgent, ServerToWrapper,
+    Timestamp,
+};
+
+use super::Parts;
+use super::data::Idlers;
+use super::registry::Registry;
+
+/// Above the 30 s that an agent gives a test.
+const TEST_WITHIN: Duration = Duration::from_secs(35);
+
+/// Speaks to agents that are online. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    parts: Parts,
+    seen_until: AtomicI64,
+    logins: AtomicU64,
+    refused: AtomicU64,
+    pub(super) agents: Registry<ServerToAgent>,
+    pub(super) wrappers: Registry<ServerToWrapper>,
+    pub(super) idlers: Idlers,
+}
+
+/// Figures for operators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Agents that are online.
+    pub(crate) agents: u64,
+    /// Wrappers that are online.
+    pub(crate) wrappers: u64,
+    /// Sessions since the start.
+    pub(crate) logins_total: u64,
+    /// Logins and sessions refused since the start.
+    pub(crate) refused_total: u64,
+}
+
+/// Neither the agent nor its wrapper has a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the agent is offline")]
+pub(crate) struct NotReachable;
+
+/// No answer to a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TestError {
+    /// The agent has no connection, or lost it.
+    #[error("the agent is offline")]
+    Offline,
+    /// It did not answer in time.
+    #[error("the agent did not answer within {} s", TEST_WITHIN.as_secs())]
+    Silent,
+}
+
+impl Handle {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let shared = Shared {
+            parts,
+            seen_until: AtomicI64::new(0),
+            logins: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            agents: Registry::default(),
+            wrappers: Registry::default(),
+            idlers: Idlers::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Whether the agent has a session in this process.
+    pub(crate) fn online(&self, agent: AgentId) -> bool {
+        self.shared.agents.get(agent).is_some()
+    }
+
+    /// How far the agent's clock is ahead of the server's, while it is online.
+    pub(crate) fn clock_offset_micros(&self, agent: AgentId) -> Option<i64> {
+        Some(self.shared.agents.get(agent)?.clock_offset.load(Ordering::Relaxed))
+    }
+
+    /// Cancels what the agent executes, then has it started again: by itself, or by its wrapper if only that is there.
+    pub(crate) async fn restart(&self, agent: AgentId, who: &str, reason: &str) -> Result<(), NotReachable> {
+        let (slot, wrapper) = (self.shared.agents.get(agent), self.shared.wrappers.get(agent));
+        if slot.is_none() && wrapper.is_none() {
+            return Err(NotReachable);
+        }
+        let name = match self.parts().store.agent_anywhere(agent).await {
+            Ok(agent) => agent.name,
+            Err(_) => agent.to_string(),
+        };
+        let why = format!("agent `{name}` was restarted by {who}");
+        if self.parts().engine.cancel_at(agent, why.clone()).await.is_err() {
+            tracing::warn!(%agent, "the runs of an agent were not cancelled before its restart");
+        }
+        self.note(agent, LogLevel::Info, format!("{why}: {reason}")).await;
+        let reason = format!("{why}: {reason}");
+        match (slot, wrapper) {
+            (Some(slot), _) => slot.link.send(ServerToAgent::Restart { reason }),
+            (None, Some(wrapper)) => wrapper.link.send(ServerToWrapper::RestartAgent { reason }),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// Tells an agent its levels; one that is offline hears them when it comes.
+    pub(crate) fn set_levels(&self, agent: AgentId, levels: Levels) {
+        if let Some(slot) = self.shared.agents.get(agent) {
+            slot.link.send(ServerToAgent::SetLevels { levels });
+        }
+    }
+
+    /// Has an agent try a connection.
+    pub(crate) async fn test_connection(
+        &self,
+        agent: AgentId,
+        kind: &str,
+        connection: ConnectionOrder,
+    ) -> Result<ConnectionTest, TestError> {
+        let slot = self.shared.agents.get(agent).ok_or(TestError::Offline)?;
+        let request = RequestId::new();
+        let answered = slot.ask(request);
+        slot.link.send(ServerToAgent::TestConnection { request, kind: kind.to_owned(), connection });
+        tokio::select! {
+            answer = tokio::time::timeout(TEST_WITHIN, answered) => match answer {
+                Ok(Ok(test)) => Ok(test),
+                Ok(Err(_)) => Err(TestError::Offline),
+                Err(_) => Err(TestError::Silent),
+            },
+            () = slot.link.closed() => Err(TestError::Offline),
+        }
+    }
+
+    /// Ends the connections of agent and wrapper, and tells them why.
+    pub(crate) fn disconnect(&self, agent: AgentId, refusal: Refusal) {
+        if let Some(slot) = self.shared.agents.get(agent) {
+            slot.link.send(ServerToAgent::Refused { refusal: refusal.clone() });
+            slot.link.close();
+        }
+        if let Some(slot) = self.shared.wrappers.get(agent) {
+            slot.link.send(ServerToWrapper::Refused { refusal });
+            slot.link.close();
+        }
+        self.shared.idlers.drop_all(agent);
+    }
+
+    /// Tells everyone to come again after a random part of `spread`.
+    pub(crate) fn go_away(&self, spread: Duration) {
+        let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+        for (_, slot) in self.shared.agents.all() {
+            slot.link.send(ServerToAgent::GoAway { spread_ms });
+            slot.link.close();
+        }
+        for (_, slot) in self.shared.wrappers.all() {
+            slot.link.send(ServerToWrapper::GoAway { spread_ms });
+            slot.link.close();
+        }
+    }
+
+    /// What goes on.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            agents: self.shared.agents.all().len() as u64,
+            wrappers: self.shared.wrappers.all().len() as u64,
+            logins_total: self.shared.logins.load(Ordering::Relaxed),
+            refused_total: self.shared.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What the sessions work with.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.shared.parts
+    }
+
+    pub(super) fn count_login(&self) {
+        self.shared.logins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_refused(&self) {
+        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Signs of life since this was asked last.
+    pub(super) fn seen(&self) -> Vec<(AgentId, Timestamp)> {
+        let since = self.shared.seen_until.swap(self.parts().clock.now().0, Ordering::Relaxed);
+        self.shared.agents.seen_since(Timestamp(since))
+    }
+
+    /// Adds the server's own line to an agent's log.
+    pub(super) async fn note(&self, agent: AgentId, level: LogLevel, message: String) {
+        let now = self.parts().clock.now();
+        if let Err(error) = self.parts().store.append_agent_log(agent, level, None, message, now).await {
+            tracing::warn!(%agent, %error, "a line of an agent's log was not stored");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Where agents and wrappers dial in: the login, then the upgrade.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use http::HeaderMap;
+use sallyport_protocol::{CONTROL_MESSAGE_BYTES_MAX, path};
+use sallyport_store::Agent;
+
+use super::login::unavailable;
+use super::{Handle, agent, data, wrapper};
+
+/// Small: a control connection rests most of its life, and there are many.
+const CONTROL_BUFFER: usize = 8 * 1024;
+
+/// Where agents and wrappers dial in.
+pub(crate) fn routes(gateway: Handle) -> Router {
+    Router::new()
+        .route(path::AGENT, get(agent_route))
+        .route(path::WRAPPER, get(wrapper_route))
+        .route(path::DATA, get(data_route))
+        .with_state(gateway)
+}
+
+/// The listener says where a request comes from.
+type Peer = Option<axum::Extension<ConnectInfo<SocketAddr>>>;
+
+async fn agent_route(State(to): State<Handle>, from: Peer, headers: HeaderMap, ws: WebSocketUpgrade) -> Response {
+    control(to, from, &headers, ws, agent::serve).await
+}
+
+async fn wrapper_route(State(to): State<Handle>, from: Peer, headers: HeaderMap, ws: WebSocketUpgrade) -> Response {
+    control(to, from, &headers, ws, wrapper::serve).await
+}
+
+async fn data_route(State(gateway): State<Handle>, headers: HeaderMap, ws: WebSocketUpgrade) -> Response {
+    let agent = match gateway.authenticate(&headers).await {
+        Ok(agent) => agent,
+        Err(refused) => return refused.into_response(),
+    };
+    let Some(place) = gateway.shared().idlers.take(agent.id) else {
+        return unavailable("The agent has too many data connections that wait.").into_response();
+    };
+    data::configure(ws).on_upgrade(move |socket| {
+        let tasks = gateway.parts().tasks.clone();
+        tasks.track_future(data::serve(gateway, agent.id, place, socket))
+    })
+}
+
+async fn control<F, Fut>(gateway: Handle, from: Peer, headers: &HeaderMap, ws: WebSocketUpgrade, serve: F) -> Response
+where
+    F: FnOnce(Handle, Agent, String, WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let agent = match gateway.authenticate(headers).await {
+        Ok(agent) => agent,
+        Err(refused) => return refused.into_response(),
+    };
+    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let from = from.map_or(unknown, |axum::Extension(ConnectInfo(address))| address.ip());
+    ws.read_buffer_size(CONTROL_BUFFER)
+        .write_buffer_size(CONTROL_BUFFER)
+        .max_write_buffer_size(CONTROL_BUFFER + 2 * CONTROL_MESSAGE_BYTES_MAX)
+        .max_message_size(CONTROL_MESSAGE_BYTES_MAX)
+        .max_frame_size(CONTROL_MESSAGE_BYTES_MAX)
+        .on_upgrade(move |socket| {
+            let tasks = gateway.parts().tasks.clone();
+            tasks.track_future(serve(gateway, agent, from.to_string(), socket))
+        })
+}

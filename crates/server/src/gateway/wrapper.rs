@@ -1,0 +1,199 @@
+//! A wrapper's session: how the platform hears why an agent is down.
+
+use std::sync::Arc;
+
+use axum::extract::ws::WebSocket;
+use futures_util::StreamExt as _;
+use sallyport_protocol::{
+    AgentExit, InstanceId, LogBatch, LogLevel, Refusal, RefusalCode, ServerToWrapper, WrapperMessage, event,
+};
+use sallyport_store::{Admit, Agent, LogSource, SessionKind};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::registry::Slot;
+use super::socket::{self, ACKS_MAX, Outbox};
+use super::{Handle, admission};
+use crate::engine::Link;
+
+/// Names of events that the server writes into the agent's log.
+const AGENT_STARTED: &str = "agentStarted";
+const AGENT_EXITED: &str = "agentExited";
+
+/// Why an agent is offline, as its wrapper saw it end.
+pub(crate) fn exit_text(exit: &AgentExit) -> String {
+    let how = match (exit.code, exit.signal) {
+        (Some(code), _) => format!("agent process exited with code {code}"),
+        (None, Some(signal)) => format!("agent process was ended by signal {signal}"),
+        (None, None) => "agent process ended".to_owned(),
+    };
+    if exit.expected {
+        return format!("{how}, as asked");
+    }
+    let wait = match exit.next_start_ms {
+        millis if millis >= 1000 => format!("{} s", millis.div_ceil(1000)),
+        millis => format!("{millis} ms"),
+    };
+    format!("{how}, restarting in {wait} ({} restart)", ordinal(exit.restarts.saturating_add(1)))
+}
+
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+struct Session {
+    gateway: Handle,
+    agent: Agent,
+    instance: InstanceId,
+    slot: Arc<Slot<ServerToWrapper>>,
+    acks: mpsc::Sender<ServerToWrapper>,
+}
+
+/// Serves a wrapper's control connection from its hello to its end.
+pub(super) async fn serve(gateway: Handle, agent: Agent, address: String, mut socket: WebSocket) {
+    let Some(hello) = socket::first::<WrapperMessage>(&mut socket).await else {
+        return tracing::info!(agent = agent.name, %address, "a wrapper connected and said no hello");
+    };
+    let (session, outbox) = match open(&gateway, agent, hello, address).await {
+        Ok(opened) => opened,
+        Err(refusal) => return socket::turn_away(socket, &ServerToWrapper::Refused { refusal }).await,
+    };
+    tracing::info!(agent = session.agent.name, "wrapper online");
+    let (sink, stream) = socket.split();
+    let why = tokio::select! {
+        why = socket::read(stream, &session.slot, &gateway.parts().clock, |message| session.take(message)) => why,
+        why = socket::write(sink, outbox, &session.slot) => why,
+    };
+    session.end(&why).await;
+}
+
+async fn open(
+    gateway: &Handle,
+    agent: Agent,
+    hello: WrapperMessage,
+    address: String,
+) -> Result<(Session, Outbox<ServerToWrapper>), Refusal> {
+    let WrapperMessage::Hello { versions, presence, installation, instance } = hello else {
+        return Err(Refusal {
+            code: RefusalCode::Other,
+            message: "The first message must be a hello.".to_owned(),
+            retry_after_seconds: None,
+        });
+    };
+    let version = admission::agree(&versions)?;
+    let now = gateway.parts().clock.now();
+    let admit = Admit {
+        agent: agent.id,
+        replica: gateway.parts().replica.clone(),
+        instance,
+        installation,
+        address: Some(address.clone()),
+        presence: presence.clone(),
+        programs: Vec::new(),
+        replace: false,
+        now,
+    };
+    let (epoch, agent) = admission::admit(gateway, SessionKind::Wrapper, admit).await?;
+    let (link, commands) = Link::new(epoch, CancellationToken::new());
+    let (slot, pings) = Slot::new(link, presence, Some(address), now);
+    let slot = Arc::new(slot);
+    let (acks, queue) = mpsc::channel(ACKS_MAX);
+    slot.link.send(ServerToWrapper::Welcome {
+        version,
+        name: agent.name.clone(),
+        heartbeat_seconds: gateway.parts().heartbeat_seconds,
+        server_time: gateway.parts().clock.now(),
+    });
+    gateway.shared().wrappers.insert(agent.id, Arc::clone(&slot));
+    let session = Session { gateway: gateway.clone(), agent: *agent, instance, slot, acks };
+    Ok((session, Outbox { commands, acks: queue, pings }))
+}
+
+impl Session {
+    async fn take(&self, message: WrapperMessage) -> Result<(), String> {
+        match message {
+            WrapperMessage::Heartbeat { seq, .. } => {
+                let server_time = self.gateway.parts().clock.now();
+                self.acknowledge(ServerToWrapper::HeartbeatAck { seq, server_time }).await;
+            }
+            WrapperMessage::AgentStarted { process_id, .. } => {
+                let text = format!("agent process {process_id} started");
+                self.line(LogLevel::Info, AGENT_STARTED, text).await?;
+            }
+            WrapperMessage::AgentExited { exit } => self.exited(exit).await?,
+            WrapperMessage::Logs { batch } => self.logs(batch).await?,
+            WrapperMessage::Leaving { reason } => return Err(format!("it left: {reason}")),
+            WrapperMessage::Hello { .. } => return Err("it said hello twice".to_owned()),
+            WrapperMessage::Unknown => {
+                tracing::debug!(agent = self.agent.name, "a newer wrapper's message was ignored")
+            }
+        }
+        Ok(())
+    }
+
+    /// Kept as the reason why the agent is offline; one that is told again after a reconnect is kept once.
+    async fn exited(&self, exit: AgentExit) -> Result<(), String> {
+        let id = self.agent.id;
+        let known = self.gateway.parts().store.agent_anywhere(id).await.map_err(|error| error.to_string())?.last_exit;
+        if known.is_some_and(|known| known.at == exit.at && known.restarts == exit.restarts) {
+            return Ok(());
+        }
+        let text = exit_text(&exit);
+        tracing::warn!(agent = self.agent.name, expected = exit.expected, text, "an agent process ended");
+        let crashed = !exit.expected && (exit.code == Some(101) || exit.signal.is_some());
+        let level = if exit.expected { LogLevel::Info } else { LogLevel::Error };
+        for line in &exit.stderr {
+            self.line(level, AGENT_EXITED, format!("stderr: {line}")).await?;
+        }
+        let name = if crashed { event::UNCAUGHT_EXCEPTION } else { AGENT_EXITED };
+        self.line(level, name, text).await?;
+        self.gateway.parts().store.note_agent_exit(id, exit).await.map_err(|error| error.to_string())
+    }
+
+    async fn line(&self, level: LogLevel, event: &'static str, text: String) -> Result<(), String> {
+        let now = self.gateway.parts().clock.now();
+        let stored = self.gateway.parts().store.append_agent_log(self.agent.id, level, Some(event), text, now).await;
+        stored.map_err(|error| format!("storing a line of the agent's log: {error}"))
+    }
+
+    async fn logs(&self, batch: LogBatch) -> Result<(), String> {
+        let (seq, now) = (batch.seq, self.gateway.parts().clock.now());
+        let stored = self
+            .gateway
+            .parts()
+            .store
+            .store_log_batch(self.agent.id, LogSource::Wrapper, self.instance, batch, now)
+            .await;
+        stored.map_err(|error| format!("log lines could not be stored: {error}"))?;
+        self.acknowledge(ServerToWrapper::LogsAck { seq }).await;
+        Ok(())
+    }
+
+    async fn end(&self, why: &str) {
+        let (agent, epoch) = (self.agent.id, self.slot.link.epoch());
+        self.slot.link.close();
+        self.gateway.shared().wrappers.remove(agent, epoch);
+        if let Err(error) = self
+            .gateway
+            .parts()
+            .store
+            .release(SessionKind::Wrapper, agent, epoch, self.gateway.parts().clock.now())
+            .await
+        {
+            tracing::error!(agent = self.agent.name, %error, "a wrapper's session was not taken off");
+        }
+        tracing::info!(agent = self.agent.name, why, "wrapper offline");
+    }
+
+    async fn acknowledge(&self, message: ServerToWrapper) {
+        // The writer is gone when the session ends.
+        let _ = self.acks.send(message).await;
+    }
+}

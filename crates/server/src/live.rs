@@ -1,0 +1,101 @@
+//! What lives beside requests: the engine, the sessions, the relay, the background agents. Started and stopped as one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sallyport_protocol::{Clock, Descriptor};
+use sallyport_store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use crate::engine::OpenSecrets;
+use crate::gateway::HashCredential;
+use crate::relay::Relay;
+use crate::{background, engine, gateway};
+
+/// The name under which this process holds sessions; with more processes each will have its own.
+const REPLICA: &str = "embedded";
+
+/// Over how long agents spread their return.
+const STOP_SPREAD: Duration = Duration::from_secs(5);
+
+/// How long everything may take to end.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the rest of the server gives.
+pub(crate) struct Parts {
+    /// The truth.
+    pub(crate) store: Store,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// The connectors.
+    pub(crate) catalog: Arc<Vec<Descriptor>>,
+    /// The keyed hash of an agent's password.
+    pub(crate) hash_credential: HashCredential,
+    /// Opens a connection's sealed secrets.
+    pub(crate) open_secrets: OpenSecrets,
+    /// What the background agent reads and writes.
+    pub(crate) files_root: PathBuf,
+    /// Where its steps keep what they cannot hold in memory.
+    pub(crate) scratch_root: PathBuf,
+    /// How long an agent may be away before what it works on is given up.
+    pub(crate) reconnect_grace: Duration,
+    /// How often agents say that they live.
+    pub(crate) heartbeat_seconds: u32,
+}
+
+/// The handles. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) engine: engine::Handle,
+    pub(crate) gateway: gateway::Handle,
+    pub(crate) relay: Relay,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Live {
+    /// Forgets the sessions of an earlier process, takes up its runs, starts the background agents.
+    pub(crate) async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let Parts { store, clock, catalog, hash_credential, open_secrets, files_root, scratch_root, .. } = parts;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        store.clear_sessions(REPLICA).await.context("forgetting old sessions")?;
+        let relay = Relay::new();
+        let engine_parts = engine::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            catalog,
+            relay: relay.clone(),
+            open_secrets,
+            reconnect_grace: parts.reconnect_grace,
+        };
+        let engine = engine::Handle::start(engine_parts, &tasks, stop.clone()).await.context("loading open runs")?;
+        let gateway = gateway::Handle::new(gateway::Parts {
+            store,
+            clock,
+            engine: engine.clone(),
+            relay: relay.clone(),
+            hash_credential,
+            heartbeat_seconds: parts.heartbeat_seconds,
+            replica: REPLICA.to_owned(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        });
+        tasks.spawn(gateway::note_seen(gateway.clone()));
+        let folders = background::Folders { files: files_root, scratch: scratch_root };
+        background::start(&gateway, folders).await.context("starting the background agents")?;
+        Ok(Self { engine, gateway, relay, tasks, stop })
+    }
+
+    /// Sends agents away, then ends everything; takes at most five seconds.
+    pub(crate) async fn stop(&self) {
+        self.gateway.go_away(STOP_SPREAD);
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "some sessions did not end in time");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! For tests: the live side of a server inside the process, reached over real sockets, and agents that follow a script.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use futures_util::{SinkExt as _, StreamExt as _};
+use sallyport_domain::licence::Tier;
+use sallyport_protocol::{
+    AgentId, AgentMessage, AttemptKey, Clock, Descriptor, EnvironmentId, InstallationId, InstanceId, Levels,
+    OrderReport, Origin, Presence, Reach, RunId, ServerToAgent, StepCounts, StepOutcome, StepReport, Timestamp,
+    Versions, WorkOrder, path,
+};
+use sallyport_store::{First, NewAgent, NewTask, Run, Store, Task};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::StartRun;
+use crate::relay::Relay;
+use crate::{engine, gateway};
+
+/// No wait in these tests is longer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server on a loopback port.
+pub(crate) struct Rig {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) engine: engine::Handle,
+    pub(crate) gateway: gateway::Handle,
+    pub(crate) relay: Relay,
+    pub(crate) stop: CancellationToken,
+    pub(crate) environment: EnvironmentId,
+    address: SocketAddr,
+    folder: Arc<TempDir>,
+    server: JoinSet<()>,
+}
+
+/// What an agent logs in with.
+#[derive(Clone)]
+pub(crate) struct Login {
+    pub(crate) agent: AgentId,
+    pub(crate) password: String,
+}
+
+/// One end of a WebSocket.
+pub(crate) type Socket = WebSocketStream<TcpStream>;
+
+/// An agent that says what the test wants.
+pub(crate) struct Scripted {
+    pub(crate) socket: Socket,
+}
+
+impl Rig {
+    /// With this many agents allowed, and agents given up after this long.
+    pub(crate) async fn start(tier: Tier, grace: Duration) -> Self {
+        let rig = Self::open(Arc::new(tempfile::tempdir().unwrap()), grace).await;
+        rig.store.set_tier(None, tier).await.unwrap();
+        rig
+    }
+
+    /// As after `kill -9`: nothing is said goodbye to, the same data is opened by a new process.
+    pub(crate) async fn killed_and_started(mut self, grace: Duration) -> Self {
+        self.server.shutdown().await;
+        // From here on the old process stores nothing.
+        self.store.close().await;
+        self.stop.cancel();
+        Self::open(Arc::clone(&self.folder), grace).await
+    }
+
+    async fn open(folder: Arc<TempDir>, grace: Duration) -> Self {
+        let store = Store::open(&folder.path().join("sallyport.db")).unwrap();
+        let clock = Clock::system();
+        let (company, environment) = ("Acme".to_owned(), "production".to_owned());
+        let first = First { company, environment, administrator: "admin".into(), now: clock.now() };
+        store.initialise(first).await.unwrap();
+        store.clear_sessions("rig").await.unwrap();
+        let company = store.all_companies().await.unwrap().remove(0);
+        let environment = store.environment(company.id, None).await.unwrap().id;
+        let (relay, tasks, stop) = (Relay::new(), TaskTracker::new(), CancellationToken::new());
+        let parts = engine::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            catalog: Arc::new(vec![
+                descriptor("plain", Origin::BuiltIn, Reach::Files),
+                descriptor("foreign", Origin::ThirdParty, Reach::Programs),
+            ]),
+            relay: relay.clone(),
+            open_secrets: Arc::new(|_| Ok(BTreeMap::new())),
+            reconnect_grace: grace,
+        };
+        let engine = engine::Handle::start(parts, &tasks, stop.clone()).await.unwrap();
+        let gateway = gateway::Handle::new(gateway::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            engine: engine.clone(),
+            relay: relay.clone(),
+            hash_credential: Arc::new(|password| password.as_bytes().to_vec()),
+            heartbeat_seconds: 60,
+            replica: "rig".into(),
+            tasks,
+            stop: stop.clone(),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = gateway::routes(gateway.clone());
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { store, clock, engine, gateway, relay, stop, environment, address, folder, server }
+    }
+
+    /// Makes an agent with credentials.
+    pub(crate) async fn agent(&self, name: &str) -> Login {
+        let now = self.clock.now();
+        let new = NewAgent { name: name.into(), levels: Levels::default(), platform: None, now };
+        let agent = self.store.create_agent(self.environment, new).await.unwrap().id;
+        let password = format!("password of {name}");
+        let hash = password.as_bytes().to_vec();
+        self.store.issue_credential(self.environment, agent, (hash, None), false, now).await.unwrap();
+        Login { agent, password }
+    }
+
+    /// Saves a task.
+    pub(crate) async fn task(&self, document: &str) -> Task {
+        let parsed = sallyport_domain::task::parse(document).unwrap();
+        let new = NewTask {
+            name: parsed.task.clone(),
+            active: parsed.active,
+            document: document.into(),
+            parsed: serde_json::to_value(&parsed).unwrap(),
+            author: "test".into(),
+            now: self.clock.now(),
+        };
+        self.store.create_task(self.environment, new).await.unwrap()
+    }
+
+    /// Starts a run.
+    pub(crate) async fn run(&self, task: &Task) -> RunId {
+        self.run_once(task, None).await
+    }
+
+    /// Starts a run once for a key.
+    pub(crate) async fn run_once(&self, task: &Task, key: Option<&str>) -> RunId {
+        let start = StartRun {
+            environment: self.environment,
+            task: task.id,
+            trigger: "api".into(),
+            who: "test".into(),
+            key: key.map(Into::into),
+            priority: None,
+        };
+        self.engine.start_run(start).await.unwrap().run.id
+    }
+
+    /// Waits until the run is in this state.
+    pub(crate) async fn until(&self, run: RunId, state: &str) -> Run {
+        let mut live = self.engine.live(run);
+        let waiting = async {
+            loop {
+                let found = self.store.run(self.environment, run).await.unwrap();
+                if found.state == state {
+                    return found;
+                }
+                live.changed().await;
+            }
+        };
+        match tokio::time::timeout(DEADLINE, waiting).await {
+            Ok(run) => run,
+            Err(_) => panic!("{run} is not {state}: {:?}", self.store.run(self.environment, run).await),
+        }
+    }
+
+    /// Dials a path; the error carries status and body.
+    pub(crate) async fn dial(&self, path: &str, login: &Login) -> Result<Socket, (u16, String)> {
+        let text = format!("{}:{}", login.agent.uuid(), login.password);
+        let basic = base64::engine::general_purpose::STANDARD.encode(text);
+        let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Basic {basic}").parse().unwrap());
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(SocketError::Http(response)) => {
+                let body = response.body().clone().unwrap_or_default();
+                Err((response.status().as_u16(), String::from_utf8(body).unwrap()))
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Dials in and says hello; what comes first is the welcome or a refusal.
+    pub(crate) async fn hello(&self, login: &Login, instance: InstanceId, running: Vec<AttemptKey>) -> Scripted {
+        let socket = self.dial(path::AGENT, login).await.unwrap();
+        let mut agent = Scripted { socket };
+        agent.say(&hello(instance, running)).await;
+        agent
+    }
+
+    /// An agent that is online.
+    pub(crate) async fn online(&self, login: &Login, running: Vec<AttemptKey>) -> Scripted {
+        let mut agent = self.hello(login, InstanceId::new(), running).await;
+        match agent.next().await {
+            ServerToAgent::Welcome { .. } => agent,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Scripted {
+    pub(crate) async fn say(&mut self, message: &AgentMessage) {
+        say(&mut self.socket, message).await;
+    }
+
+    /// The next message of the server.
+    pub(crate) async fn next(&mut self) -> ServerToAgent {
+        hear(&mut self.socket).await
+    }
+
+    /// Takes the next order.
+    pub(crate) async fn order(&mut self) -> WorkOrder {
+        match self.next().await {
+            ServerToAgent::Start { order } => {
+                self.say(&AgentMessage::Accepted { key: order.key }).await;
+                order
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits for the order to stop an attempt.
+    pub(crate) async fn cancel(&mut self) -> (AttemptKey, String) {
+        match self.next().await {
+            ServerToAgent::Cancel { key, reason } => (key, reason),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Ends an order, every step alike, and waits for the acknowledgement.
+    pub(crate) async fn finish(&mut self, order: &WorkOrder, outcome: StepOutcome) {
+        self.say(&AgentMessage::Finished { report: report(order, &outcome) }).await;
+        match self.next().await {
+            ServerToAgent::FinishedAck { key } => assert_eq!(key, order.key),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Sends a message.
+pub(crate) async fn say<T: Serialize>(socket: &mut Socket, message: &T) {
+    socket.send(Message::text(serde_json::to_string(message).unwrap())).await.unwrap();
+}
+
+/// The next text message.
+pub(crate) async fn hear<T: DeserializeOwned>(socket: &mut Socket) -> T {
+    loop {
+        match tokio::time::timeout(DEADLINE, socket.next()).await {
+            Ok(Some(Ok(Message::Text(text)))) => return serde_json::from_str(text.as_str()).unwrap(),
+            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Every step of an order ended alike, with ten rows each.
+pub(crate) fn report(order: &WorkOrder, outcome: &StepOutcome) -> OrderReport {
+    let steps = order.steps.iter().map(|step| StepReport {
+        step: step.name.clone(),
+        outcome: outcome.clone(),
+        counts: StepCounts { rows_in: 10, rows_out: 10, bytes: 100, rows_rejected: 0 },
+        already_committed: false,
+    });
+    OrderReport { key: order.key, steps: steps.collect() }
+}
+
+/// The first message of an agent.
+pub(crate) fn hello(instance: InstanceId, running: Vec<AttemptKey>) -> AgentMessage {
+    AgentMessage::Hello {
+        versions: Versions::ours(&[]),
+        presence: presence("machine", 4711),
+        installation: InstallationId::new(),
+        instance,
+        running,
+        programs: Vec::new(),
+    }
+}
+
+/// A process on a machine.
+pub(crate) fn presence(machine: &str, process_id: u32) -> Presence {
+    Presence {
+        machine_name: machine.into(),
+        directory: format!("/opt/{machine}"),
+        process_id,
+        said_at: Timestamp(0),
+        ..Presence::default()
+    }
+}
+
+fn descriptor(kind: &str, origin: Origin, reach: Reach) -> Descriptor {
+    Descriptor {
+        kind: kind.into(),
+        title: kind.into(),
+        summary: String::new(),
+        origin,
+        reach,
+        promise: None,
+        needs_connection: false,
+        connection_schema: None,
+        secrets: Vec::new(),
+        read_schema: Some(serde_json::json!({})),
+        write_schema: Some(serde_json::json!({})),
+    }
+}
