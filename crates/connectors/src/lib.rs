@@ -6,6 +6,7 @@
 mod context;
 mod error;
 pub mod file;
+mod large;
 mod part;
 mod paths;
 pub mod postgres;

@@ -81,7 +81,8 @@ impl Drop for PartFile {
 /// The file stands there and may not be replaced.
 pub(crate) fn exists(path: &Path) -> Error {
     let why = format!("file `{}` exists and `overwrite` is false", path.display());
-    Error::permanent(FailureKind::Output, "file_exists", why).advise("choose another path, remove the file, or set `overwrite: true`")
+    Error::permanent(FailureKind::Output, "file_exists", why)
+        .advise("choose another path, remove the file, or set `overwrite: true`")
 }
 
 /// What a failed write means.
@@ -114,7 +115,10 @@ fn sweep(place: &Place, step: &str) -> io::Result<()> {
 /// Hidden, in the same folder, the same for every attempt of the step and different for every other.
 fn part_of_step(name: &str, commit: &CommitKey) -> String {
     // FNV-1a: names need to differ, not to be secret.
-    let hash = commit.key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = commit
+        .key
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     // File names end at 255 bytes; the hash, the fence and the affixes take up to 45.
     let mut end = name.len().min(200);
     while !name.is_char_boundary(end) {

@@ -29,8 +29,12 @@ impl Root {
     pub(crate) fn new(path: &Path) -> Result<Self, Error> {
         let shown = path.display();
         let canonical = std::fs::canonicalize(path).map_err(|error| {
-            Error::permanent(FailureKind::Connector, "root_missing", format!("opening the root folder `{shown}`: {error}"))
-                .advise("create the folder on the agent's machine, or correct the connection's `root`")
+            Error::permanent(
+                FailureKind::Connector,
+                "root_missing",
+                format!("opening the root folder `{shown}`: {error}"),
+            )
+            .advise("create the folder on the agent's machine, or correct the connection's `root`")
         })?;
         if !canonical.is_dir() {
             let why = format!("the root `{shown}` is not a folder");
@@ -97,7 +101,11 @@ impl Root {
     fn find(&self, components: &[String], text: &str) -> Result<PathBuf, Error> {
         let path = components.iter().fold(self.path.clone(), |path, component| path.join(component));
         let canonical = std::fs::canonicalize(&path).map_err(|error| self.unreadable(text, &error))?;
-        if canonical.starts_with(&self.path) { Ok(canonical) } else { Err(self.refused(text, "leads out of the root by a link")) }
+        if canonical.starts_with(&self.path) {
+            Ok(canonical)
+        } else {
+            Err(self.refused(text, "leads out of the root by a link"))
+        }
     }
 
     /// Resolves the part of a path that exists, following links that stay below the root, and appends the rest.
@@ -191,7 +199,8 @@ fn plain_name(name: &str, pattern: bool) -> Result<(), &'static str> {
     if name.ends_with(['.', ' ']) {
         return Err("has a name that ends with a dot or a blank");
     }
-    if name.chars().any(|c| c.is_control() || matches!(c, '<' | '>' | '"' | '|') || !pattern && matches!(c, '*' | '?')) {
+    if name.chars().any(|c| c.is_control() || matches!(c, '<' | '>' | '"' | '|') || !pattern && matches!(c, '*' | '?'))
+    {
         return Err("has a character that is not allowed in names");
     }
     let stem = name.split('.').next().unwrap_or(name).trim_end().to_uppercase();

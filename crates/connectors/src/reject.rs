@@ -62,7 +62,8 @@ pub(crate) fn row_values(batch: &RecordBatch, row: usize) -> Value {
         let value = if column.is_null(row) {
             Value::Null
         } else {
-            ArrayFormatter::try_new(column, &options).map_or(Value::Null, |text| Value::String(cut(&text.value(row).to_string())))
+            ArrayFormatter::try_new(column, &options)
+                .map_or(Value::Null, |text| Value::String(cut(&text.value(row).to_string())))
         };
         (field.name().clone(), value)
     });

@@ -99,7 +99,8 @@ fn number(text: &[u8]) -> u8 {
     if parse::int::<i64>(text).is_some() {
         return INT | if digits.len() <= 15 { FLOAT } else { 0 };
     }
-    let significant = digits.iter().take_while(|byte| !matches!(byte, b'e' | b'E')).filter(|byte| byte.is_ascii_digit());
+    let significant =
+        digits.iter().take_while(|byte| !matches!(byte, b'e' | b'E')).filter(|byte| byte.is_ascii_digit());
     if significant.count() <= 17 && parse::float64(text).is_some_and(f64::is_finite) { FLOAT } else { 0 }
 }
 

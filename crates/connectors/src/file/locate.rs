@@ -39,7 +39,8 @@ pub(super) fn locate(root: &Root, text: &str) -> Result<Vec<Located>, Error> {
     }
     if found.is_empty() {
         let why = format!("no file below the root `{}` matches `{text}`", root.path().display());
-        return Err(Error::permanent(FailureKind::Connector, "file_not_found", why).advise("correct the pattern, or add the files"));
+        return Err(Error::permanent(FailureKind::Connector, "file_not_found", why)
+            .advise("correct the pattern, or add the files"));
     }
     found.sort_by(|a, b| a.shown.cmp(&b.shown));
     Ok(found)

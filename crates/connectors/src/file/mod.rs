@@ -38,7 +38,9 @@ pub fn descriptor() -> Descriptor {
         summary: "Reads and writes CSV, JSON Lines and Parquet files below a folder of the agent's machine.".to_owned(),
         origin: Origin::BuiltIn,
         reach: Reach::Files,
-        promise: Some("the file appears whole under its name, or not at all; a repeated attempt replaces it".to_owned()),
+        promise: Some(
+            "the file appears whole under its name, or not at all; a repeated attempt replaces it".to_owned(),
+        ),
         needs_connection: false,
         connection_schema: Some(schema::<settings::Connection>()),
         secrets: Vec::new(),
@@ -95,7 +97,9 @@ pub(crate) fn test(order: &ConnectionOrder, site: &Site) -> ConnectionTest {
     }) && stage("write", &mut || {
         let path = folder.as_ref().map_or(Path::new(""), Root::path);
         let tried = try_to_write(path).map(|()| "a file was made and removed".to_owned());
-        tried.map_err(|error| format!("making a file in `{}`: {error}; give the agent's user the right to write there", path.display()))
+        tried.map_err(|error| {
+            format!("making a file in `{}`: {error}; give the agent's user the right to write there", path.display())
+        })
     });
     ConnectionTest { stages }
 }
@@ -118,9 +122,15 @@ fn root(connection: Option<&settings::Connection>, site: &Site) -> Result<Root, 
     if matches!(connection.root.as_str(), "" | "." | "./") {
         return Ok(base);
     }
-    let path = components(connection.root.trim_end_matches(['/', '\\']), &base)?.iter().fold(base.path().to_owned(), |path, name| path.join(name));
+    let path = components(connection.root.trim_end_matches(['/', '\\']), &base)?
+        .iter()
+        .fold(base.path().to_owned(), |path, name| path.join(name));
     let root = Root::new(&path)?;
-    if root.path().starts_with(base.path()) { Ok(root) } else { Err(crate::settings::invalid("root", "leads out of the files root by a link")) }
+    if root.path().starts_with(base.path()) {
+        Ok(root)
+    } else {
+        Err(crate::settings::invalid("root", "leads out of the files root by a link"))
+    }
 }
 
 #[cfg(test)]

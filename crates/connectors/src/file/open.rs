@@ -35,7 +35,11 @@ pub(super) fn text(file: File, layout: &Layout, progress: Option<Arc<Progress>>)
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BLOCK, counted))),
         Compression::Zstd => Box::new(zstd::Decoder::with_buffer(BufReader::with_capacity(BLOCK, counted))?),
     };
-    Ok(if layout.encoding == UTF_8 { Box::new(WithoutMark::new(plain)) } else { Box::new(Transcoded::new(plain, layout.encoding)) })
+    Ok(if layout.encoding == UTF_8 {
+        Box::new(WithoutMark::new(plain))
+    } else {
+        Box::new(Transcoded::new(plain, layout.encoding))
+    })
 }
 
 /// Leaves out a byte order mark at the start.
@@ -90,7 +94,17 @@ struct Transcoded {
 impl Transcoded {
     fn new(inner: Box<dyn Read>, encoding: &'static Encoding) -> Self {
         let decoder = encoding.new_decoder_with_bom_removal();
-        Self { inner, decoder, input: vec![0; BLOCK], start: 0, end: 0, last: false, done: false, spare: Vec::new(), spare_start: 0 }
+        Self {
+            inner,
+            decoder,
+            input: vec![0; BLOCK],
+            start: 0,
+            end: 0,
+            last: false,
+            done: false,
+            spare: Vec::new(),
+            spare_start: 0,
+        }
     }
 
     fn refill(&mut self) -> io::Result<()> {

@@ -32,14 +32,20 @@ pub(super) struct Outflow {
 }
 
 impl Outflow {
-    pub(super) fn start(file: File, compression: Compression, progress: Arc<Progress>, path: &Path) -> Result<Self, Error> {
+    pub(super) fn start(
+        file: File,
+        compression: Compression,
+        progress: Arc<Progress>,
+        path: &Path,
+    ) -> Result<Self, Error> {
         let (full, blocks) = sync_channel(BLOCKS_MAX);
         // As many as can ever be on their way back.
         let (back, empty) = sync_channel(BLOCKS_MAX + 2);
         let file = Counted { file, progress };
         let thread = std::thread::Builder::new().name("file-writer".to_owned());
         let thread = thread.spawn(move || write_blocks(file, compression, &blocks, &back));
-        let thread = thread.map_err(|error| Error::transient(FailureKind::Runtime, "thread", format!("starting a thread: {error}")))?;
+        let thread = thread
+            .map_err(|error| Error::transient(FailureKind::Runtime, "thread", format!("starting a thread: {error}")))?;
         Ok(Self { full: Some(full), empty, thread: Some(thread), path: path.to_owned() })
     }
 
@@ -47,7 +53,10 @@ impl Outflow {
     pub(super) fn put(&mut self, block: Vec<u8>) -> Result<Vec<u8>, Error> {
         let sent = self.full.as_ref().is_some_and(|full| full.send(block).is_ok());
         if !sent {
-            return Err(self.end().err().unwrap_or_else(|| write_failed(&self.path, &io::Error::other("the writer ended early"))));
+            return Err(self
+                .end()
+                .err()
+                .unwrap_or_else(|| write_failed(&self.path, &io::Error::other("the writer ended early"))));
         }
         Ok(self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8)))
     }
@@ -76,7 +85,12 @@ impl Drop for Outflow {
     }
 }
 
-fn write_blocks(file: Counted, compression: Compression, blocks: &Receiver<Vec<u8>>, back: &SyncSender<Vec<u8>>) -> io::Result<()> {
+fn write_blocks(
+    file: Counted,
+    compression: Compression,
+    blocks: &Receiver<Vec<u8>>,
+    back: &SyncSender<Vec<u8>>,
+) -> io::Result<()> {
     match compression {
         Compression::None | Compression::Snappy => pass(file, blocks, back)?.flush(),
         Compression::Gzip => pass(GzEncoder::new(file, flate2::Compression::new(6)), blocks, back)?.finish()?.flush(),

@@ -22,7 +22,12 @@ struct Plan {
     header: Option<Vec<String>>,
 }
 
-pub(super) fn read(files: &Files<'_>, columns: Option<&[ColumnSpec]>, output: &mut Output, cx: &Context) -> Result<(), Error> {
+pub(super) fn read(
+    files: &Files<'_>,
+    columns: Option<&[ColumnSpec]>,
+    output: &mut Output,
+    cx: &Context,
+) -> Result<(), Error> {
     let plan = plan(files, columns, cx)?;
     let mut rows = Rows::start(&plan.schema, output, cx)?;
     for file in files.list {
@@ -40,8 +45,13 @@ fn read_file(files: &Files<'_>, file: &Located, plan: &Plan, rows: &mut Rows<'_>
         if let (Some(expected), Some(header)) = (&plan.header, &header)
             && expected != header
         {
-            let why = format!("file `{shown}` has the columns {}, the first file has {}", header.join(", "), expected.join(", "));
-            return Err(Error::permanent(FailureKind::Input, "schema_differs", why).advise("files of one pattern must have the same columns"));
+            let why = format!(
+                "file `{shown}` has the columns {}, the first file has {}",
+                header.join(", "),
+                expected.join(", ")
+            );
+            return Err(Error::permanent(FailureKind::Input, "schema_differs", why)
+                .advise("files of one pattern must have the same columns"));
         }
     }
     let null = dialect.null.as_bytes();
@@ -52,7 +62,9 @@ fn read_file(files: &Files<'_>, file: &Located, plan: &Plan, rows: &mut Rows<'_>
         }
         if records.len() != plan.takes.len() {
             let what = format!("the record has {} values, the file has {} columns", records.len(), plan.takes.len());
-            return Err(malformed(shown, records.line(), &what).advise("mend the line, or check `delimiter` and `quote`"));
+            return Err(
+                malformed(shown, records.line(), &what).advise("mend the line, or check `delimiter` and `quote`")
+            );
         }
         let mut bytes = 0;
         for (index, column) in plan.takes.iter().enumerate() {
@@ -88,16 +100,25 @@ fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Resu
             let why = format!("file `{}` is empty: it has no columns", files.list[0].shown);
             return Err(Error::permanent(FailureKind::Input, "empty_file", why).advise("name its columns in `columns`"));
         }
-        let guesses = names.iter().enumerate().map(|(index, name)| guesses.get(index).cloned().unwrap_or_default().field(name));
+        let guesses =
+            names.iter().enumerate().map(|(index, name)| guesses.get(index).cloned().unwrap_or_default().field(name));
         let schema = schema(guesses.collect());
-        (cx.log)(LogLevel::Info, format!("columns of `{}` inferred from its first rows: {}", files.list[0].shown, described(&schema)));
+        (cx.log)(
+            LogLevel::Info,
+            format!("columns of `{}` inferred from its first rows: {}", files.list[0].shown, described(&schema)),
+        );
         return Ok(Plan { takes: (0..schema.fields().len()).map(Some).collect(), schema, header });
     };
     let takes = match &header {
         Some(header) => {
             for field in &named {
                 if !header.contains(field.name()) {
-                    let why = format!("column `{}` is not in the header of `{}`: {}", field.name(), files.list[0].shown, header.join(", "));
+                    let why = format!(
+                        "column `{}` is not in the header of `{}`: {}",
+                        field.name(),
+                        files.list[0].shown,
+                        header.join(", ")
+                    );
                     return Err(invalid("columns", why));
                 }
             }
@@ -139,10 +160,12 @@ fn header(records: &mut Records, file: &str) -> Result<Option<Vec<String>>, Erro
     }
     let mut names: Vec<String> = Vec::with_capacity(records.len());
     for index in 0..records.len() {
-        let name = std::str::from_utf8(records.value(index).0).map_err(|_| malformed(file, 1, "the header is not UTF-8").advise("set `encoding`"))?;
+        let name = std::str::from_utf8(records.value(index).0)
+            .map_err(|_| malformed(file, 1, "the header is not UTF-8").advise("set `encoding`"))?;
         let name = if name.is_empty() { format!("column_{}", index + 1) } else { name.to_owned() };
         if names.contains(&name) {
-            return Err(malformed(file, 1, &format!("the header names `{name}` twice")).advise("rename one of them, or set `header: false` and name `columns`"));
+            return Err(malformed(file, 1, &format!("the header names `{name}` twice"))
+                .advise("rename one of them, or set `header: false` and name `columns`"));
         }
         names.push(name);
     }

@@ -19,12 +19,20 @@ use super::settings::ColumnSpec;
 use crate::text::column::{Column, NotA};
 use crate::{Context, Error};
 
-pub(super) fn read(files: &Files<'_>, columns: Option<&[ColumnSpec]>, output: &mut Output, cx: &Context) -> Result<(), Error> {
+pub(super) fn read(
+    files: &Files<'_>,
+    columns: Option<&[ColumnSpec]>,
+    output: &mut Output,
+    cx: &Context,
+) -> Result<(), Error> {
     let schema = match columns {
         Some(columns) => schema(fields(columns)?),
         None => {
             let schema = schema(sample(files)?);
-            (cx.log)(LogLevel::Info, format!("columns of `{}` inferred from its first rows: {}", files.list[0].shown, described(&schema)));
+            (cx.log)(
+                LogLevel::Info,
+                format!("columns of `{}` inferred from its first rows: {}", files.list[0].shown, described(&schema)),
+            );
             schema
         }
     };
@@ -36,7 +44,8 @@ pub(super) fn read(files: &Files<'_>, columns: Option<&[ColumnSpec]>, output: &m
         while lines.advance()? {
             let line = lines.current();
             let filled = vec![false; names.len()];
-            let mut row = Row { columns: &mut rows.columns, names: &index, filled, strict: columns.is_none(), bad: None };
+            let mut row =
+                Row { columns: &mut rows.columns, names: &index, filled, strict: columns.is_none(), bad: None };
             let parsed = row.take(line);
             if let Some((column, json, not)) = row.bad {
                 return Err(bad_value(&file.shown, lines.line, &names[column], json.as_bytes(), &not));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::IntervalMonthDayNanoBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::IntervalMonthDayNano;
 use arrow_schema::{ArrowError, DataType, Field, IntervalUnit, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -14,7 +14,7 @@ use sallyport_protocol::FailureKind;
 use super::locate::Located;
 use super::read::{Files, described};
 use crate::text::{parse, types};
-use crate::{Context, Error, VALUE_BYTES_MAX};
+use crate::{Context, Error, large};
 
 /// Memory that one batch aims at.
 const BATCH_BYTES: i64 = 4 << 20;
@@ -26,7 +26,8 @@ pub(super) fn read(files: &Files<'_>, output: &mut Output, cx: &Context) -> Resu
         let schema = Arc::clone(builder.schema());
         let mapping = Mapping::of(&schema).map_err(|unmapped| {
             let why = format!("file `{}`: {unmapped}", file.shown);
-            Error::permanent(FailureKind::Input, "unsupported_type", why).advise("flatten the column before it is written")
+            Error::permanent(FailureKind::Input, "unsupported_type", why)
+                .advise("flatten the column before it is written")
         })?;
         let given = given_schema(mapping.schema());
         match &expected {
@@ -54,10 +55,17 @@ fn open(files: &Files<'_>, file: &Located) -> Result<Builder, Error> {
     ParquetRecordBatchReaderBuilder::try_new(handle).map_err(|error| unreadable(file, &error))
 }
 
-fn read_file(builder: Builder, file: &Located, mapping: &Mapping, output: &mut Output, cx: &Context) -> Result<(), Error> {
-    let (rows, bytes, packed) = builder.metadata().row_groups().iter().fold((0, 0, 0), |(rows, bytes, packed), group| {
-        (rows + group.num_rows(), bytes + group.total_byte_size(), packed + group.compressed_size())
-    });
+fn read_file(
+    builder: Builder,
+    file: &Located,
+    mapping: &Mapping,
+    output: &mut Output,
+    cx: &Context,
+) -> Result<(), Error> {
+    let (rows, bytes, packed) =
+        builder.metadata().row_groups().iter().fold((0, 0, 0), |(rows, bytes, packed), group| {
+            (rows + group.num_rows(), bytes + group.total_byte_size(), packed + group.compressed_size())
+        });
     // Names and sizes come from the file: they may be anything.
     let row_bytes = (bytes.max(1) / rows.max(1)).max(1);
     let batch_rows = usize::try_from(BATCH_BYTES / row_bytes).unwrap_or(1).clamp(16, 16 * 1024);
@@ -67,7 +75,7 @@ fn read_file(builder: Builder, file: &Located, mapping: &Mapping, output: &mut O
         cx.cancel.check()?;
         let batch = batch.map_err(|error| unreadable(file, &error))?;
         let batch = mapping.apply(&batch).map_err(|error| unreadable(file, &error))?;
-        refuse_large(&batch, file, row)?;
+        large::refuse(&batch, &format!("file `{}`", file.shown), row)?;
         let batch = given_batch(&batch).map_err(|error| unreadable(file, &error))?;
         let count = batch.num_rows() as u64;
         row += count;
@@ -88,9 +96,11 @@ fn given_schema(schema: &SchemaRef) -> SchemaRef {
 
 fn given_batch(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = given_schema(&batch.schema());
-    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| match (column.data_type(), field.data_type()) {
-        (DataType::Utf8, DataType::Interval(_)) => intervals(column),
-        _ => Ok(Arc::clone(column)),
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        match (column.data_type(), field.data_type()) {
+            (DataType::Utf8, DataType::Interval(_)) => intervals(column),
+            _ => Ok(Arc::clone(column)),
+        }
     });
     RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)
 }
@@ -113,24 +123,6 @@ fn intervals(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 fn share(bytes: i64, count: u64, rows: i64) -> u64 {
     let share = i128::from(bytes) * i128::from(count) / i128::from(rows.max(1));
     u64::try_from(share).unwrap_or(0)
-}
-
-fn refuse_large(batch: &RecordBatch, file: &Located, first_row: u64) -> Result<(), Error> {
-    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        let offsets = match column.data_type() {
-            DataType::Utf8 => column.as_string::<i32>().value_offsets(),
-            DataType::Binary => column.as_binary::<i32>().value_offsets(),
-            _ => continue,
-        };
-        let large = offsets.windows(2).position(|pair| (pair[1] - pair[0]) as usize > VALUE_BYTES_MAX);
-        if let Some(index) = large {
-            let row = first_row + index as u64 + 1;
-            let limit = VALUE_BYTES_MAX / (1024 * 1024);
-            let why = format!("file `{}`, row {row}, column `{}`: the value is larger than {limit} MiB", file.shown, field.name());
-            return Err(Error::permanent(FailureKind::Input, "value_too_large", why));
-        }
-    }
-    Ok(())
 }
 
 fn unreadable(file: &Located, error: &dyn std::fmt::Display) -> Error {

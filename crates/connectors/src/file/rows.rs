@@ -35,7 +35,8 @@ impl<'a> Rows<'a> {
     /// Starts the output.
     pub(super) fn start(schema: &SchemaRef, output: &'a mut Output, cx: &'a Context) -> Result<Self, Error> {
         let columns = schema.fields().iter().map(|field| {
-            Column::new(field).ok_or_else(|| invalid("columns", format!("`{}` has a type that text has no form for", field.name())))
+            Column::new(field)
+                .ok_or_else(|| invalid("columns", format!("`{}` has a type that text has no form for", field.name())))
         });
         let columns = columns.collect::<Result<_, _>>()?;
         output.start(schema)?;
@@ -71,7 +72,12 @@ pub(super) fn fields(columns: &[ColumnSpec]) -> Result<Vec<Field>, Error> {
     let mut fields: Vec<Field> = Vec::with_capacity(columns.len());
     for column in columns {
         let field = types::field(&column.name, &column.r#type).ok_or_else(|| {
-            let why = format!("column `{}` has the unknown type `{}`; known are {}", column.name, column.r#type, types::WORDS);
+            let why = format!(
+                "column `{}` has the unknown type `{}`; known are {}",
+                column.name,
+                column.r#type,
+                types::WORDS
+            );
             invalid("columns", why)
         })?;
         if fields.iter().any(|other| other.name() == field.name()) {
@@ -104,9 +110,8 @@ pub(super) fn flawed(file: &str, line: u64, flaw: &Flaw) -> Error {
             Error::permanent(FailureKind::Connector, code, why)
                 .advise("check `encoding` and `compression`, and that the file is complete")
         }
-        Flaw::Malformed { column, why } => {
-            malformed(file, line, &format!("value {}: {why}", column + 1)).advise("check `delimiter`, `quote` and `escape`, or mend the line")
-        }
+        Flaw::Malformed { column, why } => malformed(file, line, &format!("value {}: {why}", column + 1))
+            .advise("check `delimiter`, `quote` and `escape`, or mend the line"),
     }
 }
 

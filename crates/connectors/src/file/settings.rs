@@ -234,7 +234,8 @@ impl Shared<'_> {
             _ => None,
         });
         let Some(format) = format else {
-            let why = format!("the extension of `{}` does not tell the format; set `csv`, `jsonl` or `parquet`", self.path);
+            let why =
+                format!("the extension of `{}` does not tell the format; set `csv`, `jsonl` or `parquet`", self.path);
             return Err(invalid("format", why));
         };
         let default = if format == Format::Parquet { Compression::Snappy } else { Compression::None };
@@ -243,8 +244,9 @@ impl Shared<'_> {
             return Err(invalid("compression", "`snappy` is for Parquet; use `none`, `gzip` or `zstd`"));
         }
         let label = self.encoding.unwrap_or("utf-8");
-        let encoding = Encoding::for_label(label.as_bytes())
-            .ok_or_else(|| invalid("encoding", format!("`{label}` is not known; examples: utf-8, windows-1250, iso-8859-2")))?;
+        let encoding = Encoding::for_label(label.as_bytes()).ok_or_else(|| {
+            invalid("encoding", format!("`{label}` is not known; examples: utf-8, windows-1250, iso-8859-2"))
+        })?;
         Ok(Layout { format, compression, dialect: self.dialect(extension)?, encoding })
     }
 

@@ -43,8 +43,10 @@ impl Sink for FileSink {
                 reject
             }
             Format::Csv | Format::Jsonl => {
-                let outflow = Outflow::start(part.writer()?, self.layout.compression, Arc::clone(&cx.progress), part.path())?;
-                Text::new(&self.layout, &schema, outflow, reject, part.path().display().to_string(), cx)?.write(input)?
+                let outflow =
+                    Outflow::start(part.writer()?, self.layout.compression, Arc::clone(&cx.progress), part.path())?;
+                Text::new(&self.layout, &schema, outflow, reject, part.path().display().to_string(), cx)?
+                    .write(input)?
             }
         };
         cx.cancel.check()?;
@@ -107,8 +109,17 @@ impl<'a> Text<'a> {
                 Shape::Csv(encoder)
             }
         };
-        let mut text =
-            Self { shape, encoding: layout.encoding, schema: Arc::clone(schema), buffer, outflow, reject, row: 0, file, cx };
+        let mut text = Self {
+            shape,
+            encoding: layout.encoding,
+            schema: Arc::clone(schema),
+            buffer,
+            outflow,
+            reject,
+            row: 0,
+            file,
+            cx,
+        };
         text.transcode(0).map_err(|bad| text.refused("the header", &bad))?;
         Ok(text)
     }
@@ -126,7 +137,11 @@ impl<'a> Text<'a> {
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let schema = Arc::clone(&self.schema);
         let cells = Encoder::cells(batch, &schema).map_err(|field| {
-            let why = format!("column `{}` has the type {}, which has no form in a text file", field.name(), field.data_type());
+            let why = format!(
+                "column `{}` has the type {}, which has no form in a text file",
+                field.name(),
+                field.data_type()
+            );
             Error::permanent(FailureKind::Input, "unsupported_type", why).advise("convert it in a transform step")
         })?;
         let mut rejected = 0;
@@ -190,7 +205,12 @@ impl<'a> Text<'a> {
             };
             return Err(self.refused(&at, bad));
         };
-        reject.reject(self.row, column.as_ref().map(|(name, _)| name.as_str()), &bad.to_string(self.encoding), &row_values(batch, row))?;
+        reject.reject(
+            self.row,
+            column.as_ref().map(|(name, _)| name.as_str()),
+            &bad.to_string(self.encoding),
+            &row_values(batch, row),
+        )?;
         self.cx.progress.add_rows_rejected(1);
         Ok(())
     }
@@ -211,7 +231,8 @@ impl<'a> Text<'a> {
                 }
             };
             if failed {
-                let text = cell.stored_text(row).map_or_else(|| String::from_utf8_lossy(&out).into_owned(), str::to_owned);
+                let text =
+                    cell.stored_text(row).map_or_else(|| String::from_utf8_lossy(&out).into_owned(), str::to_owned);
                 return Some((field.name().clone(), crate::reject::cut(&text)));
             }
         }

@@ -72,7 +72,8 @@ fn stored_schema(schema: &Schema) -> Result<SchemaRef, Error> {
         }
         DataType::List(item) if matches!(item.data_type(), DataType::Interval(_)) => {
             let why = format!("column `{}` is a list of intervals, which Parquet cannot hold", field.name());
-            Err(Error::permanent(FailureKind::Input, "unsupported_type", why).advise("convert it to text in a transform step"))
+            Err(Error::permanent(FailureKind::Input, "unsupported_type", why)
+                .advise("convert it to text in a transform step"))
         }
         _ => Ok(field.as_ref().clone()),
     });
@@ -85,8 +86,9 @@ fn stored_batch(batch: &RecordBatch, stored: &SchemaRef) -> Result<RecordBatch, 
         DataType::Interval(_) => intervals(field, column),
         _ => Arc::clone(column),
     });
-    RecordBatch::try_new(Arc::clone(stored), columns.collect())
-        .map_err(|error| Error::permanent(FailureKind::Input, "batch", format!("a batch does not have the announced columns: {error}")))
+    RecordBatch::try_new(Arc::clone(stored), columns.collect()).map_err(|error| {
+        Error::permanent(FailureKind::Input, "batch", format!("a batch does not have the announced columns: {error}"))
+    })
 }
 
 fn intervals(field: &Field, column: &ArrayRef) -> ArrayRef {
@@ -96,7 +98,9 @@ fn intervals(field: &Field, column: &ArrayRef) -> ArrayRef {
     for row in 0..column.len() {
         text.clear();
         match &cell {
-            Some(cell) if !cell.is_null(row) && cell.write(row, &mut text).is_ok() => builder.append_value(String::from_utf8_lossy(&text)),
+            Some(cell) if !cell.is_null(row) && cell.write(row, &mut text).is_ok() => {
+                builder.append_value(String::from_utf8_lossy(&text))
+            }
             _ => builder.append_null(),
         }
     }

@@ -10,9 +10,35 @@ fn root() -> (tempfile::TempDir, Root) {
 fn names_that_mean_other_things_somewhere_are_refused() {
     let (_folder, root) = root();
     for path in [
-        "", "/etc/passwd", "\\etc", "..", "../x", "a/../../x", "a\\..\\x", "C:\\x", "c:x", "//host/share/x",
-        "\\\\host\\share\\x", "\\\\?\\C:\\x", "CON", "con.txt", "a/NUL", "nul .csv", "COM1", "lpt9.log", "COM¹.x", "x.", "x ",
-        "a./b", "a:b", "x.csv:stream", "a\0b", "a\nb", "a*b", "out/", "CONIN$",
+        "",
+        "/etc/passwd",
+        "\\etc",
+        "..",
+        "../x",
+        "a/../../x",
+        "a\\..\\x",
+        "C:\\x",
+        "c:x",
+        "//host/share/x",
+        "\\\\host\\share\\x",
+        "\\\\?\\C:\\x",
+        "CON",
+        "con.txt",
+        "a/NUL",
+        "nul .csv",
+        "COM1",
+        "lpt9.log",
+        "COM¹.x",
+        "x.",
+        "x ",
+        "a./b",
+        "a:b",
+        "x.csv:stream",
+        "a\0b",
+        "a\nb",
+        "a*b",
+        "out/",
+        "CONIN$",
     ] {
         let text = root.place(path).unwrap_err().to_string();
         assert!(text.contains(&format!("`{path}`")), "{path:?}: {text}");
@@ -24,7 +50,8 @@ fn names_that_mean_other_things_somewhere_are_refused() {
 #[test]
 fn plain_names_are_taken_and_folders_made() {
     let (_folder, root) = root();
-    for path in ["x.csv", "a/b/c.csv", "a\\d\\e.csv", "./f/./g", ".hidden", "COM10", "console", "日本/ö.csv", "a/b..c"] {
+    for path in ["x.csv", "a/b/c.csv", "a\\d\\e.csv", "./f/./g", ".hidden", "COM10", "console", "日本/ö.csv", "a/b..c"]
+    {
         let place = root.place(path).unwrap();
         drop(place.folder.create_file(&place.name).unwrap());
         assert!(root.open(path).is_ok(), "{path}");

@@ -21,7 +21,11 @@ impl Folder {
     /// The folder `name` in this one; a link is refused.
     pub(crate) fn enter(&self, name: &OsStr) -> io::Result<Self> {
         let path = self.path.join(name);
-        if std::fs::symlink_metadata(&path)?.is_dir() { Ok(Self { path }) } else { Err(io::Error::other("it is not a folder")) }
+        if std::fs::symlink_metadata(&path)?.is_dir() {
+            Ok(Self { path })
+        } else {
+            Err(io::Error::other("it is not a folder"))
+        }
     }
 
     /// As [`Folder::enter`], made if missing.
@@ -38,7 +42,11 @@ impl Folder {
     /// Opens a file for reading; a link is refused.
     pub(crate) fn open_file(&self, name: &OsStr) -> io::Result<File> {
         let path = self.path.join(name);
-        if std::fs::symlink_metadata(&path)?.is_file() { File::open(path) } else { Err(io::Error::other("it is not a regular file")) }
+        if std::fs::symlink_metadata(&path)?.is_file() {
+            File::open(path)
+        } else {
+            Err(io::Error::other("it is not a regular file"))
+        }
     }
 
     /// Creates a file that must not exist.

@@ -1,6 +1,5 @@
 //! Values of a batch as SQLite keeps them.
 
-
 use rusqlite::Statement;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
@@ -77,4 +76,3 @@ fn decimal(value: i128, scale: i8, text: &[u8]) -> Result<ValueRef<'static>, Unk
 fn real(value: f64) -> Result<ValueRef<'static>, Unkept> {
     if value.is_nan() { Err("SQLite keeps no NaN") } else { Ok(ValueRef::Real(value)) }
 }
-

@@ -53,7 +53,9 @@ pub(super) fn declaration(field: &Field) -> String {
         DataType::Float32 | DataType::Float64 => "REAL".to_owned(),
         DataType::Boolean => "BOOLEAN".to_owned(),
         // SQLite keeps decimals as doubles, which are exact for this many digits.
-        DataType::Decimal128(precision, scale) if *precision <= DOUBLE_DIGITS => format!("DECIMAL({precision},{scale})"),
+        DataType::Decimal128(precision, scale) if *precision <= DOUBLE_DIGITS => {
+            format!("DECIMAL({precision},{scale})")
+        }
         DataType::Decimal128(precision, scale) => format!("DECIMAL TEXT({precision},{scale})"),
         DataType::Binary => "BLOB".to_owned(),
         DataType::FixedSizeBinary(_) => "UUID".to_owned(),

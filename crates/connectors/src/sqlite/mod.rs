@@ -25,7 +25,9 @@ pub fn descriptor() -> Descriptor {
         summary: "Reads and writes tables of an SQLite database file on the agent's machine.".to_owned(),
         origin: Origin::BuiltIn,
         reach: Reach::Files,
-        promise: Some("one transaction; rows of `append` are not added twice, however often the step is tried".to_owned()),
+        promise: Some(
+            "one transaction; rows of `append` are not added twice, however often the step is tried".to_owned(),
+        ),
         needs_connection: true,
         connection_schema: Some(schema::<settings::Connection>()),
         secrets: Vec::new(),
@@ -49,7 +51,9 @@ pub(crate) fn sink(order: Option<&ConnectionOrder>, settings: &Value) -> Result<
 }
 
 fn needed(order: Option<&ConnectionOrder>) -> Result<settings::Connection, Error> {
-    connection(order.ok_or_else(|| invalid("connection", "an `sqlite` step needs a connection that names the database"))?)
+    connection(
+        order.ok_or_else(|| invalid("connection", "an `sqlite` step needs a connection that names the database"))?,
+    )
 }
 
 pub(crate) fn test(order: &ConnectionOrder, site: &Site) -> ConnectionTest {
@@ -81,7 +85,8 @@ pub(crate) fn test(order: &ConnectionOrder, site: &Site) -> ConnectionTest {
 }
 
 fn count_tables(database: &rusqlite::Connection) -> Result<String, Error> {
-    let count = database.query_row("select count(*) from sqlite_schema where type = 'table'", [], |row| row.get::<_, i64>(0));
+    let count =
+        database.query_row("select count(*) from sqlite_schema where type = 'table'", [], |row| row.get::<_, i64>(0));
     let count = count.map_err(|error| open::explain(&error, "counting the tables"))?;
     Ok(format!("SQLite {}, {count} tables", rusqlite::version()))
 }

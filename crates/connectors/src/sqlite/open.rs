@@ -79,14 +79,17 @@ pub(super) fn explain(error: &rusqlite::Error, doing: &str) -> Error {
     let text = message(error);
     match code {
         Some(ErrorCode::OperationInterrupted) => Error::Cancelled,
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Error::transient(FailureKind::Connector, "database_locked", format!("{doing}: another program holds the database"))
-                .advise("end the other program's transaction, or run the task when it is idle")
-        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::transient(
+            FailureKind::Connector,
+            "database_locked",
+            format!("{doing}: another program holds the database"),
+        )
+        .advise("end the other program's transaction, or run the task when it is idle"),
         Some(ErrorCode::DiskFull) => Error::permanent(FailureKind::Output, "disk_full", format!("{doing}: {text}"))
             .advise("free space on the disk that holds the database"),
         Some(ErrorCode::NotADatabase) => {
-            Error::permanent(FailureKind::Connector, "not_a_database", format!("{doing}: {text}")).advise("correct the connection's `path`")
+            Error::permanent(FailureKind::Connector, "not_a_database", format!("{doing}: {text}"))
+                .advise("correct the connection's `path`")
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             Error::permanent(FailureKind::Connector, "database_not_accessible", format!("{doing}: {text}"))

@@ -71,14 +71,20 @@ impl Reading<'_> {
         };
         // A quoted name that is no column would be taken for a text: ask the table first.
         self.check_columns(database, table, settings.columns.as_deref().unwrap_or_default())?;
-        let condition = settings.r#where.as_ref().map(|condition| format!(" where ({condition}\n)")).unwrap_or_default();
+        let condition =
+            settings.r#where.as_ref().map(|condition| format!(" where ({condition}\n)")).unwrap_or_default();
         let from = format!("from {}{condition}", quoted(table));
         // Views and tables without row ids refuse the first form.
         if let Ok(statement) = database.prepare(&format!("select {columns}, rowid {from}")) {
             return Ok((statement, true));
         }
-        let statement = database.prepare(&format!("select {columns} {from}")).map_err(|error| self.bad_query(&error))?;
-        if statement.readonly() { Ok((statement, false)) } else { Err(crate::settings::invalid("where", "changes the database")) }
+        let statement =
+            database.prepare(&format!("select {columns} {from}")).map_err(|error| self.bad_query(&error))?;
+        if statement.readonly() {
+            Ok((statement, false))
+        } else {
+            Err(crate::settings::invalid("where", "changes the database"))
+        }
     }
 
     fn check_columns(&self, database: &Database, table: &str, columns: &[String]) -> Result<(), Error> {
@@ -99,7 +105,9 @@ impl Reading<'_> {
 
     fn schema(&self, statement: &mut Statement<'_>, keyed: bool) -> Result<SchemaRef, Error> {
         let count = statement.column_count() - usize::from(keyed);
-        let declared: Vec<(String, Option<Field>)> = statement.columns().take(count)
+        let declared: Vec<(String, Option<Field>)> = statement
+            .columns()
+            .take(count)
             .map(|column| (column.name().to_owned(), declared::field(column.name(), column.decl_type())))
             .collect();
         let mut kinds = vec![Kinds::default(); count];
@@ -112,11 +120,18 @@ impl Reading<'_> {
                 }
             }
         }
-        let fields = declared.into_iter().zip(&kinds).map(|((name, field), kinds)| field.unwrap_or_else(|| kinds.field(&name)));
+        let fields =
+            declared.into_iter().zip(&kinds).map(|((name, field), kinds)| field.unwrap_or_else(|| kinds.field(&name)));
         Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
     }
 
-    fn rows(&self, statement: &mut Statement<'_>, schema: &SchemaRef, keyed: bool, output: &mut Output) -> Result<(), Error> {
+    fn rows(
+        &self,
+        statement: &mut Statement<'_>,
+        schema: &SchemaRef,
+        keyed: bool,
+        output: &mut Output,
+    ) -> Result<(), Error> {
         let mut columns: Vec<Column> = schema.fields().iter().filter_map(|field| Column::new(field)).collect();
         let mut rows = statement.raw_query();
         let (mut count, mut bytes, mut number) = (0_usize, 0_usize, 0_u64);
@@ -126,7 +141,8 @@ impl Reading<'_> {
                 self.cx.cancel.check()?;
                 let arrays = columns.iter_mut().map(Column::finish).collect();
                 let batch = RecordBatch::try_new(Arc::clone(schema), arrays);
-                output.send(batch.map_err(|error| Error::permanent(FailureKind::Runtime, "batch", error.to_string()))?)?;
+                output
+                    .send(batch.map_err(|error| Error::permanent(FailureKind::Runtime, "batch", error.to_string()))?)?;
                 self.cx.progress.add_bytes(bytes as u64);
                 (count, bytes) = (0, 0);
             }
@@ -143,7 +159,15 @@ impl Reading<'_> {
         }
     }
 
-    fn bad_value(&self, schema: &Schema, index: usize, row: &Row<'_>, keyed: bool, number: u64, not: Option<NotA>) -> Error {
+    fn bad_value(
+        &self,
+        schema: &Schema,
+        index: usize,
+        row: &Row<'_>,
+        keyed: bool,
+        number: u64,
+        not: Option<NotA>,
+    ) -> Error {
         let column = schema.field(index).name();
         let at = match keyed.then(|| value(row, schema.fields().len())) {
             Some(ValueRef::Integer(rowid)) => format!("rowid {rowid}"),
@@ -152,7 +176,8 @@ impl Reading<'_> {
         let at = format!("{}, {at}, column `{column}`", self.what);
         let Some(not) = not else {
             let why = format!("{at}: the value is larger than {} MiB", VALUE_BYTES_MAX / (1024 * 1024));
-            return Error::permanent(FailureKind::Input, "value_too_large", why).advise("leave the column out, or cut the value in a `query`");
+            return Error::permanent(FailureKind::Input, "value_too_large", why)
+                .advise("leave the column out, or cut the value in a `query`");
         };
         let why = format!("{at}: `{}` is not {}", shown(value(row, index)), not.0);
         Error::permanent(FailureKind::Input, "bad_value", why)
@@ -206,7 +231,10 @@ fn push(column: &mut Column, value: ValueRef<'_>) -> Result<(), NotA> {
         }
         (Column::Boolean(builder), ValueRef::Integer(value @ 0..=1)) => builder.append_value(value == 1),
         (Column::Json(_), ValueRef::Integer(_) | ValueRef::Real(_)) => return push_number(column, value),
-        (Column::Text(_) | Column::Decimal(..) | Column::Float64(_) | Column::Numeric(_), ValueRef::Integer(_) | ValueRef::Real(_)) => {
+        (
+            Column::Text(_) | Column::Decimal(..) | Column::Float64(_) | Column::Numeric(_),
+            ValueRef::Integer(_) | ValueRef::Real(_),
+        ) => {
             return push_number(column, value);
         }
         (_, ValueRef::Text(text)) => return column.push(text),

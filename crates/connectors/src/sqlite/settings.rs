@@ -89,8 +89,12 @@ impl Read {
         match (&self.table, &self.query) {
             (Some(_), Some(_)) => Err(invalid("query", "give either `table` or `query`")),
             (None, None) => Err(invalid("table", "give `table` or `query`")),
-            (None, Some(_)) if self.columns.is_some() => Err(invalid("columns", "belongs to `table`; name the columns in the query")),
-            (None, Some(_)) if self.r#where.is_some() => Err(invalid("where", "belongs to `table`; put the condition into the query")),
+            (None, Some(_)) if self.columns.is_some() => {
+                Err(invalid("columns", "belongs to `table`; name the columns in the query"))
+            }
+            (None, Some(_)) if self.r#where.is_some() => {
+                Err(invalid("where", "belongs to `table`; put the condition into the query"))
+            }
             _ if self.columns.as_ref().is_some_and(Vec::is_empty) => Err(invalid("columns", "names no column")),
             _ => Ok(()),
         }

@@ -94,8 +94,10 @@ impl SqliteSink {
         let name = quoted(&self.settings.table);
         for field in schema.fields() {
             if !Cell::takes(field.data_type()) {
-                let why = format!("column `{}` has the type {}, which {what} cannot keep", field.name(), field.data_type());
-                return Err(Error::permanent(FailureKind::Input, "unsupported_type", why).advise("convert it in a transform step"));
+                let why =
+                    format!("column `{}` has the type {}, which {what} cannot keep", field.name(), field.data_type());
+                return Err(Error::permanent(FailureKind::Input, "unsupported_type", why)
+                    .advise("convert it in a transform step"));
             }
         }
         let mut known = table::columns(database, &self.settings.table).map_err(failed)?;
@@ -109,7 +111,8 @@ impl SqliteSink {
                 return Err(Error::permanent(FailureKind::Connector, "no_such_table", why)
                     .advise("correct `table`, or set `create: true` to make it from the incoming columns"));
             }
-            let columns = schema.fields().iter().map(|field| format!("{} {}", quoted(field.name()), declaration(field)));
+            let columns =
+                schema.fields().iter().map(|field| format!("{} {}", quoted(field.name()), declaration(field)));
             let mut parts: Vec<String> = columns.collect();
             if !self.settings.key.is_empty() {
                 parts.push(format!("primary key ({})", names(&self.settings.key)));
@@ -150,7 +153,8 @@ impl SqliteSink {
     fn statement(&self, columns: &[Target]) -> String {
         let table = quoted(&self.settings.table);
         if self.settings.mode == Mode::Delete {
-            let parts = columns.iter().enumerate().map(|(index, column)| format!("{} = ?{}", quoted(&column.name), index + 1));
+            let parts =
+                columns.iter().enumerate().map(|(index, column)| format!("{} = ?{}", quoted(&column.name), index + 1));
             return format!("delete from {table} where {}", parts.collect::<Vec<_>>().join(" and "));
         }
         let marks = (1..=columns.len()).map(|index| format!("?{index}")).collect::<Vec<_>>().join(", ");
@@ -159,7 +163,10 @@ impl SqliteSink {
         if self.settings.mode != Mode::Upsert {
             return insert;
         }
-        let sets = columns.iter().filter(|column| !column.key).map(|column| format!("{0} = excluded.{0}", quoted(&column.name)));
+        let sets = columns
+            .iter()
+            .filter(|column| !column.key)
+            .map(|column| format!("{0} = excluded.{0}", quoted(&column.name)));
         let sets: Vec<String> = sets.collect();
         let action = if sets.is_empty() { "nothing".to_owned() } else { format!("update set {}", sets.join(", ")) };
         format!("{insert} on conflict ({}) do {action}", names(&self.settings.key))
@@ -169,7 +176,11 @@ impl SqliteSink {
         let text = message(error);
         let why = format!("writing {what}: {text}");
         let advice = if text.contains("ON CONFLICT") {
-            format!("make the key unique: `create unique index ... on {} ({})`", self.settings.table, self.settings.key.join(", "))
+            format!(
+                "make the key unique: `create unique index ... on {} ({})`",
+                self.settings.table,
+                self.settings.key.join(", ")
+            )
         } else {
             "write to a table, not a view, whose columns can be set".to_owned()
         };
@@ -211,7 +222,10 @@ struct Writing<'a, 'd> {
 impl Writing<'_, '_> {
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let schema = Arc::clone(self.schema);
-        let cells = self.columns.iter().filter_map(|column| Cell::new(schema.field(column.index), batch.column(column.index).as_ref()));
+        let cells = self
+            .columns
+            .iter()
+            .filter_map(|column| Cell::new(schema.field(column.index), batch.column(column.index).as_ref()));
         let cells: Vec<Cell<'_>> = cells.collect();
         let mut rejected = 0;
         for row in 0..batch.num_rows() {
@@ -239,7 +253,9 @@ impl Writing<'_, '_> {
         match self.statement.raw_execute() {
             Ok(_) => Ok(Ok(())),
             Err(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => Ok(Err(constraint(&error))),
+                Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {
+                    Ok(Err(constraint(&error)))
+                }
                 _ => Err(explain(&error, &format!("writing {}, row {}", self.what, self.row))),
             },
         }
@@ -253,8 +269,13 @@ impl Writing<'_, '_> {
         }
         let at = match &refusal.column {
             Some(column) => {
-                let value = values.as_object().and_then(|values| values.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)));
-                let value = value.map_or_else(|| "NULL".to_owned(), |(_, value)| value.as_str().map_or_else(|| "NULL".to_owned(), cut));
+                let value = values
+                    .as_object()
+                    .and_then(|values| values.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)));
+                let value = value.map_or_else(
+                    || "NULL".to_owned(),
+                    |(_, value)| value.as_str().map_or_else(|| "NULL".to_owned(), cut),
+                );
                 format!("row {}, column `{column}`, value `{value}`", self.row)
             }
             None => format!("row {}", self.row),

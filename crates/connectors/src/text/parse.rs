@@ -101,7 +101,10 @@ pub(crate) fn is_numeric(text: &[u8]) -> bool {
     };
     let digits = mantissa.iter().filter(|byte| byte.is_ascii_digit()).count();
     let points = mantissa.iter().filter(|byte| **byte == b'.').count();
-    digits > 0 && points <= 1 && digits + points == mantissa.len() && exponent.is_none_or(|text| int::<i32>(text).is_some())
+    digits > 0
+        && points <= 1
+        && digits + points == mantissa.len()
+        && exponent.is_none_or(|text| int::<i32>(text).is_some())
 }
 
 /// `2024-02-29`, `+12345-01-01`: days since 1970-01-01.

@@ -66,7 +66,9 @@ fn intervals_keep_their_three_parts() {
 
 #[test]
 fn every_word_makes_a_column() {
-    for word in types::WORDS.split(',').map(str::trim).filter(|word| !word.contains("with") && !word.contains(['(', ')'])) {
+    for word in
+        types::WORDS.split(',').map(str::trim).filter(|word| !word.contains("with") && !word.contains(['(', ')']))
+    {
         let field = types::field("x", word).unwrap_or_else(|| panic!("{word}"));
         assert!(super::column::Column::new(&field).is_some(), "{word}");
         assert!(types::field("x", &format!("{word}[]")).is_some(), "{word}");

@@ -99,11 +99,25 @@ impl Records {
     fn lines_in_quotes(&self) -> u64 {
         let window = self.feed.window();
         let quoted = self.spans.iter().filter(|span| span.quoted);
-        quoted.map(|span| memchr_iter(b'\n', if span.unescaped { &self.scratch } else { window }.get(span.start..span.end).unwrap_or_default()).count() as u64).sum()
+        quoted
+            .map(|span| {
+                memchr_iter(
+                    b'\n',
+                    if span.unescaped { &self.scratch } else { window }.get(span.start..span.end).unwrap_or_default(),
+                )
+                .count() as u64
+            })
+            .sum()
     }
 }
 
-fn scan(text: &[u8], ended: bool, dialect: &Dialect, spans: &mut Vec<Span>, scratch: &mut Vec<u8>) -> Result<Scan, Flaw> {
+fn scan(
+    text: &[u8],
+    ended: bool,
+    dialect: &Dialect,
+    spans: &mut Vec<Span>,
+    scratch: &mut Vec<u8>,
+) -> Result<Scan, Flaw> {
     let mut at = 0;
     loop {
         let end = match (text.get(at), dialect.quote) {

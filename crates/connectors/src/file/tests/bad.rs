@@ -22,7 +22,12 @@ fn refused(text: &str, with: serde_json::Value, code: &str, words: &[&str]) {
 #[test]
 fn bad_rows_name_file_line_and_column() {
     let typed = json!({"columns": [{"name": "n", "type": "int"}, {"name": "d", "type": "date"}]});
-    refused("n,d\n1,2024-01-01\nx,2024-01-01\n", typed.clone(), "bad_value", &["x.csv", "line 3", "`n`", "`x`", "32 bits"]);
+    refused(
+        "n,d\n1,2024-01-01\nx,2024-01-01\n",
+        typed.clone(),
+        "bad_value",
+        &["x.csv", "line 3", "`n`", "`x`", "32 bits"],
+    );
     refused("n,d\n\"1\",\"2024-02-30\"\n", typed.clone(), "bad_value", &["line 2", "`d`", "2024-02-30"]);
     refused("n,d\n1\n", typed.clone(), "malformed_row", &["line 2", "1 values", "2 columns"]);
     refused("a,b\n\"x\ny\",1\nz\n", json!({}), "malformed_row", &["line 4"]);
@@ -33,8 +38,18 @@ fn bad_rows_name_file_line_and_column() {
     refused("n\n1\n", json!({"columns": [{"name": "n", "type": "itn"}]}), "bad_settings", &["`itn`", "bigint"]);
     refused("{\"a\":1}\n{\"a\":\n", json!({}), "json:malformed_row", &["line 2"]);
     refused("{\"a\":1}\n[1]\n", json!({}), "json:malformed_row", &["line 2", "object"]);
-    refused("{\"a\":1}\n{\"a\":1,\"a\":2}\n", json!({"columns": [{"name": "a", "type": "int"}]}), "json:malformed_row", &["twice"]);
-    refused("{\"a\":1}\n{\"a\":\"x\"}\n", json!({"columns": [{"name": "a", "type": "int"}]}), "json:bad_value", &["line 2", "`a`"]);
+    refused(
+        "{\"a\":1}\n{\"a\":1,\"a\":2}\n",
+        json!({"columns": [{"name": "a", "type": "int"}]}),
+        "json:malformed_row",
+        &["twice"],
+    );
+    refused(
+        "{\"a\":1}\n{\"a\":\"x\"}\n",
+        json!({"columns": [{"name": "a", "type": "int"}]}),
+        "json:bad_value",
+        &["line 2", "`a`"],
+    );
 }
 
 #[test]
@@ -80,16 +95,21 @@ fn a_record_beyond_the_limit_is_refused_in_bounded_memory() {
     file.write_all(b"\"\n").unwrap();
     kit.put("x.csv.gz", file.finish().unwrap());
     let (code, text) = failure(kit.read("file", &json!({"path": "x.csv.gz"})));
-    assert!(code == "value_too_large" && text.contains("x.csv.gz") && text.contains("line 2") && text.contains("32 MiB"), "{text}");
+    assert!(
+        code == "value_too_large" && text.contains("x.csv.gz") && text.contains("line 2") && text.contains("32 MiB"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_large_value_within_the_limit_passes() {
     let kit = Kit::new();
     let value = "x,\"y\n".repeat(5_000_000);
-    let batch = RecordBatch::try_from_iter_with_nullable([
-        ("t", Arc::new(StringArray::from(vec![value.as_str(), "z"])) as ArrayRef, true),
-    ])
+    let batch = RecordBatch::try_from_iter_with_nullable([(
+        "t",
+        Arc::new(StringArray::from(vec![value.as_str(), "z"])) as ArrayRef,
+        true,
+    )])
     .unwrap();
     kit.write("file", &json!({"path": "x.csv"}), &batch).unwrap();
     assert_eq!(kit.read("file", &json!({"path": "x.csv"})).unwrap(), batch);

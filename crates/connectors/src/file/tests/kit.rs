@@ -154,7 +154,9 @@ pub(crate) enum End {
 /// A failure's code and message.
 pub(crate) fn failure<T: std::fmt::Debug>(result: Result<T, Error>) -> (String, String) {
     match result.unwrap_err() {
-        Error::Failed(failure) => (failure.code.clone(), format!("{} {}", failure.message, failure.advice.unwrap_or_default())),
+        Error::Failed(failure) => {
+            (failure.code.clone(), format!("{} {}", failure.message, failure.advice.unwrap_or_default()))
+        }
         other => panic!("not a failure: {other:?}"),
     }
 }

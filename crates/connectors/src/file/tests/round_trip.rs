@@ -11,10 +11,25 @@ use super::kit::Kit;
 use crate::text::types;
 
 const COLUMNS: &[(&str, &str)] = &[
-    ("a_small", "smallint"), ("an_int", "int"), ("Big \"one\"", "bigint"), ("r", "real"), ("d", "double"), ("n", "numeric(38,9)"),
-    ("free", "numeric"), ("t", "text"), ("b", "bytea"), ("yes", "boolean"), ("day", "date"), ("clock", "time"),
-    ("local", "timestamp"), ("utc", "timestamptz"), ("lasts", "interval"), ("id", "uuid"), ("doc", "json"),
-    ("ints", "bigint[]"), ("texts", "text[]"),
+    ("a_small", "smallint"),
+    ("an_int", "int"),
+    ("Big \"one\"", "bigint"),
+    ("r", "real"),
+    ("d", "double"),
+    ("n", "numeric(38,9)"),
+    ("free", "numeric"),
+    ("t", "text"),
+    ("b", "bytea"),
+    ("yes", "boolean"),
+    ("day", "date"),
+    ("clock", "time"),
+    ("local", "timestamp"),
+    ("utc", "timestamptz"),
+    ("lasts", "interval"),
+    ("id", "uuid"),
+    ("doc", "json"),
+    ("ints", "bigint[]"),
+    ("texts", "text[]"),
 ];
 
 fn schema() -> Arc<Schema> {
@@ -37,7 +52,8 @@ pub(crate) fn every_type() -> RecordBatch {
     texts.append_value([Some("")]);
     texts.append_value([Some("null"), Some("žluť\n\u{1}")]);
     texts.append_null();
-    let decimals = Decimal128Array::from(vec![Some(1_500_000_000), Some(10_i128.pow(38) - 1), Some(-(10_i128.pow(38) - 1)), None]);
+    let decimals =
+        Decimal128Array::from(vec![Some(1_500_000_000), Some(10_i128.pow(38) - 1), Some(-(10_i128.pow(38) - 1)), None]);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int16Array::from(vec![Some(1), Some(i16::MAX), Some(i16::MIN), None])),
         Arc::new(Int32Array::from(vec![Some(1), Some(i32::MAX), Some(i32::MIN), None])),
@@ -45,16 +61,31 @@ pub(crate) fn every_type() -> RecordBatch {
         Arc::new(Float32Array::from(vec![Some(1.5), Some(f32::MAX), Some(f32::NEG_INFINITY), None])),
         Arc::new(Float64Array::from(vec![Some(0.1), Some(f64::MIN_POSITIVE), Some(f64::INFINITY), None])),
         Arc::new(decimals.with_precision_and_scale(38, 9).unwrap()),
-        Arc::new(StringArray::from(vec![Some("123456789012345678901234567890123456789012.5"), Some("NaN"), Some("-0.10"), None])),
+        Arc::new(StringArray::from(vec![
+            Some("123456789012345678901234567890123456789012.5"),
+            Some("NaN"),
+            Some("-0.10"),
+            None,
+        ])),
         Arc::new(StringArray::from(vec![Some("plain"), Some(""), Some("a,\"b\"\r\nc;\td 'e' \\N NULL"), None])),
         Arc::new(BinaryArray::from_opt_vec(vec![Some(b"\x00\xff"), Some(b""), Some(b",\n\""), None])),
         Arc::new(BooleanArray::from(vec![Some(true), Some(false), Some(true), None])),
         Arc::new(Date32Array::from(vec![Some(19_782), Some(-1_000_000), Some(2_932_897), None])),
         Arc::new(Time64MicrosecondArray::from(vec![Some(1), Some(86_399_999_999), Some(0), None])),
-        Arc::new(TimestampMicrosecondArray::from(vec![Some(1_700_000_000_123_456), Some(-62_135_596_800_000_001), Some(0), None])),
+        Arc::new(TimestampMicrosecondArray::from(vec![
+            Some(1_700_000_000_123_456),
+            Some(-62_135_596_800_000_001),
+            Some(0),
+            None,
+        ])),
         Arc::new(
-            TimestampMicrosecondArray::from(vec![Some(1_700_000_000_123_456), Some(253_402_300_800_000_000), Some(-1), None])
-                .with_timezone("UTC"),
+            TimestampMicrosecondArray::from(vec![
+                Some(1_700_000_000_123_456),
+                Some(253_402_300_800_000_000),
+                Some(-1),
+                None,
+            ])
+            .with_timezone("UTC"),
         ),
         Arc::new(IntervalMonthDayNanoArray::from(vec![
             Some(IntervalMonthDayNano::new(14, -3, 4_000_000_001)),
@@ -63,8 +94,11 @@ pub(crate) fn every_type() -> RecordBatch {
             None,
         ])),
         Arc::new(
-            FixedSizeBinaryArray::try_from_sparse_iter_with_size([Some([7_u8; 16]), Some([0; 16]), Some([255; 16]), None].into_iter(), 16)
-                .unwrap(),
+            FixedSizeBinaryArray::try_from_sparse_iter_with_size(
+                [Some([7_u8; 16]), Some([0; 16]), Some([255; 16]), None].into_iter(),
+                16,
+            )
+            .unwrap(),
         ),
         Arc::new(StringArray::from(vec![Some(r#"{"a": [1, "x"]}"#), Some("\"text\""), Some("12.50"), None])),
         Arc::new(ints.finish()),

@@ -28,7 +28,11 @@ fn a_file_is_whole_or_not_there() {
 #[test]
 fn what_a_killed_attempt_left_is_cleared_by_the_next() {
     let mut kit = Kit::new();
-    let part = crate::part::PartFile::create(&crate::paths::Root::new(&kit.cx.site.files_root).unwrap(), "x.csv", &kit.cx.commit);
+    let part = crate::part::PartFile::create(
+        &crate::paths::Root::new(&kit.cx.site.files_root).unwrap(),
+        "x.csv",
+        &kit.cx.commit,
+    );
     std::mem::forget(part.unwrap());
     assert_eq!(kit.names().len(), 1);
     kit.cx.commit.attempt = 2;
@@ -104,10 +108,14 @@ fn a_connection_is_tested_stage_by_stage() {
     std::fs::create_dir(kit.path("sub")).unwrap();
     let test = crate::test("file", &order("sub"), &kit.cx.site, &kit.cx.cancel);
     assert!(test.passed(), "{test:?}");
-    assert_eq!(test.stages.iter().map(|stage| stage.stage.as_str()).collect::<Vec<_>>(), ["settings", "folder", "read", "write"]);
+    assert_eq!(
+        test.stages.iter().map(|stage| stage.stage.as_str()).collect::<Vec<_>>(),
+        ["settings", "folder", "read", "write"]
+    );
     let test = crate::test("file", &order("missing"), &kit.cx.site, &kit.cx.cancel);
     assert!(!test.passed() && test.stages.len() == 2 && test.stages[1].detail.contains("missing"), "{test:?}");
     assert!(!crate::test("file", &order("../.."), &kit.cx.site, &kit.cx.cancel).passed());
-    kit.write_to("file", Some(&order("sub")), &json!({"path": "x.csv"}), &numbers(1).schema(), vec![], End::Good).unwrap();
+    kit.write_to("file", Some(&order("sub")), &json!({"path": "x.csv"}), &numbers(1).schema(), vec![], End::Good)
+        .unwrap();
     assert_eq!(kit.text("sub/x.csv"), "n\n");
 }

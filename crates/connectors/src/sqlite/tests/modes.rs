@@ -21,7 +21,11 @@ pub(super) fn database(kit: &Kit) -> rusqlite::Connection {
 fn rows(pairs: &[(Option<i64>, &str)]) -> RecordBatch {
     let ids: Int64Array = pairs.iter().map(|pair| pair.0).collect();
     let names: StringArray = pairs.iter().map(|pair| Some(pair.1)).collect();
-    RecordBatch::try_from_iter_with_nullable([("id", Arc::new(ids) as ArrayRef, true), ("name", Arc::new(names) as ArrayRef, true)]).unwrap()
+    RecordBatch::try_from_iter_with_nullable([
+        ("id", Arc::new(ids) as ArrayRef, true),
+        ("name", Arc::new(names) as ArrayRef, true),
+    ])
+    .unwrap()
 }
 
 fn write(kit: &Kit, with: Value, batch: &RecordBatch, end: End) -> Result<Written, Error> {
@@ -31,7 +35,9 @@ fn write(kit: &Kit, with: Value, batch: &RecordBatch, end: End) -> Result<Writte
 fn table(kit: &Kit) -> String {
     let database = database(kit);
     let mut statement = database.prepare("select id, name from t order by rowid").unwrap();
-    let rows = statement.query_map([], |row| Ok(format!("{}={}", row.get::<_, Option<i64>>(0)?.unwrap_or(-1), row.get::<_, String>(1)?)));
+    let rows = statement.query_map([], |row| {
+        Ok(format!("{}={}", row.get::<_, Option<i64>>(0)?.unwrap_or(-1), row.get::<_, String>(1)?))
+    });
     rows.unwrap().collect::<Result<Vec<_>, _>>().unwrap().join(" ")
 }
 
@@ -43,14 +49,28 @@ fn every_mode_does_what_it_says() {
     step(&mut kit, "second");
     write(&kit, json!({"table": "t"}), &rows(&[(Some(2), "b")]), End::Good).unwrap();
     assert_eq!(table(&kit), "1=a 2=b");
-    write(&kit, json!({"table": "t", "mode": "truncate"}), &rows(&[(Some(3), "c"), (Some(4), "d")]), End::Good).unwrap();
+    write(&kit, json!({"table": "t", "mode": "truncate"}), &rows(&[(Some(3), "c"), (Some(4), "d")]), End::Good)
+        .unwrap();
     assert_eq!(table(&kit), "3=c 4=d");
-    let (code, text) = failure(write(&kit, json!({"table": "t", "mode": "upsert", "key": ["id"]}), &rows(&[]), End::Good));
+    let (code, text) =
+        failure(write(&kit, json!({"table": "t", "mode": "upsert", "key": ["id"]}), &rows(&[]), End::Good));
     assert!(code == "bad_target" && text.contains("unique index"), "{text}");
     database(&kit).execute_batch("create unique index u on t (id)").unwrap();
-    write(&kit, json!({"table": "t", "mode": "upsert", "key": ["ID"]}), &rows(&[(Some(4), "D"), (Some(5), "e")]), End::Good).unwrap();
+    write(
+        &kit,
+        json!({"table": "t", "mode": "upsert", "key": ["ID"]}),
+        &rows(&[(Some(4), "D"), (Some(5), "e")]),
+        End::Good,
+    )
+    .unwrap();
     assert_eq!(table(&kit), "3=c 4=D 5=e");
-    write(&kit, json!({"table": "t", "mode": "delete", "key": ["id"]}), &rows(&[(Some(3), "x"), (Some(9), "x")]), End::Good).unwrap();
+    write(
+        &kit,
+        json!({"table": "t", "mode": "delete", "key": ["id"]}),
+        &rows(&[(Some(3), "x"), (Some(9), "x")]),
+        End::Good,
+    )
+    .unwrap();
     assert_eq!(table(&kit), "4=D 5=e");
     write(&kit, json!({"table": "t", "mode": "replace"}), &rows(&[(Some(7), "g")]), End::Good).unwrap();
     assert_eq!(table(&kit), "7=g");
@@ -76,7 +96,9 @@ fn a_bad_end_leaves_the_table_as_it_was() {
     for mode in ["append", "truncate", "replace"] {
         for end in [End::Broken, End::Cancelled] {
             let kit = Kit::new();
-            database(&kit).execute_batch("create table t (id integer, name text); insert into t values (0, 'old')").unwrap();
+            database(&kit)
+                .execute_batch("create table t (id integer, name text); insert into t values (0, 'old')")
+                .unwrap();
             let batch = rows(&vec![(Some(1), "x"); 50_000]);
             let result = write(&kit, json!({"table": "t", "mode": mode}), &batch, end);
             assert!(matches!(result.unwrap_err(), Error::Edge(_) | Error::Cancelled), "{mode} {end:?}");
@@ -94,13 +116,19 @@ fn rows_that_the_table_refuses_fail_or_are_diverted() {
     database(&kit).execute_batch("create table t (id integer not null check (id < 10), name text)").unwrap();
     let batch = rows(&[(Some(1), "a"), (None, "b"), (Some(99), "c"), (Some(2), "d")]);
     let (code, text) = failure(write(&kit, json!({"table": "t"}), &batch, End::Good));
-    assert!(code == "bad_value" && text.contains("row 2") && text.contains("`id`") && text.contains("NOT NULL"), "{text}");
+    assert!(
+        code == "bad_value" && text.contains("row 2") && text.contains("`id`") && text.contains("NOT NULL"),
+        "{text}"
+    );
     assert_eq!(table(&kit), "");
     write(&kit, json!({"table": "t", "on_bad_row": "reject", "reject_file": "bad.jsonl"}), &batch, End::Good).unwrap();
     assert_eq!(table(&kit), "1=a 2=d");
     let text = kit.text("bad.jsonl");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((lines.len(), &lines[0]["row"], &lines[0]["column"], &lines[1]["row"]), (2, &json!(2), &json!("id"), &json!(3)));
+    assert_eq!(
+        (lines.len(), &lines[0]["row"], &lines[0]["column"], &lines[1]["row"]),
+        (2, &json!(2), &json!("id"), &json!(3))
+    );
     assert_eq!(kit.cx.progress.counts().rows_rejected, 2);
 }
 
@@ -108,10 +136,10 @@ fn rows_that_the_table_refuses_fail_or_are_diverted() {
 fn columns_are_matched_by_name() {
     let kit = Kit::new();
     database(&kit).execute_batch("create table t (extra text, NAME text, Id integer)").unwrap();
-    write(&kit, json!({"table": "t"}), &rows(&[(Some(1), "a")]), End::Good).unwrap();
+    write(&kit, json!({"table": "t", "ledger": false}), &rows(&[(Some(1), "a")]), End::Good).unwrap();
     assert_eq!(table(&kit), "1=a");
     database(&kit).execute_batch("drop table t; create table t (id integer)").unwrap();
-    let (code, text) = failure(write(&kit, json!({"table": "t"}), &rows(&[]), End::Good));
+    let (code, text) = failure(write(&kit, json!({"table": "t", "ledger": false}), &rows(&[]), End::Good));
     assert!(code == "no_such_column" && text.contains("`name`"), "{text}");
     let (code, text) = failure(write(&kit, json!({"table": "u"}), &rows(&[]), End::Good));
     assert!(code == "no_such_table" && text.contains("create: true"), "{text}");
@@ -121,7 +149,15 @@ fn columns_are_matched_by_name() {
 fn every_type_comes_back_from_a_table_made_for_it() {
     let kit = Kit::new();
     let batch = every_type();
-    kit.write_to("sqlite", Some(&connection()), &json!({"table": "t", "create": true}), &batch.schema(), vec![batch.clone()], End::Good).unwrap();
+    kit.write_to(
+        "sqlite",
+        Some(&connection()),
+        &json!({"table": "t", "create": true}),
+        &batch.schema(),
+        vec![batch.clone()],
+        End::Good,
+    )
+    .unwrap();
     let back = kit.read_from("sqlite", Some(&connection()), &json!({"table": "t"})).unwrap();
     for row in 0..batch.num_rows() {
         let (before, after) = (crate::reject::row_values(&batch, row), crate::reject::row_values(&back, row));
@@ -145,7 +181,8 @@ fn a_number_is_kept_exactly_or_refused() {
         RecordBatch::try_from_iter_with_nullable([("id", Arc::new(array) as ArrayRef, true)]).unwrap()
     };
     write(&kit, json!({"table": "t", "ledger": false}), &decimals(123_456_789_012_345), End::Good).unwrap();
-    let (code, text) = failure(write(&kit, json!({"table": "t", "ledger": false}), &decimals(12_345_678_901_234_567), End::Good));
+    let (code, text) =
+        failure(write(&kit, json!({"table": "t", "ledger": false}), &decimals(12_345_678_901_234_567), End::Good));
     assert!(code == "bad_value" && text.contains("15 digits"), "{text}");
     let back = kit.read_from("sqlite", Some(&connection()), &json!({"table": "t"})).unwrap();
     assert_eq!(crate::reject::row_values(&back, 0)["id"], "1234567890123.45");

@@ -44,7 +44,8 @@ fn tables_views_and_queries_are_read() {
     assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &[1, 2]);
     assert_eq!(read(&kit, json!({"table": "v"})).unwrap().column(0).as_primitive::<Int64Type>().values(), &[2, 4, 6]);
     assert_eq!(read(&kit, json!({"table": "w"})).unwrap().num_rows(), 1);
-    let batch = read(&kit, json!({"query": "select count(*) as n, 1.5 as r, 'x' as t, null as e from \"T x\""})).unwrap();
+    let batch =
+        read(&kit, json!({"query": "select count(*) as n, 1.5 as r, 'x' as t, null as e from \"T x\""})).unwrap();
     assert_eq!(crate::file::described(batch.schema_ref()), "n Int64, r Float64, t Utf8, e Utf8");
 }
 
@@ -53,7 +54,14 @@ fn what_cannot_be_read_is_named() {
     let kit = Kit::new();
     database(&kit).execute_batch("create table t (n integer, d date); insert into t(rowid, n, d) values (41, 1, '2024-01-01'), (42, 'x', 'y')").unwrap();
     let (code, text) = failure(read(&kit, json!({"table": "t"})));
-    assert!(code == "bad_value" && text.contains("`t`") && text.contains("rowid 42") && text.contains("`n`") && text.contains("`x`"), "{text}");
+    assert!(
+        code == "bad_value"
+            && text.contains("`t`")
+            && text.contains("rowid 42")
+            && text.contains("`n`")
+            && text.contains("`x`"),
+        "{text}"
+    );
     let (code, text) = failure(read(&kit, json!({"query": "select d from t"})));
     assert!(code == "bad_value" && text.contains("row 2") && text.contains("`d`"), "{text}");
     for (with, code, word) in [

@@ -1,0 +1,4 @@
+#[cfg(unix)]
+mod examples;
+#[cfg(unix)]
+mod shell;
