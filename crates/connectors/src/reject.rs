@@ -39,11 +39,6 @@ impl RejectFile {
         writeln!(self.writer, "{line}").map_err(|error| write_failed(self.part.path(), &error))
     }
 
-    /// How many rows it holds.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// Gives the file its name, in place of an earlier one; without rows, removes an earlier one.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         if self.rows == 0 {

@@ -28,7 +28,6 @@ fn rejected_rows_stand_in_the_file_once_it_is_finished() {
     file.reject(1, Some("t"), "too long", &row_values(&batch, 0)).unwrap();
     file.reject(2, None, "no n", &row_values(&batch, 1)).unwrap();
     assert!(!folder.path().join("bad/rows.jsonl").exists());
-    assert_eq!(file.rows(), 2);
     file.finish().unwrap();
     let text = std::fs::read_to_string(folder.path().join("bad/rows.jsonl")).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

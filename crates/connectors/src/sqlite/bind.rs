@@ -64,7 +64,7 @@ fn decimal(value: i128, scale: i8, text: &[u8]) -> Result<ValueRef<'static>, Unk
         return Ok(ValueRef::Integer(value));
     }
     let mut significant = value.unsigned_abs();
-    while significant != 0 && significant % 10 == 0 {
+    while significant != 0 && significant.is_multiple_of(10) {
         significant /= 10;
     }
     if significant >= 10_u128.pow(u32::from(DOUBLE_DIGITS)) {

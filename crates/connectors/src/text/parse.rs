@@ -155,7 +155,7 @@ fn date_part(text: &[u8]) -> Option<(i64, &[u8])> {
     let (negative, rest) = sign(text);
     let signed = rest.len() < text.len();
     let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if length < 4 || length > 7 || (length > 4 && !signed) {
+    if !(4..=7).contains(&length) || (length > 4 && !signed) {
         return None;
     }
     let year = number(&rest[..length])?;

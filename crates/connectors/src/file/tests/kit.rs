@@ -13,7 +13,7 @@ use crate::{CommitKey, Context, Error, Site};
 
 /// A folder with a files root and all that a step needs.
 pub(crate) struct Kit {
-    pub(crate) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     pub(crate) log: Arc<Mutex<Vec<String>>>,
     pub(crate) cx: Context,
     runtime: tokio::runtime::Runtime,
@@ -37,7 +37,7 @@ impl Kit {
             commit: CommitKey { key: "run/step".into(), attempt: 1, fence: 1 },
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        Self { folder, log, cx, runtime }
+        Self { _folder: folder, log, cx, runtime }
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
@@ -124,13 +124,14 @@ impl Kit {
                 producer.send(batch).await?;
             }
             match end {
-                End::Good => producer.finish().await,
-                End::Broken => Ok(drop(producer)),
+                End::Good => return producer.finish().await,
+                End::Broken => drop(producer),
                 End::Cancelled => {
                     cancel.cancel();
-                    Ok(producer.abort("cancelled".into()).await)
+                    producer.abort("cancelled".into()).await;
                 }
             }
+            Ok(())
         });
         let result = sink.write(&mut input, &self.cx);
         drop(input);
