@@ -13,6 +13,7 @@ mod first_start;
 mod gateway;
 mod http;
 mod listener;
+mod live;
 mod metrics;
 mod offline;
 mod relay;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use http::{HeaderMap, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -17,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::http::Peer;
 use crate::metrics::Metrics;
 
 /// Handshakes at one time for each core: more would only make all of them slow when everyone reconnects at once.
@@ -108,7 +108,8 @@ impl Listener {
     ) {
         let router = self.router.clone().map_request(move |mut request: Request<hyper::body::Incoming>| {
             let forwarded = if proxied { forwarded_for(request.headers()) } else { None };
-            request.extensions_mut().insert(Peer(forwarded.unwrap_or(from.ip())));
+            let from = forwarded.map_or(from, |address| SocketAddr::new(address, 0));
+            request.extensions_mut().insert(ConnectInfo(from));
             request.map(Body::new)
         });
         let connection = hyper::server::conn::http1::Builder::new()

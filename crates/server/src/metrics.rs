@@ -1,7 +1,6 @@
 //! Figures for `/metrics`, in the OpenMetrics text format.
 
 use std::fmt;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -11,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::app::App;
+use crate::live::Live;
 
 /// A request's labels; the route is the pattern, so that their number is bounded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -27,7 +26,6 @@ pub(crate) struct Metrics {
     requests: Family<Request, Counter>,
     seconds: Histogram,
     handshakes_failed: Counter,
-    logins_refused: Counter,
 }
 
 impl Metrics {
@@ -36,12 +34,10 @@ impl Metrics {
         let requests = Family::default();
         let seconds = Histogram::new(exponential_buckets(0.001, 2.0, 14));
         let handshakes_failed = Counter::default();
-        let logins_refused = Counter::default();
         registry.register("http_requests", "HTTP requests answered", requests.clone());
         registry.register_with_unit("http_request_duration", "Time to answer", Unit::Seconds, seconds.clone());
         registry.register("tls_handshakes_failed", "TLS handshakes that failed", handshakes_failed.clone());
-        registry.register("agent_logins_refused", "Agents and wrappers turned away", logins_refused.clone());
-        Self { registry, requests, seconds, handshakes_failed, logins_refused }
+        Self { registry, requests, seconds, handshakes_failed }
     }
 
     /// Counts an answered request.
@@ -56,26 +52,23 @@ impl Metrics {
         self.handshakes_failed.inc();
     }
 
-    /// Counts an agent or wrapper that was turned away at the door.
-    pub(crate) fn login_refused(&self) {
-        self.logins_refused.inc();
-    }
-
     /// The text, with what engine and gateway count themselves.
-    pub(crate) fn text(&self, app: &App) -> Result<String, fmt::Error> {
+    pub(crate) fn text(&self, live: &Live) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         let ended = text.trim_end().strip_suffix("# EOF").map(ToOwned::to_owned);
         let mut text = ended.unwrap_or(text);
-        let (agents, wrappers) = app.gateway.sessions();
-        gauge(&mut text, "agents_online", "Agents that are online", count(agents))?;
-        gauge(&mut text, "wrappers_online", "Wrappers that are online", count(wrappers))?;
-        let runs = app.engine.counters();
-        gauge(&mut text, "runs_open", "Runs that have not ended", runs.open.load(Relaxed))?;
-        gauge(&mut text, "runs_queued", "Runs that wait for their turn", runs.queued.load(Relaxed))?;
-        counter(&mut text, "runs_started", "Runs started", runs.started.load(Relaxed))?;
-        counter(&mut text, "runs_ended", "Runs ended", runs.ended.load(Relaxed))?;
-        let relay = app.gateway.relay().figures();
+        let gateway = live.gateway.figures();
+        gauge(&mut text, "agents_online", "Agents that are online", gateway.agents)?;
+        gauge(&mut text, "wrappers_online", "Wrappers that are online", gateway.wrappers)?;
+        counter(&mut text, "logins", "Agents and wrappers let in", gateway.logins_total)?;
+        counter(&mut text, "logins_refused", "Agents and wrappers turned away", gateway.refused_total)?;
+        let runs = live.engine.figures();
+        gauge(&mut text, "runs_open", "Runs that have not ended", runs.open)?;
+        gauge(&mut text, "runs_queued", "Runs that wait for their turn", runs.queued)?;
+        counter(&mut text, "runs_started", "Runs started", runs.started_total)?;
+        counter(&mut text, "runs_ended", "Runs ended", runs.ended_total)?;
+        let relay = live.relay.figures();
         gauge(&mut text, "relay_streams_open", "Streams between agents", relay.streams_open)?;
         counter(&mut text, "relay_streams", "Streams between agents since the start", relay.streams_total)?;
         counter(&mut text, "relay_bytes", "Bytes passed between agents", relay.bytes_total)?;
@@ -91,8 +84,4 @@ fn gauge(to: &mut impl fmt::Write, name: &str, help: &str, value: u64) -> fmt::R
 
 fn counter(to: &mut impl fmt::Write, name: &str, help: &str, value: u64) -> fmt::Result {
     writeln!(to, "# HELP sallyport_{name} {help}.\n# TYPE sallyport_{name} counter\nsallyport_{name}_total {value}")
-}
-
-fn count(of: usize) -> u64 {
-    u64::try_from(of).unwrap_or(u64::MAX)
 }

@@ -5,21 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use sallyport_protocol::{Clock, Secret};
+use sallyport_protocol::{Clock, Descriptor, Secret};
 use sallyport_store::Store;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::app::{App, Parts, REPLICA};
+use crate::app::App;
+use crate::auth::throttle::Throttle;
 use crate::config::Config;
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, make_private};
 use crate::listener::Listener;
-use crate::{background, engine, first_start, gateway, http, tls};
+use crate::live::{Live, Parts};
+use crate::metrics::Metrics;
+use crate::secrets::{Purpose, Secrets};
+use crate::{first_start, http, tls};
 
-/// After the listener has ended, what goes on gets this long; together they stay under ten seconds.
-const FINISH_MAX: Duration = Duration::from_secs(4);
+/// How long an agent may be away before what it works on is given up.
+const RECONNECT_GRACE: Duration = Duration::from_secs(90);
+
+/// How often agents and wrappers say that they live.
+const HEARTBEAT_SECONDS: u32 = 60;
 
 /// Log lines are kept this long.
 const LOGS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -53,7 +60,7 @@ pub async fn run_announced(
 ) -> anyhow::Result<()> {
     let clock = Clock::system();
     let folder = DataFolder::hold(&config.data_dir)?;
-    let secrets = folder.secrets()?;
+    let secrets = Arc::new(folder.secrets()?);
     let identity = tls::prepare(&config, &folder.tls(), clock.now())?;
     let store = Store::open(&DataFolder::database(folder.root()))?;
     let setup = first_start::prepare(&store, &secrets, &clock).await?;
@@ -66,25 +73,32 @@ pub async fn run_announced(
         ca_file: identity.ca_pem.is_some().then(|| folder.tls().join("ca.pem")),
     };
 
-    let parts = Parts { store: store.clone(), clock, secrets, config, ca_pem: identity.ca_pem, stop: stop.clone() };
-    let app = App::new(parts);
-    app.store.clear_sessions(REPLICA).await?;
+    let catalog = Arc::new(sallyport_connectors::catalog());
+    let live = Live::start(parts(&store, &clock, &catalog, &secrets, &folder)?).await?;
+    let app = Arc::new(App {
+        store: store.clone(),
+        throttle: Throttle::new(clock.clone()),
+        clock,
+        secrets,
+        config,
+        ca_pem: identity.ca_pem,
+        catalog,
+        live: live.clone(),
+        metrics: Arc::new(Metrics::new()),
+        stop: stop.clone(),
+    });
     let tls = identity.server.map(TlsAcceptor::from);
     let router = http::router(&app);
     let listener = Listener { tls, router, metrics: Arc::clone(&app.metrics), stop: stop.clone() };
-    app.tasks.spawn(engine::serve(Arc::clone(&app)));
-    app.tasks.spawn(gateway::serve(Arc::clone(&app)));
-    app.tasks.spawn(background::serve(Arc::clone(&app)));
-    app.tasks.spawn(trim(Arc::clone(&app)));
-    app.tasks.close();
     tracing::info!(%listening, url = app.config.public_url, "server started");
     ready(announcement);
 
-    listener.serve(socket).await;
-    tracing::info!("server stops");
-    if tokio::time::timeout(FINISH_MAX, app.tasks.wait()).await.is_err() {
-        tracing::warn!(tasks = app.tasks.len(), "not everything has ended in time");
-    }
+    let goodbye = async {
+        stop.cancelled().await;
+        tracing::info!("server stops");
+        live.stop().await;
+    };
+    tokio::join!(listener.serve(socket), goodbye, trim(&app));
     store.close().await;
     tracing::info!("server stopped");
     Ok(())
@@ -101,8 +115,33 @@ pub fn log_to_stderr(level: tracing::Level) -> anyhow::Result<()> {
         .context("starting the log")
 }
 
+fn parts(
+    store: &Store,
+    clock: &Clock,
+    catalog: &Arc<Vec<Descriptor>>,
+    secrets: &Arc<Secrets>,
+    folder: &DataFolder,
+) -> anyhow::Result<Parts> {
+    let (files_root, scratch_root) = (folder.root().join("files"), folder.root().join("work"));
+    for place in [&files_root, &scratch_root] {
+        make_private(place).with_context(|| format!("making `{}`", place.display()))?;
+    }
+    let (hashing, opening) = (Arc::clone(secrets), Arc::clone(secrets));
+    Ok(Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        catalog: Arc::clone(catalog),
+        hash_credential: Arc::new(move |password| hashing.hash(Purpose::Agent, &Secret::new(password))),
+        open_secrets: Arc::new(move |connection| opening.open_connection(connection).map(|order| order.secrets)),
+        files_root,
+        scratch_root,
+        reconnect_grace: RECONNECT_GRACE,
+        heartbeat_seconds: HEARTBEAT_SECONDS,
+    })
+}
+
 /// Removes old log lines, some at a time, until the server stops.
-async fn trim(app: Arc<App>) {
+async fn trim(app: &App) {
     while !app.stop.is_cancelled() {
         let before = sallyport_protocol::Timestamp(
             app.clock.now().0.saturating_sub(i64::try_from(LOGS_KEPT.as_micros()).unwrap_or(i64::MAX)),

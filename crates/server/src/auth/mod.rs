@@ -1,5 +1,4 @@
-//! Who is asking: people by password and token, agents by their credentials.
+//! Who is asking: people by password and token. Agents' logins are the gateway's.
 
-pub(crate) mod agent;
 pub(crate) mod password;
 pub(crate) mod throttle;

@@ -151,7 +151,7 @@ pub(crate) async fn edit(
             if renamed.is_some() { may_rename(facts) } else { Ok(()) }
         })
         .await?;
-    app.gateway.set_levels(agent.id, agent.levels).await;
+    app.live.gateway.set_levels(agent.id, agent.levels);
     tracing::info!(agent = %agent.id, by = %who.person.id, "agent edited");
     Ok((etag(agent.version), Json(AgentView::of(&agent, &app))))
 }

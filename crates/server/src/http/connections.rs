@@ -236,7 +236,7 @@ pub(crate) async fn delete(
 pub(crate) async fn test(State(app): State<Arc<App>>, who: Who, Path(id): Path<String>) -> Result<Json<TestView>> {
     let connection = find(&app, &who, &id).await?;
     let order = app.secrets.open_connection(&connection)?;
-    let tested = app.gateway.test_connection(connection.agent, &connection.kind, order).await;
+    let tested = app.live.gateway.test_connection(connection.agent, &connection.kind, order).await;
     tested.map(|test| Json(test.into())).map_err(|error| {
         let detail =
             format!("connection `{}` is tested by agent `{}`: {error}", connection.name, connection.agent_name);

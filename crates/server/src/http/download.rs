@@ -5,7 +5,6 @@ use std::io::{self, Read as _, Write};
 use std::sync::Arc;
 
 use anyhow::Context;
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -26,8 +25,6 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::app::App;
-use crate::auth::agent::login;
-use crate::http::Peer;
 use crate::http::agents::{find, refused};
 use crate::http::extract::Params;
 use crate::http::problem::{Code, Problem, Result};
@@ -90,12 +87,11 @@ pub(crate) async fn download(
 /// The agent's program for a wrapper that installs or updates it; asked with the agent's own credentials.
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
-    Extension(Peer(from)): Extension<Peer>,
     headers: HeaderMap,
     Params(wanted): Params<Platform>,
 ) -> Response {
-    let agent = match login(&app, &headers, from).await {
-        Ok(login) => login.agent,
+    let agent = match app.live.gateway.authenticate(&headers).await {
+        Ok(agent) => agent,
         Err(refused) => return refused.into_response(),
     };
     let platform = wanted.platform.unwrap_or_else(|| release::own_platform().to_owned());

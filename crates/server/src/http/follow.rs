@@ -15,9 +15,9 @@ use http::HeaderMap;
 use sallyport_protocol::{EnvironmentId, RunId};
 use sallyport_store::{ListRequest, LogFilter};
 use serde::Serialize;
-use tokio::sync::watch;
 
 use crate::app::App;
+use crate::engine;
 use crate::http::extract::Params;
 use crate::http::logs::{AgentLines, LineView, RunLineView};
 use crate::http::problem::Result;
@@ -50,7 +50,7 @@ pub(crate) async fn run_log(
 ) -> Result<Sse<impl Stream<Item = Events>>> {
     let run = crate::http::runs::find(&app, &who, &id).await?;
     let filter = since(lines.filter()?, &headers);
-    let hints = app.changes();
+    let hints = app.live.engine.live(run.id);
     let follow = RunFollower {
         app,
         environment: who.environment.id,
@@ -80,8 +80,7 @@ pub(crate) async fn logs(
         let page = app.store.agent_log(who.environment.id, LogFilter::default(), newest).await?;
         filter.after = Some(page.items.first().map_or(0, |line| line.seq));
     }
-    let hints = app.changes();
-    let follow = LogFollower { app, environment: who.environment.id, filter, hints, ready: VecDeque::new() };
+    let follow = LogFollower { app, environment: who.environment.id, filter, ready: VecDeque::new() };
     let events = unfold(follow, |mut follow| async move { Some((Ok(follow.next().await?), follow)) });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
@@ -91,7 +90,7 @@ struct RunFollower {
     environment: EnvironmentId,
     run: RunId,
     filter: LogFilter,
-    hints: watch::Receiver<()>,
+    hints: engine::Live,
     ready: VecDeque<Event>,
     over: bool,
 }
@@ -115,7 +114,7 @@ impl RunFollower {
             }
             if lines.is_empty() {
                 tokio::select! {
-                    _ = self.hints.changed() => {}
+                    () = self.hints.changed() => {}
                     () = tokio::time::sleep(LOOK_AGAIN) => {}
                     () = self.app.stop.cancelled() => {}
                 }
@@ -134,7 +133,6 @@ struct LogFollower {
     app: Arc<App>,
     environment: EnvironmentId,
     filter: LogFilter,
-    hints: watch::Receiver<()>,
     ready: VecDeque<Event>,
 }
 
@@ -151,7 +149,6 @@ impl LogFollower {
             let page = self.app.store.agent_log(self.environment, self.filter.clone(), request).await.ok()?;
             if page.items.is_empty() {
                 tokio::select! {
-                    _ = self.hints.changed() => {}
                     () = tokio::time::sleep(LOOK_AGAIN) => {}
                     () = self.app.stop.cancelled() => {}
                 }

@@ -32,7 +32,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) 
 
 /// Figures without names of people, agents or tasks, so that they need no login.
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    match app.metrics.text(&app) {
+    match app.metrics.text(&app.live) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
             .into_response(),
         Err(error) => Problem::internal(&error.into()).into_response(),

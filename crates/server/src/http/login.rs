@@ -1,11 +1,12 @@
 //! People log in and out.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::Json;
+use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_protocol::Secret;
 use sallyport_store::{Login, Person};
@@ -14,7 +15,6 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::password;
-use crate::http::Peer;
 use crate::http::extract::Body;
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::time::rfc3339;
@@ -88,10 +88,11 @@ pub(crate) struct MeView {
     responses((status = 200, body = LoginView, description = "Logged in; the cookie is set too")))]
 pub(crate) async fn login(
     State(app): State<Arc<App>>,
-    Extension(Peer(from)): Extension<Peer>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
     Body(credentials): Body<Credentials>,
 ) -> Result<Response> {
     let email = credentials.email.trim().to_owned();
+    let from = from.ip();
     app.throttle.check(&email, from).map_err(|wait| {
         let detail = format!("too many failed logins; try again in {} s", wait.as_secs().max(1));
         Problem::new(Code::TooManyTries, detail).retry_after(wait)

@@ -39,10 +39,6 @@ use crate::app::App;
 use crate::gateway;
 use crate::http::problem::{Code, Problem};
 
-/// Where a request came from; a request's extension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peer(pub(crate) std::net::IpAddr);
-
 /// The largest request body; documents of tasks are the largest.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -51,7 +47,6 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let (api, _) = api().split_for_parts();
     Router::new()
         .merge(api)
-        .merge(gateway::routes())
         .route("/", get(|| async { Redirect::temporary("/api/docs") }))
         .route("/setup", get(setup::page).post(setup::submit))
         .route("/livez", get(health::livez))
@@ -65,6 +60,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             Problem::new(Code::MethodNotAllowed, "this address does not take this method; see /api/docs")
         })
         .with_state(Arc::clone(app))
+        .merge(gateway::routes(app.live.gateway.clone()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn_with_state(Arc::clone(app), surround::measure))

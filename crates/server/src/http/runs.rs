@@ -13,15 +13,23 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::engine::{StartRefused, StartRun};
+use crate::engine::{CancelError, StartError, StartRun};
 use crate::http::extract::{MaybeBody, Params};
 use crate::http::page::{PageView, Paging};
-use crate::http::problem::{Code, FieldProblem, Problem, Result};
+use crate::http::problem::{Code, Problem, Result};
 use crate::http::time::{maybe_rfc3339, parse, rfc3339};
 use crate::http::who::Who;
 
 /// The longest idempotency key, in bytes.
 const KEY_BYTES_MAX: usize = 200;
+
+/// How to start a run.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartBody {
+    /// Instead of the task's own: -100 to 100, higher first.
+    priority: Option<i32>,
+}
 
 /// Why a run is cancelled.
 #[derive(Default, Deserialize, ToSchema)]
@@ -190,7 +198,7 @@ impl StepRunView {
 }
 
 /// Start a run of a task. With an `Idempotency-Key` a repeat finds the run that the first has started.
-#[utoipa::path(post, path = "/tasks/{id}/runs", tag = "runs",
+#[utoipa::path(post, path = "/tasks/{id}/runs", tag = "runs", request_body = Option<StartBody>,
     params(("id" = String, Path, description = "Id or name of the task"),
         ("Idempotency-Key" = Option<String>, Header, description = "Chosen by you, at most 200 bytes")),
     responses((status = 201, body = RunView), (status = 200, body = RunView, description = "Started before by this key")))]
@@ -199,22 +207,33 @@ pub(crate) async fn start(
     who: Who,
     Path(id): Path<String>,
     headers: HeaderMap,
+    MaybeBody(start): MaybeBody<StartBody>,
 ) -> Result<Response> {
     let task = crate::http::tasks::find(&app, &who, &id).await?;
+    if start.priority.is_some_and(|priority| !(-100..=100).contains(&priority)) {
+        return Err(Problem::field("/priority", "range", "expected -100 to 100"));
+    }
     let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default().to_owned());
     if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
         return Err(Problem::new(Code::BadRequest, format!("`Idempotency-Key` must have 1 to {KEY_BYTES_MAX} bytes")));
     }
-    let name = task.name.clone();
     let order = StartRun {
         environment: who.environment.id,
-        // One caller's keys for one task are no other's.
-        start_key: key.map(|key| format!("key:{}:{}", task.id, key)),
-        task,
-        trigger: who.trigger(),
+        task: task.id,
+        trigger: who.trigger().to_owned(),
         who: who.name(),
+        // One caller's keys for one task are no other's.
+        key: key.map(|key| format!("key:{}:{}", task.id, key)),
+        priority: start.priority,
     };
-    let started = app.engine.start_run(order).await.map_err(|refused| start_refused(refused, &name))?;
+    let started = app.live.engine.start_run(order).await.map_err(|error| match error {
+        StartError::NotFound => Problem::new(Code::NotFound, format!("there is no task `{id}` in this environment")),
+        StartError::Inactive(name) => {
+            Problem::new(Code::TaskInactive, format!("task `{name}` is inactive; set `active: true` in its document"))
+        }
+        StartError::Store(error) => error.into(),
+        StartError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),
+    })?;
     let mut headers = HeaderMap::new();
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/runs/{}", started.run.id)) {
         headers.insert(header::LOCATION, location);
@@ -269,14 +288,13 @@ pub(crate) async fn cancel(
     MaybeBody(cancel): MaybeBody<CancelBody>,
 ) -> Result<(StatusCode, Json<RunView>)> {
     let run = find(&app, &who, &id).await?;
-    if run.finished_at.is_some() {
-        return Err(Problem::new(Code::RunEnded, format!("run `{id}` has ended: {}", run.state)));
-    }
-    let reason = match cancel.reason {
-        Some(reason) => format!("cancelled by {}: {reason}", who.name()),
-        None => format!("cancelled by {}", who.name()),
-    };
-    app.engine.cancel(who.environment.id, run.id, &reason).await?;
+    let cancelled = app.live.engine.cancel(who.environment.id, run.id, &who.name(), cancel.reason.as_deref()).await;
+    cancelled.map_err(|error| match error {
+        CancelError::NotFound => no_run(&id),
+        CancelError::Ended => Problem::new(Code::RunEnded, format!("run `{id}` has ended: {}", run.state)),
+        CancelError::Store(error) => error.into(),
+        CancelError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),
+    })?;
     tracing::info!(run = %run.id, by = %who.person.id, "run cancelled");
     let run = find(&app, &who, &id).await?;
     Ok((StatusCode::ACCEPTED, Json(RunView::of(&run, &app))))
@@ -286,22 +304,6 @@ pub(crate) async fn cancel(
 pub(crate) async fn find(app: &App, who: &Who, id: &str) -> Result<Run> {
     let run: RunId = id.parse().map_err(|_| no_run(id))?;
     app.store.run(who.environment.id, run).await.map_err(Problem::naming("run", id))
-}
-
-fn start_refused(refused: StartRefused, task: &str) -> Problem {
-    match refused {
-        StartRefused::Invalid(problems) => {
-            let problems: Vec<FieldProblem> = problems.into_iter().map(FieldProblem::from).collect();
-            let first = problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
-            let detail = format!("task `{task}` no longer fits its environment: {first}");
-            Problem::new(Code::InvalidTask, detail).with(problems)
-        }
-        StartRefused::Inactive => {
-            Problem::new(Code::TaskInactive, format!("task `{task}` is inactive; set `active: true` in its document"))
-        }
-        StartRefused::Unavailable => Problem::new(Code::Unavailable, "the server stops; try again"),
-        StartRefused::Store(error) => error.into(),
-    }
 }
 
 fn no_run(id: &str) -> Problem {

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use http::HeaderMap;
 use sallyport_domain::agent::{Refused, may_deactivate};
-use sallyport_protocol::RefusalCode;
+use sallyport_protocol::{Refusal, RefusalCode};
 use sallyport_store::{Agent, AgentEdit, AgentKind, AgentUse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -50,7 +50,7 @@ pub(crate) async fn levels(
     let edit = AgentEdit { levels: Some(levels.into()), ..AgentEdit::default() };
     let at = (expected, app.clock.now());
     let agent = app.store.edit_agent(who.environment.id, agent.id, at, edit, |_| Ok::<(), Problem>(())).await?;
-    app.gateway.set_levels(agent.id, agent.levels).await;
+    app.live.gateway.set_levels(agent.id, agent.levels);
     Ok((etag(agent.version), Json(AgentView::of(&agent, &app))))
 }
 
@@ -67,11 +67,8 @@ pub(crate) async fn restart(
     if agent.kind == AgentKind::Background {
         return Err(refused(Refused::Background("restarted")));
     }
-    let reason = match restart.reason {
-        Some(reason) => format!("restarted by {}: {reason}", who.name()),
-        None => format!("restarted by {}", who.name()),
-    };
-    app.gateway.restart(agent.id, &reason).await.map_err(|_| {
+    let reason = restart.reason.unwrap_or_else(|| "asked for on the platform".to_owned());
+    app.live.gateway.restart(agent.id, &who.name(), &reason).await.map_err(|_| {
         let detail = format!("agent `{}` is offline; start it on its machine", agent.name);
         Problem::new(Code::AgentOffline, detail)
     })?;
@@ -88,14 +85,15 @@ pub(crate) async fn deactivate(
     Path(id): Path<String>,
 ) -> Result<(HeaderMap, Json<AgentView>)> {
     let agent = find(&app, &who, &id).await?;
-    let catalog = app.catalog.clone();
+    let catalog = Arc::clone(&app.catalog);
     let agent = set_active(&app, &agent, false, move |facts| {
         let agent = &facts.agent;
         let online = agent.connected_since.is_some();
         may_deactivate(agent.id, &agent.name, agent.kind, online, &uses::of(facts, &catalog)).map_err(refused)
     })
     .await?;
-    app.gateway.disconnect(agent.id, RefusalCode::Deactivated).await;
+    let message = format!("Agent `{}` was deactivated.", agent.name);
+    turn_away(&app, &agent, RefusalCode::Deactivated, message);
     tracing::info!(agent = %agent.id, by = %who.person.id, "agent deactivated");
     Ok((etag(agent.version), Json(AgentView::of(&agent, &app))))
 }
@@ -123,7 +121,8 @@ pub(crate) async fn rotate(State(app): State<Arc<App>>, who: Who, Path(id): Path
         return Err(refused(Refused::Background("rotated: it has no password")));
     }
     let revoked = app.store.revoke_credentials(who.environment.id, agent.id, app.clock.now()).await?;
-    app.gateway.disconnect(agent.id, RefusalCode::RevokedCredentials).await;
+    let message = "The password was rotated; download the agent again, or copy the new appsettings.json.";
+    turn_away(&app, &agent, RefusalCode::RevokedCredentials, message.to_owned());
     tracing::info!(agent = %agent.id, by = %who.person.id, revoked, "agent credentials rotated");
     let next = format!("download agent `{}` again, or copy the new appsettings.json from the download", agent.name);
     Ok(Json(Rotated { revoked, next }))
@@ -137,4 +136,8 @@ async fn set_active(
 ) -> Result<Agent> {
     let edit = AgentEdit { active: Some(active), ..AgentEdit::default() };
     app.store.edit_agent(agent.environment, agent.id, (None, app.clock.now()), edit, rule).await
+}
+
+fn turn_away(app: &App, agent: &Agent, code: RefusalCode, message: String) {
+    app.live.gateway.disconnect(agent.id, Refusal { code, message, retry_after_seconds: None });
 }

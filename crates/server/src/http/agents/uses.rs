@@ -6,7 +6,7 @@ use sallyport_domain::task::Task;
 use sallyport_protocol::{AgentId, Descriptor};
 use sallyport_store::AgentUse;
 
-use crate::app::connection_facts;
+use crate::app::facts;
 
 /// The active steps of active tasks, each with its agent.
 pub(super) fn of(use_: &AgentUse, catalog: &[Descriptor]) -> Vec<Use> {
@@ -17,7 +17,7 @@ pub(super) fn of(use_: &AgentUse, catalog: &[Descriptor]) -> Vec<Use> {
             .iter()
             .map(|agent| AgentFacts { id: agent.id, name: agent.name.clone(), kind: agent.kind, active: agent.active })
             .collect(),
-        connections: use_.connections.iter().map(connection_facts).collect(),
+        connections: use_.connections.iter().map(facts).collect(),
     };
     tasks(use_).filter(|task| task.active).flat_map(|task| steps(&task, &world)).collect()
 }

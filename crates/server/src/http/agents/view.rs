@@ -165,7 +165,7 @@ impl AgentView {
             last_seen_at: maybe_rfc3339(agent.last_seen_at),
             platform: agent.platform.clone(),
             programs: agent.programs.clone(),
-            clock_offset_ms: app.gateway.online(agent.id).and_then(|online| online.clock_offset_ms),
+            clock_offset_ms: app.live.gateway.clock_offset_micros(agent.id).map(|micros| micros / 1000),
             detail: presence.map(DetailView::from),
             wrapper: WrapperView {
                 status: status(agent.wrapper_since.is_some()),
