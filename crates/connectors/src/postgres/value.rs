@@ -25,8 +25,6 @@ pub(crate) enum Reason {
     TooLong(u32),
     #[error("it holds a zero byte, which PostgreSQL's texts cannot")]
     ZeroByte,
-    #[error("it is not UTF-8")]
-    NotUtf8,
     #[error("it is NULL and the column is NOT NULL")]
     Null,
     #[error("a value of {0} bytes is longer than the limit of {VALUE_BYTES_MAX}")]
