@@ -1,8 +1,21 @@
-//! `./x bench`.
+//! `./x bench`: builds what is shipped, installs the tools to compare with, and hands over to the driver.
+
+use std::process::Command;
 
 use crate::config::Config;
+use crate::{process, say, tools};
 
-/// Measures.
-pub(crate) fn run(_config: &Config, _arguments: &[&str]) -> Result<(), String> {
-    Err("the benchmarks come with the agents".into())
+/// Builds and measures.
+pub(crate) fn run(config: &Config, arguments: &[&str]) -> Result<(), String> {
+    let asked_for_help = arguments.is_empty() || arguments.iter().any(|word| matches!(*word, "--help" | "-h"));
+    say::part("building the release");
+    let mut build = Command::new(&config.cargo);
+    build.current_dir(&config.root).args(["build", "--workspace", "--bins", "--release"]);
+    process::run(&mut build)?;
+    if !asked_for_help && arguments.first() != Some(&"idle") {
+        tools::peers(config)?;
+    }
+    let mut bench = Command::new(config.target.join("release/bench"));
+    bench.current_dir(&config.root).args(arguments);
+    process::run(&mut bench)
 }

@@ -9,6 +9,15 @@ use crate::{process, say};
 /// Python packages of the tests, at versions that are known to work together.
 const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0"];
 
+/// The tools that benchmarks compare with.
+const PEERS: &[&str] = &[
+    "pyarrow==26.0.1",
+    "connectorx==0.4.6",
+    "adbc-driver-manager==1.13.0",
+    "adbc-driver-postgresql==1.13.0",
+    "sling==1.6.5",
+];
+
 /// A need that is not met, and what is lost by it.
 pub(crate) struct Missing {
     /// The program.
@@ -101,24 +110,29 @@ fn distribution(package: &str, present: impl Fn() -> bool) -> Result<(), String>
 }
 
 fn python(config: &Config) -> Result<(), String> {
-    let folder = python_folder(config);
+    environment(&python_folder(config), PYTHON_PACKAGES)
+}
+
+/// The tools that benchmarks compare with, in an environment of their own.
+pub(crate) fn peers(config: &Config) -> Result<(), String> {
+    distribution("postgresql", || postgres_folder().is_some())?;
+    environment(&config.tools().join("bench"), PEERS)
+}
+
+/// A Python environment with these packages.
+fn environment(folder: &Path, packages: &[&str]) -> Result<(), String> {
     let stamp = folder.join("packages.txt");
-    let wanted = PYTHON_PACKAGES.join("\n");
+    let wanted = packages.join("\n");
     if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(());
     }
-    say::line("installing the Python packages of the tests");
-    let venv = || {
-        let mut make = Command::new("python3");
-        make.args(["-m", "venv"]).arg(&folder);
-        process::run_quietly(&mut make)
-    };
-    if venv().is_err() {
-        distribution("python3-venv", || false).or_else(|_| venv())?;
+    say::line(&format!("installing Python packages: {}", packages.join(", ")));
+    let make = || process::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(folder));
+    if make().is_err() {
+        distribution("python3-venv", || make().is_ok())?;
     }
     let mut install = Command::new(folder.join("bin/python"));
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
-    install.args(PYTHON_PACKAGES);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
     process::run_quietly(&mut install)?;
     std::fs::write(&stamp, wanted).map_err(|error| format!("writing {}: {error}", stamp.display()))
 }

@@ -1,0 +1,64 @@
+//! What everything costs while nothing is done.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use sallyport_e2e::{Folder, Profile, binary, usage_of};
+use sallyport_protocol::Clock;
+
+use crate::ours::Ours;
+
+/// How long the processes are left alone before they are looked at, and how long they are watched.
+const SETTLE: Duration = Duration::from_secs(20);
+const WATCH: Duration = Duration::from_secs(60);
+/// How often the start is measured.
+const STARTS: usize = 5;
+
+/// Sizes, memory, processor time, start.
+pub(crate) fn run() -> Result<()> {
+    println!("size of the release build");
+    for name in ["sallyport", "sallyport-agent", "sallyport-wrapper"] {
+        let size = std::fs::metadata(binary(Profile::Release, name)?)?.len();
+        println!("  {name:<20} {:>7.1} MB", size as f64 / 1e6);
+    }
+    let folder = Folder::new()?;
+    let mut ours = Ours::start(&folder)?;
+    let server = ours.server.process.as_ref().context("the server does not run")?.id();
+    std::thread::sleep(SETTLE);
+    let pids = [
+        ("server, two agents", server),
+        ("agent", ours.agents[0].agent_process().context("no agent")?),
+        ("wrapper", ours.agents[0].wrapper.as_ref().context("no wrapper")?.id()),
+    ];
+    let before: Vec<Duration> = pids.iter().map(|(_, pid)| Ok(usage_of(*pid)?.cpu)).collect::<Result<_>>()?;
+    std::thread::sleep(WATCH);
+    println!("\nat rest, over {} s", WATCH.as_secs());
+    for ((name, pid), before) in pids.iter().zip(before) {
+        let usage = usage_of(*pid)?;
+        let share = (usage.cpu - before).as_secs_f64() / WATCH.as_secs_f64() * 100.0;
+        println!("  {name:<20} {:>7.1} MB resident, {share:.2} % of a core", usage.resident as f64 / 1e6);
+    }
+    println!("\nfrom start to online, on loopback");
+    starts(&mut ours)
+}
+
+fn starts(ours: &mut Ours) -> Result<()> {
+    let clock = Clock::system();
+    let mut all = Vec::new();
+    for _ in 0..STARTS {
+        let agent = &mut ours.agents[0];
+        agent.stop()?;
+        let api = ours.server.api.clone();
+        let online = || -> Result<bool> { Ok(api.get("/api/v1/agents/near")?["status"] == "online") };
+        sallyport_e2e::until("near to be offline", || Ok(!online()?))?;
+        let began = clock.now();
+        agent.start()?;
+        while !online()? {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        all.push(clock.now().since(began).as_millis());
+    }
+    all.sort_unstable();
+    println!("  start.sh, wrapper and agent: {} ms in the middle of {STARTS} starts {all:?}", all[STARTS / 2]);
+    Ok(())
+}

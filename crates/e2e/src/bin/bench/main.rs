@@ -1,0 +1,77 @@
+//! Measures Sallyport beside other tools on one machine, in one go, alternating, with medians; `./x bench` builds and
+//! starts this.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it shows a person what was measured")]
+
+mod contest;
+mod idle;
+mod measure;
+mod ours;
+mod theirs;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+Usage: ./x bench NAME [OPTIONS]
+
+  export    TPC-H lineitem from PostgreSQL to CSV
+  import    the same CSV to PostgreSQL
+  parquet   lineitem from PostgreSQL to Parquet
+  idle      sizes, memory, processor and start of server, agent and wrapper at rest
+
+  --scale S     TPC-H scale factor; 1 has 6 million rows (default 1)
+  --rounds N    how often each tool runs (default 3)
+  --only WORDS  only tools whose name holds one of these words, joined by commas
+";
+
+/// What to measure.
+struct Options {
+    name: String,
+    scale: f64,
+    rounds: usize,
+    only: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let options = match options(&arguments) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("error: {error:#}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match options.name.as_str() {
+        "export" => contest::export(&options),
+        "import" => contest::import(&options),
+        "parquet" => contest::parquet(&options),
+        _ => idle::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(arguments: &[String]) -> Result<Options> {
+    let mut rest = arguments.iter();
+    let name = rest.next().context("what shall be measured?")?.clone();
+    if !["export", "import", "parquet", "idle"].contains(&name.as_str()) {
+        bail!("`{name}` is not a benchmark");
+    }
+    let mut options = Options { name, scale: 1.0, rounds: 3, only: Vec::new() };
+    while let Some(flag) = rest.next() {
+        let value = rest.next().with_context(|| format!("{flag} needs a value"))?;
+        match flag.as_str() {
+            "--scale" => options.scale = value.parse().context("--scale")?,
+            "--rounds" => options.rounds = value.parse().context("--rounds")?,
+            "--only" => options.only = value.split(',').map(str::to_owned).collect(),
+            other => bail!("`{other}` is not an option"),
+        }
+    }
+    if options.rounds == 0 { bail!("--rounds must be at least 1") } else { Ok(options) }
+}

@@ -1,0 +1,63 @@
+"""Other ways from PostgreSQL to files and back, written as their documents advise for large tables."""
+
+import sys
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+
+def adbc(url):
+    import adbc_driver_postgresql.dbapi
+
+    return adbc_driver_postgresql.dbapi.connect(url)
+
+
+def adbc_csv(url, path):
+    with adbc(url) as connection, connection.cursor() as cursor:
+        cursor.execute("select * from lineitem")
+        reader = cursor.fetch_record_batch()
+        with pa.csv.CSVWriter(path, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+
+
+def adbc_parquet(url, path):
+    with adbc(url) as connection, connection.cursor() as cursor:
+        cursor.execute("select * from lineitem")
+        reader = cursor.fetch_record_batch()
+        with pa.parquet.ParquetWriter(path, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+
+
+def connectorx_read(url):
+    import connectorx
+
+    return connectorx.read_sql(url, "select * from lineitem", return_type="arrow")
+
+
+def connectorx_csv(url, path):
+    pa.csv.write_csv(connectorx_read(url), path)
+
+
+def connectorx_parquet(url, path):
+    pa.parquet.write_table(connectorx_read(url), path)
+
+
+def adbc_import(url, path):
+    money = pa.decimal128(15, 2)
+    types = {
+        "l_orderkey": pa.int64(), "l_partkey": pa.int64(), "l_suppkey": pa.int64(), "l_linenumber": pa.int32(),
+        "l_quantity": money, "l_extendedprice": money, "l_discount": money, "l_tax": money,
+        "l_shipdate": pa.date32(), "l_commitdate": pa.date32(), "l_receiptdate": pa.date32(),
+    }
+    reader = pa.csv.open_csv(path, convert_options=pa.csv.ConvertOptions(column_types=types))
+    with adbc(url) as connection:
+        with connection.cursor() as cursor:
+            cursor.adbc_ingest("lineitem_in", reader, mode="append")
+        connection.commit()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](sys.argv[2], sys.argv[3])

@@ -1,0 +1,33 @@
+//! The other tools, each as its documents advise.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use sallyport_e2e::{Postgres, root};
+
+use crate::measure::{Cost, program};
+
+/// Runs a SQL or `\copy` command with psql.
+pub(crate) fn psql(postgres: &Postgres, sql: &str) -> Result<Cost> {
+    program(postgres.psql().args(["-c", sql]), postgres)
+}
+
+/// Runs one function of the Python peers.
+pub(crate) fn python(postgres: &Postgres, function: &str, path: &Path) -> Result<Cost> {
+    let script = root().join("crates/e2e/src/bin/bench/peers.py");
+    program(Command::new(tool("python")?).arg(script).arg(function).arg(postgres.url()).arg(path), postgres)
+}
+
+/// Runs sling.
+pub(crate) fn sling(postgres: &Postgres, arguments: &[&str]) -> Result<Cost> {
+    let mut command = Command::new(tool("sling")?);
+    command.arg("run").args(arguments);
+    command.env("BENCH", format!("{}?sslmode=disable", postgres.url())).env("SLING_DISABLE_TELEMETRY", "true");
+    program(&mut command, postgres)
+}
+
+fn tool(name: &str) -> Result<PathBuf> {
+    let path = root().join("target/tools/bench/bin").join(name);
+    if path.is_file() { Ok(path) } else { bail!("{} is missing: `./x bench` installs it", path.display()) }
+}
