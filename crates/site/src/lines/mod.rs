@@ -105,6 +105,16 @@ impl Spool {
         }
     }
 
+    /// Puts what was never sent on disk, so that a sudden end of the process does not lose it; for times without a
+    /// connection. Batches in flight stay in memory under their numbers, or the server could not tell repeats.
+    pub fn spill(&mut self) -> io::Result<()> {
+        if !self.memory.is_empty() {
+            self.store.rewrite(self.memory.iter())?;
+            self.memory.clear();
+        }
+        Ok(())
+    }
+
     /// Puts everything on disk, for the next process. Lines in flight may then reach the server twice.
     pub fn persist(&mut self) -> io::Result<()> {
         let flying = self.flying.iter().flat_map(|flying| &flying.batch.lines);

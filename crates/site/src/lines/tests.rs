@@ -98,6 +98,28 @@ fn a_restart_keeps_order_and_loses_nothing_that_was_persisted() {
 }
 
 #[test]
+fn what_is_spilt_survives_a_sudden_end_and_flights_keep_their_numbers() {
+    let (_folder, path) = file();
+    let mut spool = Spool::open(&path).unwrap();
+    (0..LINES_PER_BATCH_MAX * 5).for_each(|number| spool.push(line(number)));
+    let flying = spool.next_batch().unwrap();
+    spool.disconnected();
+    spool.spill().unwrap();
+    spool.push(line(LINES_PER_BATCH_MAX * 5));
+    spool.spill().unwrap();
+    assert_eq!(drain(&mut Spool::open(&path).unwrap()).0.first(), Some(&(LINES_PER_BATCH_MAX as i64)));
+
+    let mut spool = Spool::open(&path).unwrap();
+    (0..LINES_PER_BATCH_MAX * 5).for_each(|number| spool.push(line(number)));
+    let again = spool.next_batch().unwrap();
+    assert_eq!(again, flying);
+    spool.disconnected();
+    spool.spill().unwrap();
+    assert_eq!(spool.next_batch(), Some(flying));
+    assert_eq!(drain(&mut spool).0.last(), Some(&(LINES_PER_BATCH_MAX as i64 * 5 - 1)));
+}
+
+#[test]
 fn a_torn_line_is_counted_and_the_rest_is_read() {
     let (_folder, path) = file();
     let whole = serde_json::to_string(&line(1)).unwrap();

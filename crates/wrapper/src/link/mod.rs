@@ -2,6 +2,7 @@
 
 mod session;
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -100,11 +101,12 @@ impl Link {
                 }
             };
             self.tell(&over, delay);
-            self.keep_lines();
+            self.gather_lines();
+            note(self.spool.spill());
             self.stop.wait(delay);
         }
         self.gather_lines();
-        self.keep_lines();
+        note(self.spool.persist());
     }
 
     /// Says why it is not online, in the log and in the status.
@@ -151,14 +153,11 @@ impl Link {
         self.spool.lost(drained.dropped);
         drained.lines.into_iter().for_each(|line| self.spool.push(line));
     }
+}
 
-    fn keep_lines(&mut self) {
-        self.gather_lines();
-        if !self.spool.is_empty()
-            && let Err(error) = self.spool.persist()
-        {
-            warn!(%error, "log lines for the server are only in memory");
-        }
+fn note(kept: io::Result<()>) {
+    if let Err(error) = kept {
+        warn!(%error, "log lines for the server are only in memory");
     }
 }
 

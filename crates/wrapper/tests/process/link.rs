@@ -28,11 +28,16 @@ fn it_is_online_and_reports_what_the_agent_does() {
     assert!(presence.wrapper_version.is_some() && presence.can_write && presence.can_execute_process);
     let logins = server.logins();
     assert!(logins.iter().all(|login| login.eq_ignore_ascii_case("authorization: Basic dTpodW50ZXIy")), "{logins:?}");
-    server.hear(|message| matches!(message, WrapperMessage::AgentStarted { .. }).then_some(()));
+    // The two come in either order.
     let text = format!("Online as \"client-server\" at {}", server.address);
-    server.hear(|message| match message {
-        WrapperMessage::Logs { batch } => batch.lines.iter().any(|line| line.message.starts_with(&text)).then_some(()),
-        _ => None,
+    let (mut started, mut online) = (false, false);
+    server.hear(|message| {
+        match message {
+            WrapperMessage::AgentStarted { .. } => started = true,
+            WrapperMessage::Logs { batch } => online |= batch.lines.iter().any(|line| line.message.starts_with(&text)),
+            _ => {}
+        }
+        (started && online).then_some(())
     });
     let (_, status, _) = home.run(&["status"]);
     assert!(status.contains("Server   online as \"client-server\""), "{status}");
