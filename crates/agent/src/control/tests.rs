@@ -301,7 +301,8 @@ async fn a_server_that_stops_answering_is_given_up() {
         // Reads on, answers nothing.
         while server.end.from_agent.recv().await.is_some() {}
     };
-    let (end, ()) = tokio::join!(place.agent.session(link, &stop), script);
+    let both = async { tokio::join!(place.agent.session(link, &stop), script) };
+    let (end, ()) = tokio::time::timeout(MAX, both).await.unwrap();
     let SessionEnd::Lost { why, online: true } = end else { panic!("{end:?}") };
     assert_eq!(why, "the server did not answer a heartbeat within 1 s");
 }

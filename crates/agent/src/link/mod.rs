@@ -3,6 +3,8 @@
 mod control;
 mod data;
 mod dial;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
 use std::time::Duration;

@@ -11,13 +11,14 @@ mod run;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use sallyport_connectors::Site;
 use sallyport_protocol::{Clock, ExecutedBy, Levels, LogLevel, LogLine};
 use sallyport_site::config::Environment;
-use sallyport_site::lock::Lock;
+use sallyport_site::lock::{self, Lock};
 use sallyport_site::settings::{self, Settings};
 use sallyport_site::{Layout, log};
 use tracing::warn;
@@ -30,6 +31,10 @@ const EXIT_RESTART: u8 = 75;
 
 /// Starting again would not help: somebody must change something.
 const EXIT_CONFIGURATION: u8 = 78;
+
+/// How often and how long a start waits for an earlier agent of the same folder to end.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +55,7 @@ struct Setup {
     site: Site,
     clock: Clock,
     /// Held while the process lives.
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// Runs the program.
@@ -58,8 +63,11 @@ pub fn main() -> ExitCode {
     let setup = match Setup::read(Flags::parse(), Clock::system()) {
         Ok(setup) => setup,
         Err(error) => {
+            // In the log too, if it could be opened.
+            tracing::error!(fatal = true, error = format!("{error:#}"), "the agent cannot start");
             complain(&error);
-            return ExitCode::from(EXIT_CONFIGURATION);
+            let occupied = error.downcast_ref::<lock::Error>().is_some();
+            return if occupied { ExitCode::FAILURE } else { ExitCode::from(EXIT_CONFIGURATION) };
         }
     };
     crash::log_panics();
@@ -101,9 +109,21 @@ impl Setup {
             warn!("{warning}");
         }
         let by = ExecutedBy::from(flags.executed_by);
-        let lock = Lock::acquire(&layout.agent_lock(), "Sallyport agent", by, clock.now())?;
+        let lock = occupy(&layout, by, &clock)?;
         let site = Site { files_root: layout.files(), programs: programs::load(&layout.programs())? };
-        Ok(Self { flags, layout, settings, environment, log, site, clock, _lock: lock })
+        Ok(Self { flags, layout, settings, environment, log, site, clock, lock })
+    }
+}
+
+/// Takes the folder for this process; an agent that is about to end gets a moment to do so.
+fn occupy(layout: &Layout, by: ExecutedBy, clock: &Clock) -> Result<Lock, lock::Error> {
+    let mut tries = LOCK_TRIES;
+    loop {
+        match Lock::acquire(&layout.agent_lock(), "Sallyport agent", by, clock.now()) {
+            Err(lock::Error::Held { .. }) if tries > 0 => tries -= 1,
+            other => return other,
+        }
+        std::thread::sleep(LOCK_PAUSE);
     }
 }
 

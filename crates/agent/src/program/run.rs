@@ -8,6 +8,7 @@ use anyhow::Context;
 use sallyport_protocol::{Clock, InstanceId, Refusal, RefusalCode, event};
 use sallyport_site::dial::Dialer;
 use sallyport_site::lines::Spool;
+use sallyport_site::lock::Lock;
 use sallyport_site::presence::Machine;
 use sallyport_site::{identity, random, tls};
 use tokio::sync::watch;
@@ -35,6 +36,8 @@ struct Shell {
     life: Life,
     log_bodies: bool,
     is_testing: bool,
+    /// Held while the process lives.
+    _lock: Lock,
 }
 
 /// What one try at being online came to.
@@ -77,7 +80,7 @@ fn clear_scratch(setup: &Setup) {
 
 impl Shell {
     async fn new(setup: Setup, life: Life, online: watch::Sender<bool>) -> anyhow::Result<Self> {
-        let Setup { flags, layout, settings, environment, log, site, clock, _lock } = setup;
+        let Setup { flags, layout, settings, environment, log, site, clock, lock } = setup;
         let started_at = clock.now();
         let looking = (layout.clone(), environment.clone());
         let machine = tokio::task::spawn_blocking(move || Machine::gather(&looking.0, &looking.1, started_at))
@@ -138,6 +141,7 @@ impl Shell {
             life,
             log_bodies: settings.log_api_call_body,
             is_testing: settings.is_testing,
+            _lock: lock,
         })
     }
 
