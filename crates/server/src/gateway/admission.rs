@@ -67,7 +67,7 @@ async fn refused(gateway: &Handle, agent: AgentId, refusal: &Refusal) {
     let line = format!("Disconnected. Server requested shutdown - {}!", refusal.message);
     gateway.count_refused();
     // The wording is what people search their logs for, so that it is the message itself.
-    tracing::warn!(%agent, code = ?refusal.code, "{line}");
+    tracing::warn!(%agent, code = ?refusal.code, "WARNING: {line}");
     gateway.note(agent, LogLevel::Warning, line).await;
 }
 
