@@ -144,11 +144,15 @@ impl<'a> Text<'a> {
             );
             Error::permanent(FailureKind::Input, "unsupported_type", why).advise("convert it in a transform step")
         })?;
+        let clean = match &self.shape {
+            Shape::Csv(encoder) => encoder.clean(&cells),
+            Shape::Jsonl(_) => Vec::new(),
+        };
         let mut rejected = 0;
         for row in 0..batch.num_rows() {
             let start = self.buffer.len();
             self.row += 1;
-            if let Err(bad) = self.put_row(&cells, row, start) {
+            if let Err(bad) = self.put_row(&cells, &clean, row, start) {
                 self.buffer.truncate(start);
                 self.bad_row(batch, row, &bad)?;
                 rejected += 1;
@@ -162,9 +166,9 @@ impl<'a> Text<'a> {
     }
 
     #[inline]
-    fn put_row(&mut self, cells: &[Cell<'_>], row: usize, start: usize) -> Result<(), Bad> {
+    fn put_row(&mut self, cells: &[Cell<'_>], clean: &[bool], row: usize, start: usize) -> Result<(), Bad> {
         match &self.shape {
-            Shape::Csv(encoder) => encoder.row(cells, row, &mut self.buffer)?,
+            Shape::Csv(encoder) => encoder.row(cells, clean, row, &mut self.buffer)?,
             Shape::Jsonl(openings) => {
                 for (opening, cell) in openings.iter().zip(cells) {
                     self.buffer.extend_from_slice(opening);

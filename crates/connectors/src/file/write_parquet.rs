@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{self, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use sallyport_dataplane::{Input, TYPE_KEY};
 use sallyport_protocol::FailureKind;
 
@@ -58,6 +58,8 @@ fn properties(compression: Compression) -> WriterProperties {
     WriterProperties::builder()
         .set_compression(compression)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        // Readers skip row groups by these; statistics of every page cost more than they give.
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by(concat!("sallyport ", env!("CARGO_PKG_VERSION")).to_owned())
         .build()
 }
