@@ -245,11 +245,19 @@ impl Core {
         }
     }
 
+    pub(super) fn spill_lines(&mut self) {
+        if let Some(shipping) = &mut self.shipping
+            && let Err(failed) = shipping.spill()
+        {
+            error!(target: "sallyport_agent::ship", error = %failed, "log lines for the server could not be kept");
+        }
+    }
+
     pub(super) fn keep_lines(&mut self) {
         if let Some(shipping) = &mut self.shipping
             && let Err(failed) = shipping.persist()
         {
-            error!(error = %failed, "log lines for the server could not be kept");
+            error!(target: "sallyport_agent::ship", error = %failed, "log lines for the server could not be kept");
         }
     }
 

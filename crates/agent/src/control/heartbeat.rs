@@ -50,6 +50,8 @@ impl Heartbeat {
     pub(super) fn pause(&mut self) {
         self.every = None;
         self.waiting = None;
+        // Nobody counts between sessions.
+        self.last_tick = None;
     }
 
     /// The number to send now, if one is due.

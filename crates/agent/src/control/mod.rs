@@ -31,6 +31,9 @@ const LINK_MESSAGES_MAX: usize = 4;
 /// How long orders may take to end after they were cancelled and their outcomes to be delivered.
 pub(crate) const CLOSING_MAX: Duration = Duration::from_secs(6);
 
+/// How often log lines are put on disk while the server is away.
+const SPILL_EVERY: Duration = Duration::from_secs(5);
+
 /// The agent's end of a control connection.
 #[derive(Debug)]
 pub struct Link {
@@ -146,7 +149,8 @@ impl Agent {
     /// Goes on with the orders, without a connection, until `until` is done.
     pub async fn offline<T>(&mut self, until: impl Future<Output = T>) -> T {
         let mut until = std::pin::pin!(until);
-        let mut tick = tokio::time::interval(session::TICK);
+        let mut tick = tokio::time::interval(SPILL_EVERY);
+        tick.reset();
         loop {
             let turn = tokio::select! {
                 done = &mut until => return done,
@@ -155,7 +159,7 @@ impl Agent {
             };
             match turn {
                 Some(ended) => self.order_ended(ended),
-                None => self.core.gather_lines(),
+                None => self.core.spill_lines(),
             }
         }
     }

@@ -57,6 +57,12 @@ impl Shipping {
         self.spool.disconnected();
     }
 
+    /// Takes all lines that wait and puts what was never sent on disk; for times without a connection.
+    pub(super) fn spill(&mut self) -> std::io::Result<()> {
+        self.gather();
+        self.spool.spill()
+    }
+
     pub(super) fn persist(&mut self) -> std::io::Result<()> {
         self.gather();
         self.spool.persist()

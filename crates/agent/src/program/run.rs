@@ -149,8 +149,9 @@ impl Shell {
         let orphaned = self.life.orphaned.clone();
         loop {
             let tried = tokio::select! {
-                tried = self.once() => Some(tried),
+                biased;
                 () = orphaned.cancelled() => None,
+                tried = self.once() => Some(tried),
             };
             let wait = match tried {
                 None => {
