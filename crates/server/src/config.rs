@@ -165,6 +165,14 @@ impl Config {
         })
     }
 
+    /// Port 0 means any free one: once it is known, it takes the place of the 0 in the public URL.
+    pub(crate) fn bound_to(&mut self, address: SocketAddr) {
+        if let Some(host) = self.public_url.strip_suffix(":0") {
+            self.public_url = format!("{host}:{}", address.port());
+        }
+        self.listen = address;
+    }
+
     /// The host name or address in the public URL.
     pub(crate) fn public_host(&self) -> &str {
         let authority = self.public_url.split_once("://").map_or("", |(_, authority)| authority);

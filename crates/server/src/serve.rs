@@ -54,18 +54,19 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
 
 /// As [`run`]; `ready` is called once requests are answered.
 pub async fn run_announced(
-    config: Config,
+    mut config: Config,
     stop: CancellationToken,
     ready: impl FnOnce(Ready) + Send,
 ) -> anyhow::Result<()> {
     let clock = Clock::system();
     let folder = DataFolder::hold(&config.data_dir)?;
+    let socket = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+    let listening = socket.local_addr()?;
+    config.bound_to(listening);
     let secrets = Arc::new(folder.secrets()?);
     let identity = tls::prepare(&config, &folder.tls(), clock.now())?;
     let store = Store::open(&DataFolder::database(folder.root()))?;
     let setup = first_start::prepare(&store, &secrets, &clock).await?;
-    let socket = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
-    let listening = socket.local_addr()?;
     let announcement = Ready {
         listening,
         public_url: config.public_url.clone(),

@@ -69,6 +69,13 @@ fn certificate_key_and_proxy_must_fit_together() {
 }
 
 #[test]
+fn a_port_that_was_left_open_goes_into_the_public_url() {
+    let mut config = read(&Flags { listen: Some("127.0.0.1:0".into()), ..Flags::default() }, &[]).unwrap();
+    config.bound_to("127.0.0.1:4711".parse().unwrap());
+    assert_eq!(config.public_url, "https://localhost:4711");
+}
+
+#[test]
 fn the_public_host_is_found_in_every_form() {
     for (url, host) in [
         ("https://example.org", "example.org"),

@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_domain::agent::{Refused, check_name};
+use sallyport_protocol::{Levels, LogLevel};
 use sallyport_store::{Agent, AgentEdit, AgentFilter, AgentKind, AgentUse, NewAgent};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -55,9 +56,21 @@ pub(crate) struct EditAgent {
     /// Another name; refused while a task names the agent.
     name: Option<String>,
     /// For log file and console; an agent that is online takes them up at once.
-    levels: Option<LevelsView>,
+    levels: Option<EditLevels>,
     /// The platform to make the download for.
     platform: Option<String>,
+}
+
+/// Log levels to change; what is absent stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EditLevels {
+    /// For the log file and the server.
+    #[schema(value_type = Option<String>)]
+    file: Option<LogLevel>,
+    /// For the console.
+    #[schema(value_type = Option<String>)]
+    console: Option<LogLevel>,
 }
 
 /// The agents. Sorts: name, status, connected_since, machine_name, address, last_update, created_at.
@@ -136,6 +149,10 @@ pub(crate) async fn edit(
 ) -> Result<(HeaderMap, Json<AgentView>)> {
     let agent = find(&app, &who, &id).await?;
     check_platform(edit.platform.as_deref())?;
+    let levels = edit.levels.map(|levels| Levels {
+        file: levels.file.unwrap_or(agent.levels.file),
+        console: levels.console.unwrap_or(agent.levels.console),
+    });
     let renamed = edit.name.clone().filter(|name| *name != agent.name);
     if let Some(name) = &renamed {
         if agent.kind == AgentKind::Background {
@@ -143,8 +160,7 @@ pub(crate) async fn edit(
         }
         check_name(name).map_err(refused)?;
     }
-    let change =
-        AgentEdit { name: edit.name, levels: edit.levels.map(Into::into), active: None, platform: edit.platform };
+    let change = AgentEdit { name: edit.name, levels, active: None, platform: edit.platform };
     let agent = app
         .store
         .edit_agent(who.environment.id, agent.id, (expected, app.clock.now()), change, move |facts| {

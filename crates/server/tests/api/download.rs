@@ -18,6 +18,10 @@ fn read(zip: &mut ZipArchive<Cursor<Vec<u8>>>, name: &str) -> String {
     text
 }
 
+fn names(zip: &ZipArchive<Cursor<Vec<u8>>>) -> Vec<String> {
+    zip.file_names().map(|name| name.unwrap().into_owned()).collect()
+}
+
 /// What a wrapper sends, from the settings in its zip.
 fn basic(zip: &mut ZipArchive<Cursor<Vec<u8>>>) -> String {
     use base64::Engine as _;
@@ -48,7 +52,7 @@ fn the_zip_has_all_that_a_site_needs() {
     let disposition = answer.header("content-disposition");
     assert!(disposition.contains("filename*=UTF-8''Sallyport.Agent.B%C3%BCro%201.zip"), "{disposition}");
     let mut zip = open(&answer);
-    let mut names: Vec<String> = zip.file_names().map(ToOwned::to_owned).collect();
+    let mut names = names(&zip);
     names.sort();
     assert_eq!(
         names,
@@ -80,7 +84,7 @@ fn the_zip_has_all_that_a_site_needs() {
 fn windows_programs_have_their_ending_and_missing_ones_are_named() {
     let (server, administrator) = prepared();
     let path = |platform: &str| format!("/api/v1/agents/B%C3%BCro%201/download?platform={platform}");
-    let names: Vec<String> = open(&administrator.get(&path("windows-x86_64"))).file_names().map(Into::into).collect();
+    let names = names(&open(&administrator.get(&path("windows-x86_64"))));
     assert!(names.contains(&"Agent/sallyport-agent.exe".into()), "{names:?}");
     let missing = administrator.get(&path("macos-aarch64"));
     missing.refused(409, "release_missing");
