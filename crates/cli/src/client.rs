@@ -29,6 +29,14 @@ pub(crate) struct Client {
     token: Option<Secret>,
 }
 
+/// The body of a request.
+pub(crate) enum Payload<'a> {
+    /// As JSON.
+    Json(&'a Value),
+    /// A document as a person wrote it.
+    Yaml(&'a str),
+}
+
 /// What the server answered.
 pub(crate) struct Answer {
     /// The version of what was read, for `If-Match`.
@@ -126,12 +134,33 @@ impl Client {
         self.send(&Method::POST, path, body, &[])
     }
 
+    /// Sends a document as it was written.
+    pub(crate) fn send_document(
+        &self,
+        method: &Method,
+        path: &str,
+        document: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer> {
+        self.answer(method, path, Some(&Payload::Yaml(document)), headers)
+    }
+
     /// Sends one request and takes its JSON answer; a problem becomes an error.
     pub(crate) fn send(
         &self,
         method: &Method,
         path: &str,
         body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer> {
+        self.answer(method, path, body.map(Payload::Json).as_ref(), headers)
+    }
+
+    fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Payload<'_>>,
         headers: &[(&str, &str)],
     ) -> Result<Answer> {
         let mut response = self.request(method, path, body, headers)?;
@@ -163,7 +192,7 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&Payload<'_>>,
         headers: &[(&str, &str)],
     ) -> Result<Response<Body>> {
         let mut request = Request::builder().method(method).uri(format!("{}{}", self.address, path));
@@ -174,10 +203,13 @@ impl Client {
             request = request.header(*name, *value);
         }
         let sent = match body {
-            Some(body) => request
-                .header("content-type", "application/json")
-                .body(body.to_string())
-                .map(|request| self.agent.run(request)),
+            Some(body) => {
+                let (kind, text) = match body {
+                    Payload::Json(value) => ("application/json", value.to_string()),
+                    Payload::Yaml(text) => ("application/yaml", (*text).to_owned()),
+                };
+                request.header("content-type", kind).body(text).map(|request| self.agent.run(request))
+            }
             None => request.body(()).map(|request| self.agent.run(request)),
         };
         let response = sent

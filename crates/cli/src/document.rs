@@ -1,9 +1,8 @@
-//! Documents that people write: YAML or JSON files, several in one file if they like, and how two versions differ.
+//! Documents that people write: YAML or JSON files, several in one file if they like, and the look of a difference.
 
 use std::path::Path;
 
 use serde_json::Value;
-use similar::{ChangeTag, TextDiff};
 
 use crate::error::{Doing, Error, Result};
 use crate::output;
@@ -15,6 +14,8 @@ pub(crate) struct Document {
     pub(crate) place: String,
     /// What it says.
     pub(crate) value: Value,
+    /// As it was written, with its comments; made anew where a file holds several.
+    pub(crate) text: String,
 }
 
 /// Reads every document of a file; `-` is standard input.
@@ -23,19 +24,15 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Document>> {
     let values: Vec<Value> = serde_saphyr::from_multiple(&text)
         .map_err(|error| Error::failed(format!("{} is not valid YAML: {error}", path.display())))?;
     let several = values.len() > 1;
-    let documents: Vec<Document> = values
-        .into_iter()
-        .enumerate()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(index, value)| {
-            let place = if several {
-                format!("{}, document {}", path.display(), index + 1)
-            } else {
-                path.display().to_string()
-            };
-            Document { place, value }
-        })
-        .collect();
+    let mut documents = Vec::new();
+    for (index, value) in values.into_iter().enumerate().filter(|(_, value)| !value.is_null()) {
+        documents.push(if several {
+            let place = format!("{}, document {}", path.display(), index + 1);
+            Document { place, text: output::yaml(&value)?, value }
+        } else {
+            Document { place: path.display().to_string(), text: text.clone(), value }
+        });
+    }
     if documents.is_empty() {
         Err(Error::failed(format!("{} holds no document", path.display())))
     } else {
@@ -51,29 +48,20 @@ pub(crate) fn text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).doing(|| format!("reading {}", path.display()))
 }
 
-/// The lines that differ between two values, as YAML, with three lines around each change; empty where they are the same.
-pub(crate) fn diff(old: Option<&Value>, new: &Value) -> Result<String> {
-    let before = old.map(output::yaml).transpose()?.unwrap_or_default();
-    let after = output::yaml(new)?;
-    let diff = TextDiff::from_lines(&before, &after);
-    let mut text = String::new();
-    for (index, group) in diff.grouped_ops(3).iter().enumerate() {
-        if index > 0 {
-            text.push_str(&say::paint(Tone::Dim, "  ..."));
-            text.push('\n');
-        }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let line = change.value().trim_end_matches('\n');
-            let shown = match change.tag() {
-                ChangeTag::Delete => say::paint(Tone::Bad, &format!("- {line}")),
-                ChangeTag::Insert => say::paint(Tone::Good, &format!("+ {line}")),
-                ChangeTag::Equal => format!("  {line}"),
-            };
-            text.push_str(&shown);
-            text.push('\n');
-        }
+/// A unified diff in colours, without its header.
+pub(crate) fn paint_diff(diff: &str) -> String {
+    let mut painted = String::new();
+    for line in diff.lines().filter(|line| !line.starts_with("---") && !line.starts_with("+++")) {
+        let shown = match line.chars().next() {
+            Some('-') => say::paint(Tone::Bad, line),
+            Some('+') => say::paint(Tone::Good, line),
+            Some('@') => say::paint(Tone::Dim, line),
+            _ => line.to_owned(),
+        };
+        painted.push_str(&shown);
+        painted.push('\n');
     }
-    Ok(text)
+    painted
 }
 
 #[cfg(test)]

@@ -65,6 +65,12 @@ impl Presented {
     }
 }
 
+/// The fingerprint of the first certificate in a PEM file.
+pub(crate) fn fingerprint_of(file: &std::path::Path) -> Option<String> {
+    let der = CertificateDer::pem_file_iter(file).ok()?.next()?.ok()?;
+    Some(Presented { der }.fingerprint())
+}
+
 /// Whether two fingerprints are the same, whatever their case and separators.
 pub(crate) fn same_fingerprint(one: &str, other: &str) -> bool {
     let bare = |text: &str| -> String {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sallyport_protocol::LogLevel;
+use sallyport_protocol::{Clock, LogLevel};
 use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
@@ -13,6 +13,9 @@ use crate::client::{Client, encode, with_query};
 use crate::error::{Doing, Error, Result};
 use crate::output::{self, Column, column, text, time};
 use crate::say;
+
+/// How often an agent that is waited for is looked at.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What to do with agents.
 #[derive(clap::Subcommand)]
@@ -84,6 +87,15 @@ pub(crate) enum Arguments {
         /// Name or id
         agent: String,
     },
+    /// Wait until agents are online
+    Wait {
+        /// Names or ids
+        #[arg(required = true)]
+        agents: Vec<String>,
+        /// How many seconds at most
+        #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+        timeout: u64,
+    },
     /// The log of the agent and its wrapper
     Log {
         /// Name or id
@@ -117,9 +129,9 @@ const COLUMNS: &[Column] = &[
     column("NAME", |agent| text(agent, "name")),
     column("STATUS", status),
     column("CONNECTED SINCE", |agent| time(agent, "connected_since")),
-    column("MACHINE NAME", |agent| text(agent, "presence.machine_name")),
+    column("MACHINE NAME", |agent| text(agent, "machine_name")),
     column("IP ADDRESS", |agent| text(agent, "address")),
-    column("LAST UPDATE", |agent| time(agent, "last_update_at")),
+    column("LAST UPDATE", |agent| time(agent, "last_update")),
     column("LOGGING", levels),
 ];
 
@@ -129,22 +141,26 @@ const FIELDS: &[Column] = &[
     column("Kind", |agent| text(agent, "kind")),
     column("Status", status),
     column("Connected since", |agent| time(agent, "connected_since")),
-    column("Wrapper since", |agent| time(agent, "wrapper_since")),
+    column("Wrapper", wrapper),
     column("Last seen", |agent| time(agent, "last_seen_at")),
     column("Logging", levels),
-    column("Machine name", |agent| text(agent, "presence.machine_name")),
+    column("Machine name", |agent| text(agent, "detail.machine_name")),
     column("Source IP", |agent| text(agent, "address")),
-    column("Operating system", |agent| text(agent, "presence.os")),
-    column("Directory", |agent| text(agent, "presence.directory")),
-    column("User", |agent| text(agent, "presence.user")),
-    column("Executed by", |agent| text(agent, "presence.executed_by")),
-    column("Process ID", |agent| text(agent, "presence.process_id")),
-    column("Is 64 bit process", |agent| text(agent, "presence.is_64_bit")),
-    column("Can execute process", |agent| text(agent, "presence.can_execute_process")),
-    column("Can write", |agent| text(agent, "presence.can_write")),
-    column("Agent version", |agent| text(agent, "presence.agent_version")),
-    column("Wrapper version", |agent| text(agent, "presence.wrapper_version")),
+    column("Operating system", |agent| text(agent, "detail.os")),
+    column("Directory", |agent| text(agent, "detail.directory")),
+    column("User", |agent| text(agent, "detail.user")),
+    column("Executed by", |agent| text(agent, "detail.executed_by")),
+    column("Process ID", |agent| text(agent, "detail.process_id")),
+    column("Is 64 bit process", |agent| text(agent, "detail.is_64_bit")),
+    column("Can execute process", |agent| text(agent, "detail.can_execute_process")),
+    column("Can write", |agent| text(agent, "detail.can_write")),
+    column("Agent version", |agent| text(agent, "detail.agent_version")),
+    column("Wrapper version", |agent| text(agent, "detail.wrapper_version")),
     column("Third-party connectors", |agent| list(agent, "programs")),
+    column("Clock offset", |agent| match text(agent, "clock_offset_ms").as_str() {
+        "" => String::new(),
+        millis => format!("{millis} ms"),
+    }),
     column("Last exit", exit),
 ];
 
@@ -175,13 +191,14 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             let done = "has new credentials; download its zip again and replace appsettings.json";
             act(&client, agent, "rotate", done)
         }
+        Arguments::Wait { agents, timeout } => wait(&client, agents, Duration::from_secs(*timeout)),
         Arguments::Log { agent, follow } => super::logs::of_agent(&client, context, agent, *follow),
     }
 }
 
 /// Whether an agent is connected.
 pub(super) fn is_online(agent: &Value) -> bool {
-    output::at(agent, "online").and_then(Value::as_bool).unwrap_or_else(|| !text(agent, "connected_since").is_empty())
+    text(agent, "status") == "online"
 }
 
 fn edit(client: &Client, context: &Context, agent: &str, name: Option<&str>, levels: &Levels) -> Result<()> {
@@ -204,6 +221,22 @@ fn edit(client: &Client, context: &Context, agent: &str, name: Option<&str>, lev
     let tag = now.etag.unwrap_or_else(|| "*".into());
     let edited = client.send(&Method::PATCH, &path(agent), Some(&Value::Object(body)), &[("if-match", &tag)])?;
     context.format.one(&edited.body, FIELDS)
+}
+
+fn wait(client: &Client, agents: &[String], limit: Duration) -> Result<()> {
+    let clock = Clock::system();
+    let began = clock.now();
+    for agent in agents {
+        while !is_online(&client.get(&path(agent))?.body) {
+            if clock.now().since(began) > limit {
+                let text = format!("{agent} is not online after {} s", limit.as_secs());
+                return Err(Error::failed(text).problem(format!("`sallyport agents show {agent}` says what is known")));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        say::note(&format!("{agent} is online"));
+    }
+    Ok(())
 }
 
 fn act(client: &Client, agent: &str, verb: &str, done: &str) -> Result<()> {
@@ -247,6 +280,12 @@ fn status(agent: &Value) -> String {
         (_, false) => "offline",
     };
     say::paint(say::tone_of(word), word)
+}
+
+fn wrapper(agent: &Value) -> String {
+    let since = time(agent, "wrapper.connected_since");
+    let word = text(agent, "wrapper.status");
+    if since.is_empty() { word } else { format!("{word} since {since}") }
 }
 
 fn levels(agent: &Value) -> String {

@@ -19,8 +19,8 @@ use crate::trust::{self, Seen};
 #[command(after_help = "\
 Examples:
   sallyport login https://sallyport.example.com
-  sallyport login 'https://localhost:7443/setup#...'        the link that the server prints at its first start
-  sallyport login https://localhost:7443 --token-stdin < token.txt
+  sallyport login 'https://localhost:8443/setup#...'        the link that the server prints at its first start
+  sallyport login https://localhost:8443 --token-stdin < token.txt
 Passwords and tokens are asked for or read from standard input, never taken from the command line.")]
 pub(crate) struct Arguments {
     /// The server's address, or its one-time setup link

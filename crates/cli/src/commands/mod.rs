@@ -6,7 +6,9 @@ mod connections;
 mod licence;
 mod login;
 mod logs;
+mod run;
 mod runs;
+mod server;
 mod status;
 mod tasks;
 
@@ -35,6 +37,10 @@ impl Context {
 /// What to do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    /// Run the server: API, agents' sessions, relay, background agent
+    Server(server::Arguments),
+    /// Run a task here, all steps in this process, without a server
+    Run(run::Arguments),
     /// Log in to a server, or set the first administrator's password with the server's setup link
     Login(login::Arguments),
     /// Forget the login
@@ -66,6 +72,8 @@ impl Command {
     /// Does it.
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         match self {
+            Self::Server(arguments) => server::run(arguments),
+            Self::Run(arguments) => run::run(&arguments, context),
             Self::Login(arguments) => login::login(&arguments, context),
             Self::Logout => login::logout(context),
             Self::Status => status::run(context),

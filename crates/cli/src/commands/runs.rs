@@ -167,22 +167,38 @@ pub(super) fn outcome(run: &Value) -> Result<()> {
 }
 
 fn lines(run: &Value) -> Vec<StepLine> {
-    steps(run)
-        .map(|step| StepLine { name: text(step, "name"), state: text(step, "state"), counts: counts(step) })
+    latest(run)
+        .into_iter()
+        .map(|step| StepLine { name: text(step, "step"), state: text(step, "state"), counts: counts(step) })
         .collect()
 }
 
 fn counts(step: &Value) -> StepCounts {
-    step.get("counts").and_then(|counts| serde_json::from_value(counts.clone()).ok()).unwrap_or_default()
+    StepCounts {
+        rows_in: number(step, "rows_in"),
+        rows_out: number(step, "rows_out"),
+        bytes: number(step, "bytes"),
+        rows_rejected: number(step, "rows_rejected"),
+    }
 }
 
-fn steps(run: &Value) -> impl Iterator<Item = &Value> {
-    run.get("steps").and_then(Value::as_array).into_iter().flatten()
+/// The newest attempt of each step.
+fn latest(run: &Value) -> Vec<&Value> {
+    let mut steps: Vec<&Value> = Vec::new();
+    for attempt in run.get("steps").and_then(Value::as_array).into_iter().flatten() {
+        match steps.iter_mut().find(|step| step["step"] == attempt["step"]) {
+            Some(step) if number(step, "attempt") <= number(attempt, "attempt") => *step = attempt,
+            Some(_) => {}
+            None => steps.push(attempt),
+        }
+    }
+    steps
 }
 
 /// The run in words: a line, a table of its steps, its failures.
 pub(super) fn summary(run: &Value) -> String {
-    let rows = steps(run).map(row).collect();
+    let steps = latest(run);
+    let rows = steps.iter().map(|step| row(step)).collect();
     let header = vec!["STEP", "AGENT", "STATE", "ATTEMPT", "ROWS IN", "ROWS OUT", "BYTES", "REJECTED", "TOOK"];
     let mut all = format!("{}  {}  {}", text(run, "id"), text(run, "task"), state(run, "state"));
     let took = took(run);
@@ -192,12 +208,12 @@ pub(super) fn summary(run: &Value) -> String {
     all.push_str("\n\n");
     all.push_str(&output::table(Some(header), rows));
     let mut said: Vec<String> = Vec::new();
-    for thing in steps(run).chain(std::iter::once(run)) {
+    for thing in steps.into_iter().chain(std::iter::once(run)) {
         let why = reason(thing);
         if why.is_empty() || said.contains(&why) {
             continue;
         }
-        let name = text(thing, "name");
+        let name = text(thing, "step");
         let place = if name.is_empty() { String::new() } else { format!("{name}: ") };
         all.push_str(&format!("\n{place}{why}\n"));
         let advice = text(thing, "failure.advice");
@@ -210,16 +226,16 @@ pub(super) fn summary(run: &Value) -> String {
 }
 
 fn row(step: &Value) -> Vec<String> {
-    let rejected = number(step, "counts.rows_rejected");
+    let counts = counts(step);
     vec![
-        text(step, "name"),
+        text(step, "step"),
         text(step, "agent"),
         state(step, "state"),
         text(step, "attempt"),
-        count(number(step, "counts.rows_in")),
-        count(number(step, "counts.rows_out")),
-        output::bytes(number(step, "counts.bytes")),
-        if rejected == 0 { String::new() } else { count(rejected) },
+        count(counts.rows_in),
+        count(counts.rows_out),
+        output::bytes(counts.bytes),
+        if counts.rows_rejected == 0 { String::new() } else { count(counts.rows_rejected) },
         took(step),
     ]
 }
@@ -231,7 +247,7 @@ fn reason(thing: &Value) -> String {
 
 fn took(thing: &Value) -> String {
     let at = |path: &str| text(thing, path).parse::<jiff::Timestamp>().ok();
-    match (at("started_at"), at("ended_at")) {
+    match (at("started_at"), at("finished_at")) {
         (Some(start), Some(end)) => format!("{:.1} s", end.duration_since(start).as_secs_f64()),
         _ => String::new(),
     }

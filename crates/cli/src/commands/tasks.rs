@@ -7,10 +7,10 @@ use ureq::http::Method;
 
 use super::Context;
 use super::connections::read_all;
-use crate::client::{Answer, Client, encode, one_problem};
+use crate::client::{Client, encode, one_problem};
 use crate::document::{self, Document};
 use crate::error::{Error, Exit, Result};
-use crate::output::{self, Column, column, text, time};
+use crate::output::{self, Column, Format, column, text, time};
 use crate::say;
 
 /// What to do with tasks.
@@ -57,7 +57,8 @@ const COLUMNS: &[Column] = &[
     column("ACTIVE", |task| text(task, "active")),
     column("VERSION", |task| text(task, "version")),
     column("CHANGED", |task| time(task, "updated_at")),
-    column("DESCRIPTION", |task| text(task, "document.description")),
+    column("STEPS", |task| text(task, "steps")),
+    column("DESCRIPTION", |task| text(task, "description")),
 ];
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
@@ -73,9 +74,13 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             context.format.list(&all, COLUMNS, "No tasks yet: `sallyport tasks apply -f FILE`")
         }
         Arguments::Show { task } => {
-            let answer = client.get(&path(task))?.body;
-            let document = answer.get("document").cloned().unwrap_or(answer);
-            context.format.structured(&document)
+            let shown = client.get(&path(task))?.body;
+            if context.format == Format::Json {
+                return context.format.structured(&shown);
+            }
+            // As it was written, with its comments.
+            say::text(&text(&shown, "document"));
+            Ok(())
         }
         Arguments::Apply { file, dry_run } => {
             for document in read_all(file)? {
@@ -90,7 +95,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         }
         Arguments::Validate { file } => {
             for document in read_all(file)? {
-                let answer = client.post("/api/v1/tasks/validate", Some(&document.value))?.body;
+                let answer = client.send_document(&Method::POST, "/api/v1/tasks/validate", &document.text, &[])?.body;
                 valid(&document, &answer)?;
                 say::note(&format!("{} is valid", document.place));
             }
@@ -105,41 +110,34 @@ fn apply(client: &Client, document: &Document, dry_run: bool) -> Result<()> {
     if name.is_empty() {
         return Err(Error::usage(format!("{}: the document has no `task`, its name", document.place)));
     }
-    let now = match client.get(&path(&name)) {
-        Ok(now) => Some(now),
-        Err(error) if error.exit == Exit::NotFound => None,
-        Err(error) => return Err(error),
-    };
     if dry_run {
-        let answer = client.post("/api/v1/tasks?dry_run=true", Some(&document.value))?.body;
-        valid(document, &answer)?;
-        return show_change(&name, now.as_ref(), &answer, document);
+        return rehearse(client, &name, document);
     }
-    let saved = match &now {
-        Some(now) => {
-            let tag = now.etag.clone().unwrap_or_else(|| "*".into());
-            client.send(&Method::PUT, &path(&name), Some(&document.value), &[("if-match", &tag)])
+    let saved = match client.get(&path(&name)) {
+        Ok(now) => {
+            let tag = now.etag.unwrap_or_else(|| "*".into());
+            client.send_document(&Method::PUT, &path(&name), &document.text, &[("if-match", &tag)])
         }
-        None => client.post("/api/v1/tasks", Some(&document.value)),
+        Err(error) if error.exit == Exit::NotFound => {
+            client.send_document(&Method::POST, "/api/v1/tasks", &document.text, &[])
+        }
+        Err(error) => Err(error),
     };
-    let saved = saved.map_err(|error| error.detail(format!("in {}", document.place)))?;
-    let version = text(&saved.body, "version");
-    say::note(&format!("task {name} {}, version {version}", if now.is_some() { "changed" } else { "made" }));
+    let saved = saved.map_err(|error| error.detail(format!("in {}", document.place)))?.body;
+    say::note(&format!("task {name} is saved, version {}", text(&saved, "summary.version")));
     Ok(())
 }
 
-/// The difference between what the server has and what it would have.
-fn show_change(name: &str, now: Option<&Answer>, answer: &Value, document: &Document) -> Result<()> {
-    // The server fills defaults in: with its form of the new document only real changes show.
-    let new = answer.get("document").unwrap_or(&document.value);
-    let old = now.and_then(|now| now.body.get("document"));
-    let text = document::diff(old, new)?;
-    match (old, text.is_empty()) {
-        (_, true) => say::note(&format!("task {name}: nothing would change")),
-        (None, _) => say::note(&format!("task {name} would be made:")),
-        (Some(_), _) => say::note(&format!("task {name} would change:")),
+/// What would be saved, and how it differs from what the server has.
+fn rehearse(client: &Client, name: &str, document: &Document) -> Result<()> {
+    let answer = client.send_document(&Method::POST, "/api/v1/tasks?dry_run=true", &document.text, &[])?.body;
+    valid(document, &answer)?;
+    match text(&answer, "action").as_str() {
+        "none" => say::note(&format!("task {name}: nothing would change")),
+        "create" => say::note(&format!("task {name} would be made:")),
+        _ => say::note(&format!("task {name} would change:")),
     }
-    say::text(&text);
+    say::text(&document::paint_diff(&text(&answer, "diff")));
     Ok(())
 }
 

@@ -3,14 +3,9 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn a_diff_shows_what_changes_and_a_little_around_it() {
-    let old = json!({"task": "orders", "limit": 1, "steps": [{"name": "read"}]});
-    let new = json!({"task": "orders", "limit": 2, "steps": [{"name": "read"}]});
-    let text = diff(Some(&old), &new).unwrap();
-    assert!(text.contains("- limit: 1\n"), "{text}");
-    assert!(text.contains("+ limit: 2\n"), "{text}");
-    assert!(text.contains("  task: orders\n"), "{text}");
-    assert_eq!(diff(Some(&new), &new).unwrap(), "");
+fn a_diff_is_shown_without_its_header() {
+    let diff = "--- task\n+++ task\n@@ -1,2 +1,2 @@\n task: orders\n-limit: 1\n+limit: 2\n";
+    assert_eq!(paint_diff(diff), "@@ -1,2 +1,2 @@\n task: orders\n-limit: 1\n+limit: 2\n");
 }
 
 #[test]
@@ -23,6 +18,7 @@ fn a_file_may_hold_several_documents() {
         documents.iter().map(|d| d.value.clone()).collect::<Vec<_>>(),
         [json!({"name": "a"}), json!({"name": "b"})]
     );
+    assert_eq!(documents[1].text.trim(), "name: b");
     assert!(documents[1].place.ends_with("all.yaml, document 2"));
 }
 
@@ -33,4 +29,12 @@ fn a_broken_file_is_named() {
     std::fs::write(&path, "steps: [\n").unwrap();
     let error = read(&path).map(|_| ()).unwrap_err();
     assert!(error.message.contains("broken.yaml is not valid YAML"), "{}", error.message);
+}
+
+#[test]
+fn a_document_alone_keeps_its_comments() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("one.yaml");
+    std::fs::write(&path, "# why\nname: a\n").unwrap();
+    assert_eq!(read(&path).unwrap()[0].text, "# why\nname: a\n");
 }

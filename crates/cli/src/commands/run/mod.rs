@@ -61,10 +61,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let scratch = std::env::temp_dir().join(format!("sallyport-run-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).doing(|| format!("making {}", scratch.display()))?;
     let surroundings = surroundings(arguments, &scratch)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .doing(|| "starting the threads".into())?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().doing(|| "starting the threads".into())?;
     let run = runtime.block_on(all(&local, &surroundings, context));
     runtime.shutdown_timeout(Duration::from_secs(5));
     // It holds nothing that is wanted after the run.
@@ -78,7 +76,7 @@ async fn all(local: &Local, surroundings: &Surroundings, context: &Context) -> V
     let visible = context.config.interactive && context.format == Format::Table;
     let mut bars = Bars::new(visible);
     let mut progress = Progress::new(&local.plan, surroundings.clock.now());
-    let mut stopped = None;
+    let mut stopped: Option<String> = None;
     for pipeline in 0..local.plan.pipelines.len() {
         if let Some(reason) = &stopped {
             progress.skip(&local.plan, pipeline, reason);
@@ -158,16 +156,20 @@ fn surroundings(arguments: &Arguments, scratch: &Path) -> Result<Surroundings> {
 
 fn programs(path: &Path) -> Result<std::collections::BTreeMap<String, sallyport_connectors::Program>> {
     let text = std::fs::read_to_string(path).doing(|| format!("reading {}", path.display()))?;
-    let value: Value =
-        serde_json::from_str(&text).map_err(|error| Error::failed(format!("{} is no JSON: {error}", path.display())))?;
+    let value: Value = serde_json::from_str(&text)
+        .map_err(|error| Error::failed(format!("{} is no JSON: {error}", path.display())))?;
     let all = value.get("programs").and_then(Value::as_object).ok_or_else(|| {
-        Error::failed(format!("{}: write it as {{\"programs\": {{\"name\": {{\"command\": \"...\"}}}}}}", path.display()))
+        Error::failed(format!(
+            "{}: write it as {{\"programs\": {{\"name\": {{\"command\": \"...\"}}}}}}",
+            path.display()
+        ))
     })?;
     let mut programs = std::collections::BTreeMap::new();
     for (name, program) in all {
-        let command = program.get("command").and_then(Value::as_str).ok_or_else(|| {
-            Error::failed(format!("{}: program `{name}` has no `command`", path.display()))
-        })?;
+        let command = program
+            .get("command")
+            .and_then(Value::as_str)
+            .ok_or_else(|| Error::failed(format!("{}: program `{name}` has no `command`", path.display())))?;
         let arguments = program.get("arguments").and_then(Value::as_array).into_iter().flatten();
         let arguments = arguments.filter_map(Value::as_str).map(str::to_owned).collect();
         programs.insert(name.clone(), sallyport_connectors::Program { command: command.into(), arguments });
@@ -182,7 +184,7 @@ impl Progress {
             .iter()
             .map(|step| {
                 let state = if step.runs { "scheduled" } else { "skipped" };
-                json!({"name": step.name, "agent": step.agent_name, "state": state, "counts": StepCounts::default()})
+                json!({"step": step.name, "agent": step.agent_name, "state": state})
             })
             .collect();
         Self { id: RunId::new(), began, steps }
@@ -198,7 +200,7 @@ impl Progress {
 
     /// Takes an attempt's report over; gives the reason to stop if a step did not succeed.
     fn take(&mut self, plan: &Plan, report: &OrderReport, attempt: u32, now: Timestamp) -> Option<String> {
-        let mut stopped = None;
+        let mut stopped: Option<String> = None;
         for step in &report.steps {
             let Some(index) = plan.steps.iter().position(|planned| planned.name == step.step) else { continue };
             let view = &mut self.steps[index];
@@ -214,8 +216,10 @@ impl Progress {
                 }
             };
             *view = json!({
-                "name": step.step, "agent": view["agent"], "state": state, "attempt": attempt, "counts": step.counts,
-                "failure": failure, "reason": reason, "started_at": stamp(self.began), "ended_at": stamp(now),
+                "step": step.step, "agent": view["agent"], "state": state, "attempt": attempt,
+                "rows_in": step.counts.rows_in, "rows_out": step.counts.rows_out, "bytes": step.counts.bytes,
+                "rows_rejected": step.counts.rows_rejected, "failure": failure, "reason": reason,
+                "started_at": stamp(self.began), "finished_at": stamp(now),
             });
         }
         stopped
@@ -231,7 +235,7 @@ impl Progress {
     /// The run as the server would show it.
     fn ended(self, plan: &Plan, now: Timestamp) -> Value {
         let any = |state: &str| self.steps.iter().any(|step| step["state"] == state);
-        let sum = |key: &str| self.steps.iter().filter_map(|step| step["counts"][key].as_u64()).sum::<u64>();
+        let sum = |key: &str| self.steps.iter().filter_map(|step| step[key].as_u64()).sum::<u64>();
         let state = if any("failed") {
             "failed"
         } else if any("cancelled") {
@@ -245,7 +249,7 @@ impl Progress {
         };
         json!({
             "id": self.id, "task": plan.task, "state": state, "steps": self.steps,
-            "started_at": stamp(self.began), "ended_at": stamp(now),
+            "started_at": stamp(self.began), "finished_at": stamp(now),
         })
     }
 }

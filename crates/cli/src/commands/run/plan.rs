@@ -100,15 +100,13 @@ fn known(path: &Path, agent: AgentId) -> Result<Vec<(ConnectionFacts, Connection
 
 fn secrets(connection: &Value) -> BTreeMap<String, Secret> {
     let all = connection.get("secrets").and_then(Value::as_object);
-    all.into_iter()
-        .flatten()
-        .filter_map(|(name, secret)| Some((name.clone(), Secret::new(secret.as_str()?))))
-        .collect()
+    all.into_iter().flatten().filter_map(|(name, secret)| Some((name.clone(), Secret::new(secret.as_str()?)))).collect()
 }
 
 fn wrong(path: &Path, problems: &[Problem]) -> Error {
     let count = problems.len();
-    let mut error = Error::failed(format!("{} has {count} problem{}", path.display(), if count == 1 { "" } else { "s" }));
+    let mut error =
+        Error::failed(format!("{} has {count} problem{}", path.display(), if count == 1 { "" } else { "s" }));
     error.problems = problems
         .iter()
         .map(|problem| match (&problem.step, problem.path.is_empty()) {

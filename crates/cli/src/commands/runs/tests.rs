@@ -3,12 +3,13 @@ use super::*;
 fn failed() -> Value {
     json!({
         "id": "run_1", "task": "orders", "state": "failed",
-        "started_at": "2026-11-22T20:00:00Z", "ended_at": "2026-11-22T20:00:02.5Z",
-        "failure": {"message": "the disk is full", "advice": "make room"},
+        "started_at": "2026-11-22T20:00:00Z", "finished_at": "2026-11-22T20:00:02.5Z",
+        "failure": "output", "reason": "step csv failed",
         "steps": [
-            {"name": "read", "agent": "client-server", "state": "cancelled", "attempt": 1, "reason": "step csv failed",
-             "counts": {"rows_out": 1200, "bytes": 4000}},
-            {"name": "csv", "agent": "training-pc", "state": "failed", "attempt": 1, "counts": {"rows_in": 1000},
+            {"step": "read", "agent": "client-server", "state": "failed", "attempt": 1, "reason": "the agent went away"},
+            {"step": "read", "agent": "client-server", "state": "cancelled", "attempt": 2, "reason": "step csv failed",
+             "rows_out": 1200, "bytes": 4000},
+            {"step": "csv", "agent": "training-pc", "state": "failed", "attempt": 2, "rows_in": 1000,
              "failure": {"message": "the disk is full", "advice": "make room"}},
         ],
     })
@@ -21,6 +22,7 @@ fn a_failed_run_says_why_once() {
     assert_eq!(text.matches("the disk is full").count(), 1, "{text}");
     assert!(text.contains("csv: the disk is full\n  make room\n"), "{text}");
     assert!(text.contains("read: step csv failed"), "{text}");
+    assert!(text.contains("1 200") && !text.contains("went away"), "the newest attempt counts: {text}");
 }
 
 #[test]

@@ -1,0 +1,243 @@
+//! Things that break while rows are on their way: the target is right in the end, or the error says why not.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sallyport_e2e::{Installed, Postgres, Signal, System, within};
+use serde_json::{Value, json};
+
+use crate::{moving, slow, step, system, to_csv, to_table};
+
+const ROWS: u32 = 60_000;
+const PAUSE: f64 = 0.06;
+
+/// A source behind one agent, a table behind another.
+struct Stage {
+    reader: Installed,
+    writer: Installed,
+    postgres: Postgres,
+}
+
+impl Stage {
+    fn build(system: &System) -> Result<Self> {
+        let reader = system.agent("reader")?;
+        let writer = system.agent("writer")?;
+        let postgres = Postgres::start(system.folder.path(), &[])?;
+        postgres.sql("create table target (id int, code text, odd boolean)")?;
+        system.connection("db", "postgres", "reader", &postgres.settings(), &postgres.secrets())?;
+        system.connection("db2", "postgres", "writer", &postgres.settings(), &postgres.secrets())?;
+        system.task(&to_table("table", &slow(ROWS, PAUSE), "target"))?;
+        system.task(&to_csv("file", &slow(ROWS, PAUSE), "writer", "target.csv"))?;
+        Ok(Self { reader, writer, postgres })
+    }
+
+    /// Both tasks have run, were tried again, and their targets hold every row once.
+    fn right(&self, system: &System, ids: &[String; 2]) -> Result<()> {
+        for id in ids {
+            let run = system.ended(id)?;
+            system.must_be(&run, "succeeded")?;
+            let attempts = step(&run, "write")["attempt"].as_u64().unwrap_or(0);
+            ensure!(attempts > 1, "nothing was tried again: {run:#}");
+        }
+        let table = self.postgres.sql("select count(*), count(distinct id), min(id), max(id) from target")?;
+        ensure!(table == format!("{ROWS}|{ROWS}|1|{ROWS}"), "the table holds {table}");
+        let text = std::fs::read_to_string(self.writer.file("target.csv"))?;
+        let ids: std::collections::BTreeSet<&str> =
+            text.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+        ensure!(text.lines().count() == ROWS as usize + 1, "the file has {} lines", text.lines().count());
+        ensure!(ids.len() == ROWS as usize, "the file has {} different ids", ids.len());
+        let left: Vec<_> = std::fs::read_dir(self.writer.file(""))?.filter_map(Result::ok).collect();
+        ensure!(left.len() == 1, "half-written files are left: {left:?}");
+        Ok(())
+    }
+}
+
+/// Starts both tasks and waits until rows move in both.
+fn both_moving(system: &System) -> Result<[String; 2]> {
+    let ids = [system.start_run("table")?, system.start_run("file")?];
+    for id in &ids {
+        system.run_that(id, "to be moving", moving)?;
+    }
+    Ok(ids)
+}
+
+#[test]
+fn a_killed_agent_at_the_source_costs_a_retry_and_nothing_else() -> Result<()> {
+    system(|system| {
+        let stage = Stage::build(system)?;
+        let ids = both_moving(system)?;
+        stage.reader.signal_agent(Signal::KILL)?;
+        stage.right(system, &ids)?;
+        let exit = &system.show_agent("reader")?["last_exit"];
+        ensure!(exit["signal"] == 9, "the platform does not know why the agent was down: {exit}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_killed_agent_at_the_target_costs_a_retry_and_nothing_else() -> Result<()> {
+    system(|system| {
+        let stage = Stage::build(system)?;
+        let ids = both_moving(system)?;
+        stage.writer.signal_agent(Signal::KILL)?;
+        stage.right(system, &ids)
+    })
+}
+
+#[test]
+fn a_killed_wrapper_takes_its_agent_along_and_a_new_start_finishes_the_work() -> Result<()> {
+    system(|system| {
+        let mut stage = Stage::build(system)?;
+        let ids = both_moving(system)?;
+        let mut wrapper = stage.writer.wrapper.take().context("no wrapper")?;
+        wrapper.kill()?;
+        within(Duration::from_secs(10), "the agent to end with its wrapper", || {
+            Ok(stage.writer.agent_process().is_none().then_some(()))
+        })?;
+        stage.writer.start()?;
+        stage.right(system, &ids)
+    })
+}
+
+#[test]
+fn a_killed_server_comes_back_and_every_run_ends_well() -> Result<()> {
+    system(|system| {
+        let stage = Stage::build(system)?;
+        let ids = both_moving(system)?;
+        system.server.kill()?;
+        system.server.start_again()?;
+        stage.right(system, &ids)
+    })
+}
+
+#[test]
+fn a_stopped_agent_that_goes_on_again_loses_nothing() -> Result<()> {
+    system(|system| {
+        let stage = Stage::build(system)?;
+        let id = system.start_run("table")?;
+        system.run_that(&id, "to be moving", moving)?;
+        let pid = stage.writer.signal_agent(Signal::STOP)?;
+        // Longer than the platform waits for a sign of life.
+        within(Duration::from_secs(100), "the platform to note the silence", || {
+            Ok((!system.is_online("writer")?).then_some(()))
+        })?;
+        ensure!(stage.writer.agent_process() == Some(pid), "the agent is another");
+        stage.writer.signal_agent(Signal::CONT)?;
+        let run = system.ended(&id)?;
+        system.must_be(&run, "succeeded")?;
+        let table = stage.postgres.sql("select count(*), count(distinct id) from target")?;
+        ensure!(table == format!("{ROWS}|{ROWS}"), "the table holds {table}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_source_that_dies_half_way_is_read_again() -> Result<()> {
+    system(|system| {
+        let stage = Stage::build(system)?;
+        let ids = both_moving(system)?;
+        let ended = stage.postgres.sql(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+             where query like '%pg_sleep%' and pid <> pg_backend_pid()",
+        )?;
+        ensure!(ended.parse::<u32>().unwrap_or(0) >= 2, "{ended} backends were ended");
+        stage.right(system, &ids)
+    })
+}
+
+#[test]
+fn a_full_disk_fails_the_step_with_its_name_and_leaves_no_half_file() -> Result<()> {
+    system(|system| {
+        let _reader = system.agent("reader")?;
+        let _writer = system.agent("writer")?;
+        let postgres = Postgres::start(system.folder.path(), &[])?;
+        system.connection("db", "postgres", "reader", &postgres.settings(), &postgres.secrets())?;
+        let small = SmallDisk::mount(&system.folder.join("small/x")?)?;
+        system.connection("out", "file", "writer", &json!({"root": small.path}), &json!({}))?;
+        system.task(&json!({"task": "fill", "steps": [
+            {"name": "read", "connection": "db", "with": {"query": "select repeat(md5(g::text), 30) as t from generate_series(1, 40000) g"}},
+            {"name": "write", "connection": "out", "input": "read", "with": {"path": "big.csv"}, "retry": {"attempts": 1, "backoff": "1s"}},
+        ]}))?;
+        let run = system.run("fill")?;
+        system.must_be(&run, "failed")?;
+        let text = step(&run, "write")["failure"].to_string();
+        ensure!(text.contains("big.csv"), "the file is not named: {text}");
+        ensure!(text.contains("No space left") || text.contains("full"), "the reason is not named: {text}");
+        let left: Vec<_> = std::fs::read_dir(&small.path)?.filter_map(Result::ok).collect();
+        ensure!(left.is_empty(), "left behind: {left:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_value_of_a_gigabyte_is_refused_with_its_place_and_the_limit() -> Result<()> {
+    system(|system| {
+        let agent = system.agent("client")?;
+        let postgres = Postgres::start(system.folder.path(), &[])?;
+        postgres.sql("create table wide (id int, doc text)")?;
+        postgres.sql("insert into wide values (1, 'small')")?;
+        // Just below what PostgreSQL itself can send in one field.
+        postgres.sql("insert into wide select 2, repeat('x', 1000000000)")?;
+        system.connection("db", "postgres", "client", &postgres.settings(), &postgres.secrets())?;
+        system.task(&to_csv("copy", "select * from wide", "client", "wide.csv"))?;
+        let run = system.run("copy")?;
+        system.must_be(&run, "failed")?;
+        let failure = &step(&run, "read")["failure"];
+        ensure!(failure["code"] == "value_too_large", "{failure}");
+        let message = failure["message"].as_str().unwrap_or_default();
+        for word in ["doc", "32 MiB"] {
+            ensure!(message.contains(word), "`{word}` is not in: {message}");
+        }
+        ensure!(!agent.file("wide.csv").exists(), "half a file was left");
+        let pid = agent.agent_process().context("the agent is gone")?;
+        let peak = sallyport_e2e::usage_of(pid)?.peak;
+        ensure!(peak < 300_000_000, "the agent needed {peak} bytes for it");
+        Ok(())
+    })
+}
+
+#[test]
+fn wrong_database_credentials_fail_at_once_and_are_not_tried_again() -> Result<()> {
+    system(|system| {
+        let _agent = system.agent("client")?;
+        let postgres = Postgres::start(system.folder.path(), &[])?;
+        system.connection(
+            "db",
+            "postgres",
+            "client",
+            &postgres.settings(),
+            &json!({"password": "not-the-password"}),
+        )?;
+        let test: Value = system.api().post("/api/v1/connections/db/test", &json!({}))?;
+        let failed = test["stages"].as_array().and_then(|stages| stages.last().cloned()).unwrap_or_default();
+        ensure!(failed["stage"] == "login" && failed["ok"] == false, "{test:#}");
+        system.task(&to_csv("copy", "select 1 as a", "client", "a.csv"))?;
+        let run = system.run("copy")?;
+        system.must_be(&run, "failed")?;
+        ensure!(step(&run, "read")["attempt"] == 1, "it was tried again: {run:#}");
+        ensure!(!run.to_string().contains("not-the-password"), "the password is in the run: {run:#}");
+        Ok(())
+    })
+}
+
+/// A file system of 8 MiB.
+struct SmallDisk {
+    path: std::path::PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(inside: &std::path::Path) -> Result<Self> {
+        let path = inside.parent().context("no folder")?.to_path_buf();
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&path).status()?;
+        ensure!(status.success(), "mounting needs the superuser");
+        Ok(Self { path })
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: an agent may still have it open.
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
