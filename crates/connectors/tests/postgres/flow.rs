@@ -14,20 +14,20 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// A step's surroundings.
-pub struct Step {
-    pub cx: Context,
-    pub log: Arc<Mutex<Vec<String>>>,
-    pub files: TempDir,
+pub(crate) struct Step {
+    pub(crate) cx: Context,
+    pub(crate) log: Arc<Mutex<Vec<String>>>,
+    pub(crate) files: TempDir,
     runtime: Runtime,
 }
 
 impl Step {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::attempt("run/step", 1)
     }
 
     /// The given attempt at the step that `key` names.
-    pub fn attempt(key: &str, attempt: u32) -> Self {
+    pub(crate) fn attempt(key: &str, attempt: u32) -> Self {
         let files = tempfile::tempdir().expect("a folder");
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&log);
@@ -44,12 +44,12 @@ impl Step {
     }
 
     /// Reads everything.
-    pub fn read(&self, connection: &ConnectionOrder, with: Value) -> Result<Rows, Error> {
+    pub(crate) fn read(&self, connection: &ConnectionOrder, with: Value) -> Result<Rows, Error> {
         self.read_with(connection, with, |_| {})
     }
 
     /// Reads everything; `seen` is called for each batch.
-    pub fn read_with(
+    pub(crate) fn read_with(
         &self,
         connection: &ConnectionOrder,
         with: Value,
@@ -78,13 +78,28 @@ impl Step {
         })
     }
 
+    /// Reads until so many batches have come, then stops taking them.
+    pub(crate) fn read_until(&self, connection: &ConnectionOrder, with: Value, batches: usize) -> Result<(), Error> {
+        let source = sallyport_connectors::source("postgres", Some(connection), &with)?;
+        let (producer, mut input) = edge();
+        let mut output = Output::new(vec![producer], Arc::clone(&self.cx.progress), self.runtime.handle().clone());
+        thread::scope(|scope| {
+            let reader = scope.spawn(move || source.read(&mut output, &self.cx));
+            for _ in 0..batches {
+                input.next_batch().expect("a batch");
+            }
+            drop(input);
+            reader.join().expect("no panic")
+        })
+    }
+
     /// Writes the rows.
-    pub fn write(&self, connection: &ConnectionOrder, with: Value, rows: &Rows) -> Result<Written, Error> {
+    pub(crate) fn write(&self, connection: &ConnectionOrder, with: Value, rows: &Rows) -> Result<Written, Error> {
         self.write_with(connection, with, rows, Ending::Finish, |_| {})
     }
 
     /// Writes the rows; `between` is called before each batch, and the input ends as `ending` says.
-    pub fn write_with(
+    pub(crate) fn write_with(
         &self,
         connection: &ConnectionOrder,
         with: Value,
@@ -118,28 +133,28 @@ impl Step {
 }
 
 #[derive(Clone, Copy)]
-pub enum Ending {
+pub(crate) enum Ending {
     Finish,
     Abort,
 }
 
 /// What was read, or is to be written.
-pub struct Rows {
-    pub schema: SchemaRef,
-    pub batches: Vec<RecordBatch>,
+pub(crate) struct Rows {
+    pub(crate) schema: SchemaRef,
+    pub(crate) batches: Vec<RecordBatch>,
 }
 
 impl Rows {
-    pub fn of(batch: RecordBatch) -> Self {
+    pub(crate) fn of(batch: RecordBatch) -> Self {
         Self { schema: batch.schema(), batches: vec![batch] }
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 
     /// Every row as text, `|` between values.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let options = FormatOptions::default().with_null("∅");
         let mut lines = Vec::new();
         for batch in &self.batches {
@@ -157,7 +172,7 @@ impl Rows {
 }
 
 /// The failure of a step that was expected to fail by itself.
-pub fn failure<T>(outcome: Result<T, Error>) -> Failure {
+pub(crate) fn failure<T>(outcome: Result<T, Error>) -> Failure {
     match outcome {
         Err(Error::Failed(failure)) => *failure,
         Err(other) => panic!("expected a failure, got {other:?}"),

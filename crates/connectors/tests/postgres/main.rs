@@ -1,4 +1,5 @@
 //! The `postgres` connector against a real server.
+#![cfg(unix)]
 
 mod connection;
 mod flow;

@@ -16,15 +16,15 @@ use tempfile::TempDir;
 const START_TRIES: u32 = 300;
 const START_PAUSE: Duration = Duration::from_millis(100);
 
-pub struct Server {
+pub(crate) struct Server {
     folder: TempDir,
     process: Child,
-    pub port: u16,
-    pub ca: String,
+    pub(crate) port: u16,
+    pub(crate) ca: String,
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let programs = programs();
         let template = template(&programs);
         let folder = tempfile::Builder::new().prefix("sallyport-pg-").tempdir().expect("a temporary folder");
@@ -61,7 +61,7 @@ impl Server {
     }
 
     /// Runs SQL by psql as the superuser; one line a row, `|` between values, `NULL` as ∅.
-    pub fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         self.psql(sql).unwrap_or_else(|why| panic!("{sql}\n{why}"))
     }
 
@@ -82,7 +82,7 @@ impl Server {
     }
 
     /// Waits until a query gives `expected`.
-    pub fn wait_for(&self, sql: &str, expected: &str) {
+    pub(crate) fn wait_for(&self, sql: &str, expected: &str) {
         let mut seen = String::new();
         for _ in 0..START_TRIES {
             seen = self.sql(sql);
@@ -94,12 +94,12 @@ impl Server {
         panic!("{sql}: expected {expected}, got {seen}");
     }
 
-    pub fn settings(&self) -> Value {
+    pub(crate) fn settings(&self) -> Value {
         json!({"host": "localhost", "port": self.port, "database": "postgres", "user": "worker"})
     }
 
     /// The connection that tests use, with some settings changed.
-    pub fn connection(&self, changes: Value) -> ConnectionOrder {
+    pub(crate) fn connection(&self, changes: Value) -> ConnectionOrder {
         let mut settings = self.settings();
         for (name, value) in changes.as_object().expect("an object") {
             settings[name] = value.clone();
@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// Ends the server at once, as a crash would.
-    pub fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         // SIGQUIT ends its children with it; a killed server leaves them to notice.
         let _ = Command::new("kill").args(["-QUIT", &self.process.id().to_string()]).status();
         let _ = self.process.wait();

@@ -48,6 +48,17 @@ fn a_stop_in_the_middle_of_a_read_ends_the_servers_work() {
 }
 
 #[test]
+fn a_consumer_that_is_gone_ends_a_read_that_waits_for_the_server() {
+    let server = Server::start();
+    // A batch at once, then nothing for ten minutes.
+    let query =
+        "select repeat('x', 1000), case when i > 5000 then pg_sleep(600)::text end from generate_series(1, 6000) i";
+    let outcome = Step::new().read_until(&server.connection(json!({})), json!({"query": query}), 1);
+    assert_eq!(outcome, Err(Error::Edge(EdgeError::ConsumerGone)));
+    quiet(&server);
+}
+
+#[test]
 fn a_stop_in_the_middle_of_a_write_leaves_the_target_untouched() {
     let server = Server::start();
     server.sql("create table t (id int primary key, text text); insert into t values (-1, 'before')");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postgres_protocol::message::frontend;
 
 use super::error::{Error, ServerError};
-use super::{Client, closed};
+use super::{Client, Stream, closed};
 
 /// The longest single value that is read or written.
 pub(crate) const VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -16,6 +16,13 @@ const ROW_BYTES_MAX: usize = 96 * 1024 * 1024;
 
 /// How long rows may wait for others to fill their block.
 const LINGER: Duration = Duration::from_millis(100);
+
+/// A read that gave less than this caught up with the server, which sends 8 KiB at a time ...
+const SHORT_READ: usize = 64 * 1024;
+
+/// ... so the next one waits a moment for more: fewer wake-ups on both sides (a tenth of the time of a COPY on loopback,
+/// half of the reader's system time). Data that is there is never delayed.
+const GATHER: Duration = Duration::from_micros(400);
 
 const HEAD: usize = 5;
 
@@ -49,7 +56,7 @@ impl Client {
         Ok(())
     }
 
-    /// The next rows, `None` after the last. `bytes` is the room to use, from an earlier block if there is one.
+    /// The next rows, `None` after the last; none for now if the server takes its time. `bytes` is the room to use, from an earlier block if there is one.
     pub(crate) fn next_block(&mut self, mut bytes: Vec<u8>) -> Result<Option<Block>, Error> {
         if self.copy.over {
             return Ok(None);
@@ -60,7 +67,7 @@ impl Client {
         }
         bytes[..carried].copy_from_slice(&self.copy.carry);
         self.copy.carry.clear();
-        let (mut filled, mut framed) = (carried, 0);
+        let (mut filled, mut framed, mut short) = (carried, 0, false);
         loop {
             // Frame what is there.
             while filled - framed >= HEAD {
@@ -87,15 +94,19 @@ impl Client {
             if framed > 0 && filled > bytes.len() - bytes.len() / 8 {
                 break;
             }
+            if short {
+                std::thread::sleep(GATHER);
+            }
             match self.stream.read(&mut bytes[filled..]) {
                 Ok(0) => return Err(closed()),
-                Ok(read) => filled += read,
-                Err(why) if why.kind() == ErrorKind::Interrupted => {}
-                Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    if framed > 0 {
-                        break;
-                    }
+                Ok(read) => {
+                    filled += read;
+                    // TLS gives its records one by one, whatever the socket holds.
+                    short = read < SHORT_READ && matches!(self.stream, Stream::Plain(_));
                 }
+                Err(why) if why.kind() == ErrorKind::Interrupted => {}
+                // Gives what there is, even nothing: the caller may have reasons to stop.
+                Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
                 Err(why) => return Err(why.into()),
             }
         }

@@ -241,7 +241,7 @@ impl Client {
                 Ok(0) => return Err(closed()),
                 Ok(read) => self.end += read,
                 Err(why) if why.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(why) => return Err(why.into()),
+                Err(why) => return Err(stream::in_time(why).into()),
             }
         }
         Ok(())

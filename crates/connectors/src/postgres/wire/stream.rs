@@ -102,6 +102,16 @@ pub(crate) fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// Words for a wait that was too long, which the system calls a resource that is unavailable.
+pub(super) fn in_time(why: io::Error) -> io::Error {
+    match why.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} seconds", LOGIN_TIMEOUT.as_secs()))
+        }
+        _ => why,
+    }
+}
+
 /// Why encryption could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
@@ -127,7 +137,7 @@ pub(crate) fn encrypt(mut socket: TcpStream, connection: &Connection) -> Result<
     postgres_protocol::message::frontend::ssl_request(&mut request);
     socket.write_all(&request)?;
     let mut answer = [0];
-    socket.read_exact(&mut answer)?;
+    socket.read_exact(&mut answer).map_err(in_time)?;
     match answer[0] {
         b'S' => {}
         _ if connection.tls == Tls::Prefer => return Ok(Stream::Plain(socket)),
