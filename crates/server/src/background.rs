@@ -19,6 +19,7 @@ use sallyport_protocol::{
 };
 use sallyport_store::{Agent, AgentKind, LogSource};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::gateway::{self, Handle};
 use crate::relay::Relay;
@@ -77,12 +78,15 @@ async fn run(gateway: Handle, agent: Agent, folders: Folders) {
         () = sessions(&gateway, agent.id, &mut core) => {}
         () = ship => {}
     }
+    core.cancel_all("the server stops").await;
 }
 
 async fn sessions(gateway: &Handle, agent: AgentId, core: &mut Core) {
     while !gateway.parts().stop.is_cancelled() {
         let (link, end) = Link::pair();
-        let (ended, ()) = tokio::join!(core.session(link, &gateway.parts().stop), answer(gateway, agent, end));
+        // The server's end closes it, before everything else stops.
+        let never = CancellationToken::new();
+        let (ended, ()) = tokio::join!(core.session(link, &never), answer(gateway, agent, end));
         if let SessionEnd::Lost { why, .. } = &ended {
             tracing::warn!(%agent, why, "the background agent's session was lost");
         }

@@ -21,8 +21,8 @@ const REPLICA: &str = "embedded";
 /// Over how long agents spread their return.
 const STOP_SPREAD: Duration = Duration::from_secs(5);
 
-/// How long everything may take to end.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long everything may take to end: a step of the background agent may need six seconds.
+const STOP_WITHIN: Duration = Duration::from_secs(7);
 
 /// What the rest of the server gives.
 pub(crate) struct Parts {
@@ -89,7 +89,7 @@ impl Live {
         Ok(Self { engine, gateway, relay, tasks, stop })
     }
 
-    /// Sends agents away, then ends everything; takes at most five seconds.
+    /// Sends agents away, then ends everything; takes at most seven seconds.
     pub(crate) async fn stop(&self) {
         self.gateway.go_away(STOP_SPREAD);
         self.stop.cancel();

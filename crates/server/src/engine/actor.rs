@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sallyport_domain::run::{Effect, Event, Refused, RunState, Scene, Stop};
-use sallyport_protocol::{AgentId, RunId, ServerToAgent, Timestamp};
+use sallyport_protocol::{AgentId, AttemptKey, Failure, RunId, ServerToAgent, StepCounts, Timestamp};
 use sallyport_store::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -151,17 +151,14 @@ impl Engine {
                     self.cancel_stale(agent, key);
                 }
             }
-            Command::Progress { key, steps } => self.progress(key, steps),
+            Command::Progress { agent, key, steps } => self.progress(agent, key, steps),
             Command::Finished { agent, report, answer } => {
                 let run = report.key.run;
-                match self.event(run, Event::Finished { agent, report }) {
-                    Ok(()) => self.wait_for([run].into(), answer),
-                    Err(refused) => {
-                        tracing::debug!(%run, %agent, %refused, "a report came too late");
-                        // The agent may have gone.
-                        let _ = answer.send(());
-                    }
+                // One that comes too late is acknowledged as well, once what made it late is stored.
+                if let Err(refused) = self.event(run, Event::Finished { agent, report }) {
+                    tracing::debug!(%run, %agent, %refused, "a report came too late");
                 }
+                self.wait_for([run].into(), answer);
             }
         }
     }
@@ -258,12 +255,14 @@ impl Engine {
         tracing::error!(%run, %error, "a change of a run was not stored");
         let Some(entry) = self.entries.get_mut(&run) else { return };
         entry.undo();
+        let again = self.parts.clock.now().plus(STORE_RETRY);
         for agent in entry.run.agents() {
-            if let Some(link) = self.links.get(&agent) {
-                link.close();
+            match self.links.get(&agent) {
+                Some(link) => link.close(),
+                None => self.timers.give_until(agent, again),
             }
         }
-        self.timers.wake(run, self.parts.clock.now().plus(STORE_RETRY));
+        self.timers.wake(run, again);
     }
 
     /// Answers those who wait for nothing any more; those who wait for a run that failed get no answer.
@@ -298,7 +297,7 @@ impl Engine {
                                 self.tell(agent, ServerToAgent::Start { order });
                             }
                         }
-                        Err(failure) => drop(self.event(run, Event::Stop(Stop::Fail { failure }))),
+                        Err(failure) => self.not_sent(run, pipeline, key, failure),
                     }
                 }
                 Effect::Cancel { agent, key, reason } => self.tell(agent, ServerToAgent::Cancel { key, reason }),
@@ -316,6 +315,16 @@ impl Engine {
         }
     }
 
+    /// An attempt that cannot be sent ends its run; nobody works on it, so that nobody is waited for.
+    fn not_sent(&mut self, run: RunId, pipeline: usize, key: AttemptKey, failure: Failure) {
+        let agents = self.entries.get(&run).map(|entry| entry.run.plan.agents_of(pipeline)).unwrap_or_default();
+        // It is in memory and goes on: it takes both.
+        let _ = self.event(run, Event::Stop(Stop::Fail { failure }));
+        for agent in agents {
+            let _ = self.event(run, Event::Lost { agent, key: Some(key) });
+        }
+    }
+
     /// Sends to an agent that is online; one that is not will say what it works on when it returns.
     pub(super) fn tell(&self, agent: AgentId, message: ServerToAgent) {
         if let Some(link) = self.links.get(&agent) {
@@ -323,8 +332,11 @@ impl Engine {
         }
     }
 
-    fn progress(&mut self, key: sallyport_protocol::AttemptKey, steps: Vec<(String, sallyport_protocol::StepCounts)>) {
+    fn progress(&mut self, agent: AgentId, key: AttemptKey, steps: Vec<(String, StepCounts)>) {
         let Some(entry) = self.entries.get_mut(&key.run) else { return };
+        if !entry.run.orders_at(agent).any(|order| order == key) {
+            return;
+        }
         let now = self.parts.clock.now();
         let scene = Scene { now, online: &self.online };
         if entry.run.on(Event::Progress { key, steps }, scene).is_ok() {

@@ -21,7 +21,7 @@ pub(super) enum Command {
     /// An agent has taken an order.
     Accepted { agent: AgentId, key: AttemptKey },
     /// An agent tells how far it is.
-    Progress { key: AttemptKey, steps: Vec<(String, StepCounts)> },
+    Progress { agent: AgentId, key: AttemptKey, steps: Vec<(String, StepCounts)> },
     /// An agent has ended an order; answered when that is stored, or does not matter any more.
     Finished { agent: AgentId, report: OrderReport, answer: oneshot::Sender<()> },
 }

@@ -224,8 +224,13 @@ impl Handle {
     }
 
     /// An agent tells how far it is.
-    pub(crate) async fn progress(&self, key: AttemptKey, steps: Vec<(String, StepCounts)>) -> Result<(), NotTaken> {
-        self.send(Command::Progress { key, steps }).await
+    pub(crate) async fn progress(
+        &self,
+        agent: AgentId,
+        key: AttemptKey,
+        steps: Vec<(String, StepCounts)>,
+    ) -> Result<(), NotTaken> {
+        self.send(Command::Progress { agent, key, steps }).await
     }
 
     /// An agent has ended an order; returns once it may forget it.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sallyport_domain::licence::Tier;
 use sallyport_protocol::{
-    AgentMessage, EnvironmentId, Failure, FailureKind, ServerToAgent, StepCounts, StepOutcome, Via,
+    AgentMessage, ConnectionId, EnvironmentId, Failure, FailureKind, ServerToAgent, StepCounts, StepOutcome, Via,
 };
-use sallyport_store::LogFilter;
+use sallyport_store::{Connection, ConnectionEdit, LogFilter, NewConnection, TaskVersion};
 
 use super::CancelError;
 use crate::rig::{Rig, report};
@@ -300,4 +300,31 @@ async fn a_report_is_acknowledged_only_when_it_is_stored() {
     // The acknowledgement came, so a server killed now knows of it.
     let rig = rig.killed_and_started(LONG).await;
     assert_eq!(rig.store.run(rig.environment, run).await.unwrap().state, "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_moved_while_the_run_waited_ends_the_run_at_once() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let (login, other) = (rig.agent("one").await, rig.agent("two").await);
+    let edit = |agent| ConnectionEdit {
+        agent,
+        name: "db".into(),
+        kind: "plain".into(),
+        settings: serde_json::json!({}),
+        secret_names: vec![],
+        sealed_secrets: None,
+        now: rig.clock.now(),
+    };
+    let id = ConnectionId::new();
+    let new = NewConnection { id, edit: edit(login.agent) };
+    rig.store.create_connection(rig.environment, new).await.unwrap();
+    let run = rig.run(&rig.task("task: moved\nsteps: [{ name: read, connection: db }]").await).await;
+    rig.until(run, "waiting_for_agent").await;
+    let rule = |_: &Connection, _: &[TaskVersion]| Ok::<(), sallyport_store::Error>(());
+    rig.store.edit_connection(rig.environment, id, None, edit(other.agent), rule).await.unwrap();
+
+    let mut one = rig.online(&login, vec![]).await;
+    let ended = rig.until(run, "failed").await;
+    assert!(ended.reason.unwrap().contains("connection of step `read`"));
+    assert_eq!(one.cancel().await.0.run, run);
 }

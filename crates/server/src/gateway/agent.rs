@@ -102,8 +102,6 @@ impl Session {
     /// Shows the session to the rest of the server.
     pub(super) async fn begin(&self, running: Vec<AttemptKey>) {
         let agent = self.agent.id;
-        let count = u32::try_from(running.len()).unwrap_or(u32::MAX);
-        self.slot.running.store(count, Ordering::Relaxed);
         self.gateway.count_login();
         self.gateway.shared().agents.insert(agent, Arc::clone(&self.slot));
         if self.gateway.parts().engine.online(agent, self.slot.link.clone(), running).await.is_err() {
@@ -129,6 +127,9 @@ impl Session {
         let (agent, epoch) = (self.agent.id, self.slot.link.epoch());
         self.slot.link.close();
         self.gateway.shared().agents.remove(agent, epoch);
+        if self.gateway.parts().engine.offline(agent, epoch).await.is_err() {
+            tracing::debug!(agent = self.agent.name, "the engine has stopped");
+        }
         let now = self.gateway.parts().clock.now();
         match self.gateway.parts().store.release(SessionKind::Agent, agent, epoch, now).await {
             Ok(true) => {
@@ -137,9 +138,6 @@ impl Session {
             }
             Ok(false) => tracing::info!(agent = self.agent.name, why, "an older connection of an agent ended"),
             Err(error) => tracing::error!(agent = self.agent.name, %error, "a session was not taken off"),
-        }
-        if self.gateway.parts().engine.offline(agent, epoch).await.is_err() {
-            tracing::debug!(agent = self.agent.name, "the engine has stopped");
         }
     }
 
@@ -154,11 +152,10 @@ impl Session {
                 self.acknowledge(ServerToAgent::HeartbeatAck { seq, server_time: now }).await;
             }
             AgentMessage::Accepted { key } => {
-                self.slot.running.fetch_add(1, Ordering::Relaxed);
-                self.gateway.parts().engine.accepted(agent, key).await.map_err(stopped)?;
+                self.gateway.parts().engine.accepted(agent, key).await.map_err(stopped)?
             }
             AgentMessage::Progress { key, steps } => {
-                self.gateway.parts().engine.progress(key, steps).await.map_err(stopped)?
+                self.gateway.parts().engine.progress(agent, key, steps).await.map_err(stopped)?
             }
             AgentMessage::Finished { report } => self.finished(report).await,
             AgentMessage::Logs { batch } => self.logs(batch).await?,
@@ -177,9 +174,6 @@ impl Session {
     async fn finished(&self, report: OrderReport) {
         let key = report.key;
         if self.gateway.parts().engine.finished(self.agent.id, report).await.is_ok() {
-            let one_less = |running: u32| Some(running.saturating_sub(1));
-            // The closure always gives a value.
-            let _ = self.slot.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
             self.acknowledge(ServerToAgent::FinishedAck { key }).await;
         }
     }

@@ -104,7 +104,10 @@ pub(super) async fn serve(gateway: Handle, agent: AgentId, place: Place, mut soc
         let _ = tokio::time::timeout(GOODBYE_WITHIN, socket.send(Message::Close(None))).await;
         return;
     };
-    let attached = gateway.parts().relay.attach(agent, &ticket, End::Socket(Box::new(socket))).await;
+    let attached = tokio::select! {
+        attached = gateway.parts().relay.attach(agent, &ticket, End::Socket(Box::new(socket))) => attached,
+        () = gateway.parts().stop.cancelled() => return,
+    };
     if let Err((refusal, End::Socket(mut socket))) = attached {
         tracing::info!(%agent, reason = refusal.message, "a data connection was refused");
         if let Ok(text) = reply(&DataReply::Refused { refusal }) {

@@ -75,11 +75,6 @@ impl Handle {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Whether the agent has a session in this process.
-    pub(crate) fn online(&self, agent: AgentId) -> bool {
-        self.shared.agents.get(agent).is_some()
-    }
-
     /// How far the agent's clock is ahead of the server's, while it is online.
     pub(crate) fn clock_offset_micros(&self, agent: AgentId) -> Option<i64> {
         Some(self.shared.agents.get(agent)?.clock_offset.load(Ordering::Relaxed))

@@ -27,8 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine;
 use crate::relay::Relay;
 
-pub(crate) use handle::{Figures, Handle, NotReachable, TestError};
-pub(crate) use login::Refused;
+pub(crate) use handle::Handle;
 pub(crate) use routes::routes;
 pub(crate) use session::open;
 pub(crate) use wrapper::exit_text;

@@ -1,7 +1,7 @@
 //! The sessions that this process holds.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +20,6 @@ pub(super) struct Slot<M> {
     pub(super) address: Option<String>,
     /// The peer's clock less the server's, in microseconds.
     pub(super) clock_offset: AtomicI64,
-    /// Orders taken and not ended.
-    pub(super) running: AtomicU32,
     seen: AtomicI64,
     pings: mpsc::Sender<()>,
     life: watch::Sender<()>,
@@ -42,7 +40,6 @@ impl<M> Slot<M> {
             presence,
             address,
             clock_offset,
-            running: AtomicU32::new(0),
             seen: AtomicI64::new(now.0),
             pings,
             life: watch::Sender::new(()),

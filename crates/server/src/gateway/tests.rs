@@ -121,7 +121,7 @@ async fn the_same_process_takes_its_own_place_at_once() {
     assert!(matches!(again.next().await, ServerToAgent::Welcome { .. }));
     again.say(&AgentMessage::Heartbeat { seq: 1, said_at: rig.clock.now() }).await;
     assert!(matches!(again.next().await, ServerToAgent::HeartbeatAck { seq: 1, .. }));
-    assert!(rig.gateway.online(login.agent));
+    assert!(rig.gateway.clock_offset_micros(login.agent).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,6 +125,8 @@ pub(crate) struct WrapperView {
 /// How an agent's process ended.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ExitView {
+    /// In words: why the agent is offline.
+    text: String,
     /// When.
     at: String,
     /// The exit code.
@@ -211,6 +213,7 @@ impl From<&Presence> for DetailView {
 impl From<&AgentExit> for ExitView {
     fn from(exit: &AgentExit) -> Self {
         Self {
+            text: crate::gateway::exit_text(exit),
             at: rfc3339(exit.at),
             code: exit.code,
             signal: exit.signal,
