@@ -57,13 +57,27 @@ pub(crate) fn complete(mut described: utoipa::openapi::OpenApi) -> utoipa::opena
             ContentBuilder::new().schema(Some(RefOr::Ref(Ref::from_schema_name("ProblemView")))).build(),
         )
         .build();
-    for item in described.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in operations.into_iter().flatten() {
+    for (path, item) in &mut described.paths.paths {
+        let operations = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("patch", &mut item.patch),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
             operation.responses.responses.insert("default".into(), RefOr::T(problem.clone()));
+            operation.operation_id = Some(operation_id(method, path));
         }
     }
     described
+}
+
+/// Unique, because method and path are: `post_agents_id_restart`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.trim_start_matches("/api/v1/").split(['/', '-']).map(|word| word.trim_matches(['{', '}']));
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(super::openapi()).unwrap_or(Value::Null));
