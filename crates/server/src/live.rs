@@ -1,5 +1,8 @@
 //! What lives beside requests: the engine, the sessions, the relay, the background agents. Started and stopped as one.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

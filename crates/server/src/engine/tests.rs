@@ -328,3 +328,27 @@ async fn a_connection_that_moved_while_the_run_waited_ends_the_run_at_once() {
     assert!(ended.reason.unwrap().contains("connection of step `read`"));
     assert_eq!(one.cancel().await.0.run, run);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_comes_late_gets_every_order_that_waits_for_it() {
+    const RUNS: usize = 300;
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let task = rig.task("task: many\nlimit: 1000\nsteps: [{ name: read, connector: plain, agent: one }]").await;
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        runs.push(rig.run(&task).await);
+    }
+    rig.until(runs[RUNS - 1], "waiting_for_agent").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let mut orders = Vec::new();
+    while orders.len() < RUNS {
+        orders.push(one.order().await);
+    }
+    for order in &orders {
+        one.finish(order, StepOutcome::Succeeded).await;
+    }
+    for run in runs {
+        rig.until(run, "succeeded").await;
+    }
+}

@@ -1,5 +1,6 @@
 //! What is due when.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ impl Timers {
 
     /// Gives an agent until `at` to come back; an earlier deadline stays.
     pub(super) fn give_until(&mut self, agent: AgentId, at: Timestamp) {
-        if !self.away.contains_key(&agent) {
-            self.away.insert(agent, at);
+        if let Entry::Vacant(place) = self.away.entry(agent) {
+            place.insert(at);
             self.due.insert((at, Due::Agent(agent)));
         }
     }
