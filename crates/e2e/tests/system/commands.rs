@@ -50,7 +50,7 @@ fn an_operators_day() -> Result<()> {
         std::fs::write(agent.file("in.csv"), "a,b\n1,x\n2,y\n")?;
         write(system, "task.yaml", TASK)?;
         let dry = cli.good(&["tasks", "apply", "-f", "task.yaml", "--dry-run"])?;
-        ensure!(dry.contains("+ task: copy"), "{dry}");
+        ensure!(dry.contains("+task: copy"), "{dry}");
         ends(&cli, 3, &["tasks", "show", "copy"])?;
         cli.good(&["tasks", "apply", "-f", "task.yaml"])?;
         write(system, "task.yaml", &TASK.replace("out.csv", "other.csv"))?;

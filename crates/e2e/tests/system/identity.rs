@@ -105,6 +105,9 @@ fn deactivation_follows_its_rules() -> Result<()> {
         logged(&agent, "the deactivation to be named", &["deactivated"])?;
         ensure!(!system.is_online("client")?);
         api.post("/api/v1/agents/client/reactivate", &json!({}))?;
+        // A refused login is tried again slowly; a person who waits starts it anew.
+        agent.stop()?;
+        agent.start()?;
         system.online("client")
     })
 }
