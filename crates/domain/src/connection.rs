@@ -1,7 +1,7 @@
 //! Rules about connections: what a person may save.
 
-use serde_json::Value;
 use sallyport_protocol::Descriptor;
+use serde_json::Value;
 
 use crate::agent::{Kind, background_refuses};
 use crate::task::{Problem, against, problem};
@@ -51,7 +51,11 @@ pub fn check(draft: Draft<'_>, catalog: &[Descriptor]) -> Vec<Problem> {
     // A connector that names no secrets of its own hands on whatever its program needs.
     for secret in draft.secrets.iter().filter(|_| !descriptor.secrets.is_empty()) {
         if !descriptor.secrets.contains(secret) {
-            let message = format!("connector `{}` has no secret `{secret}`: it has {}", draft.kind, descriptor.secrets.join(", "));
+            let message = format!(
+                "connector `{}` has no secret `{secret}`: it has {}",
+                draft.kind,
+                descriptor.secrets.join(", ")
+            );
             problems.push(problem(&format!("/secrets/{secret}"), "unknown_secret", message));
         }
     }

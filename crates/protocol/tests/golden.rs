@@ -13,8 +13,8 @@ fn check<M: Serialize + DeserializeOwned>(file: &str) {
     assert!(!lines.is_empty());
     for line in lines {
         let message: M = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-        let said: Value = serde_json::to_value(&message).unwrap();
-        assert_eq!(said, serde_json::from_str::<Value>(line).unwrap());
+        let said = serde_json::to_value(&message).ok();
+        assert_eq!(said, serde_json::from_str::<Value>(line).ok());
     }
 }
 
