@@ -198,7 +198,7 @@ fn check_limits(unscaled: i128, scale: i8, limits: Limits) -> Result<(), Reason>
     let room = i32::from(limits.precision) + drop;
     if drop > 0 {
         let power = 10_u128.checked_pow(drop.unsigned_abs());
-        if power.is_none_or(|power| magnitude % power != 0) {
+        if power.is_none_or(|power| !magnitude.is_multiple_of(power)) {
             return if magnitude == 0 { Ok(()) } else { Err(too_long()) };
         }
     }

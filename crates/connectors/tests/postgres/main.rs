@@ -1,5 +1,6 @@
 //! The `postgres` connector against a real server.
 #![cfg(unix)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests fail loudly")]
 
 mod connection;
 mod flow;

@@ -82,9 +82,7 @@ fn copy(
         let decoded = decode_blocks(&blocks, &spent, decoder, cx, give);
         // Ends the reader where it waits to hand over.
         drop(blocks);
-        if decoded.is_err() {
-            return decoded;
-        }
+        decoded?;
         match reader.join() {
             Ok(read) => read.map_err(|error| plan.explain(error)),
             Err(_) => Err(Error::permanent(FailureKind::Runtime, "panic", "the reading thread panicked")),
