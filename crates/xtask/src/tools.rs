@@ -15,7 +15,7 @@ const PEERS: &[&str] = &[
     "connectorx==0.4.6",
     "adbc-driver-manager==1.13.0",
     "adbc-driver-postgresql==1.13.0",
-    "sling==1.6.5",
+    "sling-linux-amd64==1.4.11",
 ];
 
 /// A need that is not met, and what is lost by it.

@@ -13,21 +13,37 @@ def adbc(url):
     return adbc_driver_postgresql.dbapi.connect(url)
 
 
+def plain(reader):
+    """ADBC gives numeric as a text of its own kind, which no file format knows: the text itself is what files take."""
+    def storage(field):
+        kind = field.type
+        return pa.field(field.name, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
+
+    schema = pa.schema([storage(field) for field in reader.schema])
+
+    def batches():
+        for batch in reader:
+            columns = [getattr(column, "storage", column) for column in batch.columns]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    return schema, batches()
+
+
 def adbc_csv(url, path):
     with adbc(url) as connection, connection.cursor() as cursor:
         cursor.execute("select * from lineitem")
-        reader = cursor.fetch_record_batch()
-        with pa.csv.CSVWriter(path, reader.schema) as writer:
-            for batch in reader:
+        schema, batches = plain(cursor.fetch_record_batch())
+        with pa.csv.CSVWriter(path, schema) as writer:
+            for batch in batches:
                 writer.write_batch(batch)
 
 
 def adbc_parquet(url, path):
     with adbc(url) as connection, connection.cursor() as cursor:
         cursor.execute("select * from lineitem")
-        reader = cursor.fetch_record_batch()
-        with pa.parquet.ParquetWriter(path, reader.schema) as writer:
-            for batch in reader:
+        schema, batches = plain(cursor.fetch_record_batch())
+        with pa.parquet.ParquetWriter(path, schema) as writer:
+            for batch in batches:
                 writer.write_batch(batch)
 
 

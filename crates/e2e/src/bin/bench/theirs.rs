@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use sallyport_e2e::{Postgres, root};
 
 use crate::measure::{Cost, program};
@@ -21,10 +21,20 @@ pub(crate) fn python(postgres: &Postgres, function: &str, path: &Path) -> Result
 
 /// Runs sling.
 pub(crate) fn sling(postgres: &Postgres, arguments: &[&str]) -> Result<Cost> {
-    let mut command = Command::new(tool("sling")?);
+    let mut command = Command::new(sling_program()?);
     command.arg("run").args(arguments);
     command.env("BENCH", format!("{}?sslmode=disable", postgres.url())).env("SLING_DISABLE_TELEMETRY", "true");
     program(&mut command, postgres)
+}
+
+/// The package brings the program itself; its Python wrapper would fetch another one.
+fn sling_program() -> Result<PathBuf> {
+    let below = root().join("target/tools/bench/lib");
+    let pythons = std::fs::read_dir(&below).into_iter().flatten().filter_map(Result::ok);
+    pythons
+        .map(|python| python.path().join("site-packages/sling_linux_amd64/bin/sling-linux-amd64"))
+        .find(|path| path.is_file())
+        .with_context(|| format!("sling is missing below {}: `./x bench` installs it", below.display()))
 }
 
 fn tool(name: &str) -> Result<PathBuf> {
