@@ -43,6 +43,15 @@ impl DataFolder {
         root.join("sallyport.db")
     }
 
+    /// The database's file, made for its owner only before SQLite would make it for everyone.
+    pub(crate) fn private_database(&self) -> anyhow::Result<PathBuf> {
+        let file = Self::database(&self.root);
+        if !file.exists() {
+            write_private(&file, b"")?;
+        }
+        Ok(file)
+    }
+
     /// The folder of certificates.
     pub(crate) fn tls(&self) -> PathBuf {
         self.root.join("tls")

@@ -65,7 +65,7 @@ pub async fn run_announced(
     config.bound_to(listening);
     let secrets = Arc::new(folder.secrets()?);
     let identity = tls::prepare(&config, &folder.tls(), clock.now())?;
-    let store = Store::open(&DataFolder::database(folder.root()))?;
+    let store = Store::open(&folder.private_database()?)?;
     let setup = first_start::prepare(&store, &secrets, &clock).await?;
     let announcement = Ready {
         listening,

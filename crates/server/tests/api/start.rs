@@ -81,7 +81,7 @@ fn keys_are_for_their_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let flags = tls_flags(folder.path(), "https://server.example.org");
     let server = Server::with(folder, &flags);
-    for file in ["secret.key", "tls/ca.key", "tls/server.key"] {
+    for file in ["secret.key", "sallyport.db", "sallyport.db-wal", "tls/ca.key", "tls/server.key"] {
         let mode = std::fs::metadata(server.data_dir().join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{file}");
     }
