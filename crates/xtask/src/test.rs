@@ -102,6 +102,8 @@ pub(crate) fn fix(config: &Config) -> Result<(), String> {
 fn nextest(config: &Config, strict: bool) -> Result<(), String> {
     let mut command = tools::cargo(config);
     command.args(["nextest", "run", "--workspace", "--no-tests", "fail"]);
+    // Where the target folder lies elsewhere, so do the tools.
+    command.env("SALLYPORT_TEST_PYTHON", tools::python_folder(config).join("bin/python"));
     if strict {
         // A test that lacks what it needs then fails instead of passing over it.
         command.env("SALLYPORT_TEST_STRICT", "1");
