@@ -3,11 +3,15 @@
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use futures_util::StreamExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use crate::http::problem::{Code, Problem, Result};
+
+/// How much of a body that is too large is read before the connection is closed on it.
+const DRAIN_BYTES_MAX: usize = 16 * super::BODY_BYTES_MAX;
 
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -50,15 +54,38 @@ pub(crate) struct Text(pub(crate) String);
 impl<S: Send + Sync> FromRequest<S> for Text {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let bytes = axum::body::Bytes::from_request(request, state).await.map_err(|error| unreadable(&error))?;
-        String::from_utf8(bytes.into()).map(Self).map_err(|_| Problem::new(Code::BadRequest, "the body is not UTF-8"))
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        String::from_utf8(whole(request).await?)
+            .map(Self)
+            .map_err(|_| Problem::new(Code::BadRequest, "the body is not UTF-8"))
     }
+}
+
+/// The body, if it is within the limit. A larger one is read to its end, within reason, before it is refused: a
+/// connection that is closed on a client that still writes shows it a broken pipe instead of the answer.
+async fn whole(request: Request) -> Result<Vec<u8>> {
+    let mut stream = request.into_body().into_data_stream();
+    let (mut body, mut seen) = (Vec::new(), 0);
+    while let Some(part) = stream.next().await {
+        let part = part.map_err(|error| Problem::new(Code::BadRequest, format!("reading the body: {error}")))?;
+        seen += part.len();
+        if seen > DRAIN_BYTES_MAX {
+            break;
+        }
+        if seen <= super::BODY_BYTES_MAX {
+            body.extend_from_slice(&part);
+        }
+    }
+    if seen <= super::BODY_BYTES_MAX { Ok(body) } else { Err(too_large()) }
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::TooLarge, format!("the body is larger than {} bytes", super::BODY_BYTES_MAX))
 }
 
 fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::new(Code::TooLarge, format!("the body is larger than {} bytes", super::BODY_BYTES_MAX));
+        return too_large();
     }
     Problem::new(Code::BadRequest, rejection.body_text())
 }
