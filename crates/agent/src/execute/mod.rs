@@ -5,6 +5,7 @@
 
 mod execution;
 mod relay;
+mod rest;
 mod scratch;
 mod step;
 #[cfg(test)]
@@ -108,6 +109,7 @@ enum Ended {
 
 /// Runs every step of the order to its end. Needs a runtime with time and, for streams, I/O; blocks none of its threads.
 pub async fn execute(order: WorkOrder, surroundings: &Surroundings, execution: &Execution) -> OrderReport {
+    let _work = rest::Work::begin(tokio::runtime::Handle::current());
     let key = order.key;
     let wiring = match Wiring::of(&order) {
         Ok(wiring) => wiring,

@@ -20,7 +20,7 @@ use sallyport_protocol::{Clock, ExecutedBy, Levels, LogLevel, LogLine};
 use sallyport_site::config::Environment;
 use sallyport_site::lock::{self, Lock};
 use sallyport_site::settings::{self, Settings};
-use sallyport_site::{Layout, log};
+use sallyport_site::{Layout, log, memory};
 use tracing::warn;
 
 pub use config::{Flags, Starter};
@@ -60,6 +60,7 @@ struct Setup {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    memory::prepare();
     let setup = match Setup::read(Flags::parse(), Clock::system()) {
         Ok(setup) => setup,
         Err(error) => {
