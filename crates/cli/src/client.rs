@@ -12,7 +12,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::credentials::{self, Credentials};
 use crate::error::{Doing, Error, Exit, Result};
 use crate::trust;
 
@@ -56,7 +56,10 @@ impl Client {
             let text = std::fs::read_to_string(path).doing(|| format!("reading {}", path.display()))?;
             ca = Some(text);
         }
-        let token = config.token.clone().or_else(|| Some(login.token.clone()).filter(|token| !token.is_empty()));
+        let token = match &config.token_file {
+            Some(path) => Some(credentials::token_in(path)?),
+            None => Some(login.token.clone()).filter(|token| !token.is_empty()),
+        };
         if token.is_none() {
             return Err(Error::new(
                 Exit::NotAllowed,

@@ -3,16 +3,15 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use sallyport_protocol::Secret;
-
 /// The environment of a command.
 pub(crate) struct Config {
     /// Where credentials are kept.
     pub(crate) folder: Option<PathBuf>,
     /// `SALLYPORT_SERVER`: the server to use instead of the one of the last login.
     pub(crate) server: Option<String>,
-    /// `SALLYPORT_TOKEN`: an API token instead of a login.
-    pub(crate) token: Option<Secret>,
+    /// `SALLYPORT_TOKEN_FILE`: a file that holds an API token, instead of a login. The token itself is not taken from
+    /// the environment, which other processes can read.
+    pub(crate) token_file: Option<PathBuf>,
     /// `SALLYPORT_CA`: a PEM file to trust besides the system's roots.
     pub(crate) ca: Option<PathBuf>,
     /// Whether output may be coloured.
@@ -28,7 +27,7 @@ impl Config {
         Self {
             folder: folder(),
             server: text("SALLYPORT_SERVER"),
-            token: text("SALLYPORT_TOKEN").map(Secret::new),
+            token_file: text("SALLYPORT_TOKEN_FILE").map(PathBuf::from),
             ca: text("SALLYPORT_CA").map(PathBuf::from),
             colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),

@@ -66,6 +66,16 @@ impl Credentials {
     }
 }
 
+/// An API token that a file holds, for machines that do not log in.
+pub(crate) fn token_in(path: &Path) -> Result<Secret> {
+    let text = std::fs::read_to_string(path).doing(|| format!("reading the token in {}", path.display()))?;
+    let token = text.trim();
+    if token.is_empty() || token.contains(char::is_whitespace) {
+        return Err(Error::new(Exit::NotAllowed, format!("{} does not hold one token", path.display())));
+    }
+    Ok(Secret::new(token.to_owned()))
+}
+
 fn file(config: &Config) -> Option<PathBuf> {
     config.folder.as_ref().map(|folder| folder.join("credentials.json"))
 }

@@ -27,7 +27,7 @@ use output::Format;
 #[command(name = "sallyport", version, propagate_version = true, max_term_width = 120)]
 #[command(after_help = "\
 Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 not allowed, 6 the run failed.
-Environment: SALLYPORT_SERVER and SALLYPORT_TOKEN instead of a login, SALLYPORT_CA, SALLYPORT_CONFIG_DIR, NO_COLOR.")]
+Environment: SALLYPORT_SERVER and SALLYPORT_TOKEN_FILE instead of a login, SALLYPORT_CA, SALLYPORT_CONFIG_DIR, NO_COLOR.")]
 struct Arguments {
     /// The server to talk to, instead of the one of the last login
     #[arg(long, global = true, value_name = "URL")]

@@ -1,6 +1,6 @@
-//! Rules about agents: names, who may be deactivated, what the background agent serves.
+//! Rules about agents: names, who may be deactivated.
 
-use sallyport_protocol::{AgentId, Descriptor, Origin, Reach};
+use sallyport_protocol::AgentId;
 use serde::{Deserialize, Serialize};
 
 /// The platform's own agent or one that a site installed.
@@ -89,16 +89,5 @@ pub fn may_deactivate(agent: AgentId, name: &str, kind: Kind, online: bool, uses
     match uses.iter().find(|used| used.agent == agent) {
         Some(used) => Err(Refused::InUse { agent: name.to_owned(), task: used.task.clone(), step: used.step.clone() }),
         None => Ok(()),
-    }
-}
-
-/// Why the background agent may not serve a connector, if it may not.
-pub fn background_refuses(descriptor: &Descriptor) -> Option<&'static str> {
-    match (descriptor.origin, descriptor.reach) {
-        (Origin::ThirdParty, _) => Some("third-party connectors are served by remote agents only"),
-        (Origin::BuiltIn, Reach::Network | Reach::Programs) => {
-            Some("it serves only steps that reach no external or remote resource")
-        }
-        (Origin::BuiltIn, Reach::Nothing | Reach::Files) => None,
     }
 }

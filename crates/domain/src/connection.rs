@@ -3,7 +3,7 @@
 use sallyport_protocol::Descriptor;
 use serde_json::Value;
 
-use crate::agent::{Kind, background_refuses};
+use crate::agent::Kind;
 use crate::task::{Problem, against, problem};
 
 /// The longest name, in characters.
@@ -60,7 +60,7 @@ pub fn check(draft: Draft<'_>, catalog: &[Descriptor]) -> Vec<Problem> {
         }
     }
     if let Some((agent, Kind::Background)) = draft.agent
-        && let Some(why) = background_refuses(descriptor)
+        && let Some(why) = descriptor.background_refuses()
     {
         let message = format!("agent `{agent}` cannot serve connector `{}`: {why}; choose a remote agent", draft.kind);
         problems.push(problem("/agent", "agent_not_allowed", message));

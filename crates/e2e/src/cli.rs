@@ -27,7 +27,7 @@ impl Cli {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).env("SALLYPORT_CONFIG_DIR", &self.config);
-        for name in ["SALLYPORT_SERVER", "SALLYPORT_TOKEN", "SALLYPORT_CA"] {
+        for name in ["SALLYPORT_SERVER", "SALLYPORT_TOKEN_FILE", "SALLYPORT_CA"] {
             command.env_remove(name);
         }
         command

@@ -25,11 +25,13 @@ pub struct Options {
     pub profile: Profile,
     /// The licence's tier.
     pub licence: &'static str,
+    /// Whether it serves a release folder of its own, which a test may change.
+    pub own_release: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { profile: Profile::Dev, licence: "premium" }
+        Self { profile: Profile::Dev, licence: "premium", own_release: false }
     }
 }
 
@@ -53,6 +55,13 @@ impl Server {
         let data = folder.join("server");
         let log = folder.join("server.log");
         let port = free_port()?;
+        if options.own_release {
+            let release = release_in(&data);
+            std::fs::create_dir_all(&release)?;
+            for program in ["sallyport-agent", "sallyport-wrapper"] {
+                std::fs::copy(binary(options.profile, program)?, release.join(program))?;
+            }
+        }
         let mut process = spawn(options, &data, &log, port)?;
         let line = process.line("its setup link", START_MAX, |line| line.contains("/setup"))?;
         let setup_link = line
@@ -81,6 +90,11 @@ impl Server {
     /// Its data folder.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Its own release folder.
+    pub fn release(&self) -> PathBuf {
+        release_in(&self.data)
     }
 
     /// Its CA certificate.
@@ -152,6 +166,10 @@ fn url(port: u16) -> String {
     format!("https://localhost:{port}")
 }
 
+fn release_in(data: &Path) -> PathBuf {
+    data.join("release")
+}
+
 fn spawn(options: &Options, data: &Path, log: &Path, port: u16) -> Result<Process> {
     let mut command = Command::new(binary(options.profile, "sallyport")?);
     command.arg("server").arg("--data-dir").arg(data).args([
@@ -160,5 +178,8 @@ fn spawn(options: &Options, data: &Path, log: &Path, port: u16) -> Result<Proces
         "--public-url",
         &url(port),
     ]);
+    if options.own_release {
+        command.arg("--release-dir").arg(release_in(data));
+    }
     Process::start("the server", &mut command, log)
 }

@@ -79,6 +79,19 @@ pub struct ConnectionTest {
     pub stages: Vec<Stage>,
 }
 
+impl Descriptor {
+    /// Why the background agent may not serve this connector, if it may not.
+    pub fn background_refuses(&self) -> Option<&'static str> {
+        match (self.origin, self.reach) {
+            (Origin::ThirdParty, _) => Some("third-party connectors are served by remote agents only"),
+            (Origin::BuiltIn, Reach::Network | Reach::Programs) => {
+                Some("it serves only steps that reach no external or remote resource")
+            }
+            (Origin::BuiltIn, Reach::Nothing | Reach::Files) => None,
+        }
+    }
+}
+
 impl ConnectionTest {
     /// Whether every stage passed.
     pub fn passed(&self) -> bool {

@@ -9,7 +9,7 @@ use std::thread;
 use sallyport_connectors::{CommitKey, Context, Error, LogSink};
 use sallyport_dataplane::{EdgeError, Input, Output};
 use sallyport_protocol::{
-    Action, AttemptKey, ConnectionOrder, Descriptor, Failure, FailureKind, LogLevel, Origin, Reach, StepOrder, event,
+    Action, AttemptKey, ConnectionOrder, Descriptor, Failure, FailureKind, LogLevel, StepOrder, event,
 };
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -199,20 +199,16 @@ fn permitted(kind: &str, surroundings: &Surroundings) -> Result<(), Error> {
         return Ok(());
     }
     let known = sallyport_connectors::catalog().into_iter().find(|descriptor| descriptor.kind == kind);
-    match known.as_ref().map(refused_in_background) {
+    match known.as_ref().map(Descriptor::background_refuses) {
         None => Err(Error::unknown_connector(kind)),
-        Some(false) => Ok(()),
-        Some(true) => Err(Error::permanent(
+        Some(None) => Ok(()),
+        Some(Some(why)) => Err(Error::permanent(
             FailureKind::Runtime,
             "background_agent_refuses",
-            format!("the background agent does not serve connector `{kind}`, which reaches outside the platform"),
+            format!("the background agent does not serve connector `{kind}`: {why}"),
         )
         .advise("give the step a remote agent")),
     }
-}
-
-fn refused_in_background(descriptor: &Descriptor) -> bool {
-    descriptor.origin == Origin::ThirdParty || matches!(descriptor.reach, Reach::Network | Reach::Programs)
 }
 
 fn scratch_failed(context: &Context, error: &std::io::Error) -> Error {

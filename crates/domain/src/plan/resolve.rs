@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::pipelines::{cycle, pipelines};
 use super::{AgentFacts, ConnectionFacts, DEADLINE_DEFAULT, Plan, PlannedStep, Work, World};
-use crate::agent::{Kind, background_refuses};
+use crate::agent::Kind;
 use crate::task::{Problem, Step, Task, against, nearest, problem};
 
 /// Makes a plan of a task in an environment, or names every problem.
@@ -211,7 +211,7 @@ impl<'a> Check<'a> {
         if agent.kind != Kind::Background {
             return;
         }
-        if let Some(why) = background_refuses(descriptor) {
+        if let Some(why) = descriptor.background_refuses() {
             let text = format!(
                 "step `{}` uses connector `{}`, which agent `{}` may not serve: {why}; choose a remote agent",
                 step.name, descriptor.kind, agent.name

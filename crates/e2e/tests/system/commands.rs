@@ -97,6 +97,31 @@ fn exit_codes_and_messages_tell_scripts_and_people_what_is_wrong() -> Result<()>
 }
 
 #[test]
+fn a_machine_uses_a_token_from_a_file() -> Result<()> {
+    system(|system| {
+        let cli = Cli::new(Profile::Dev, &system.folder.path().join("machine"), system.folder.path())?;
+        let made = system.api().post("/api/v1/tokens", &json!({"name": "nightly job"}))?;
+        let token = made["token"].as_str().unwrap_or_default();
+        let file = system.folder.path().join("token");
+        let list = || {
+            let mut command = cli.command();
+            command.args(["agents", "list"]).env("SALLYPORT_SERVER", system.server.url());
+            command.env("SALLYPORT_CA", system.server.ca()).env("SALLYPORT_TOKEN_FILE", &file);
+            command.output()
+        };
+        let missing = list()?;
+        ensure!(missing.status.code() == Some(1) && String::from_utf8_lossy(&missing.stderr).contains("token"));
+        std::fs::write(&file, format!("{token}\n"))?;
+        let listed = list()?;
+        ensure!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        ensure!(String::from_utf8_lossy(&listed.stdout).contains("background"));
+        std::fs::write(&file, "not-a-token\n")?;
+        ensure!(list()?.status.code() == Some(5), "a wrong token was taken");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_first_login_by_the_fingerprint_that_the_server_printed() -> Result<()> {
     system(|system| {
         let output = system.server.output();

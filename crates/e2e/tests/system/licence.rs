@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use sallyport_e2e::{Options, Profile, System, within};
+use sallyport_e2e::{Options, System, within};
 
 const WARNING: &str = "WARNING: Disconnected. Server requested shutdown - Max parallel agents 1 reached.!";
 
 #[test]
 fn of_two_agents_at_once_a_trial_lets_one_in_and_tells_the_other() -> Result<()> {
-    System::with(Options { profile: Profile::Dev, licence: "trial" }, |system| {
+    System::with(Options { licence: "trial", ..Options::default() }, |system| {
         let mut agents = [system.install("first")?, system.install("second")?];
         for agent in &mut agents {
             agent.start()?;
@@ -34,7 +34,7 @@ fn of_two_agents_at_once_a_trial_lets_one_in_and_tells_the_other() -> Result<()>
 
 #[test]
 fn an_agent_that_comes_back_takes_its_own_place_again() -> Result<()> {
-    System::with(Options { profile: Profile::Dev, licence: "trial" }, |system| {
+    System::with(Options { licence: "trial", ..Options::default() }, |system| {
         let agent = system.agent("only")?;
         let before = agent.agent_process();
         agent.signal_agent(sallyport_e2e::Signal::KILL)?;

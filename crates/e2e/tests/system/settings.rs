@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use sallyport_e2e::{Installed, within};
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use sallyport_e2e::{Installed, Options, System, tpch, within};
 use serde_json::json;
 
-use crate::system;
+use crate::{moving, system, to_csv};
 
 fn says(agent: &Installed, what: &str, words: &[&str]) -> Result<()> {
     within(Duration::from_secs(30), what, || {
@@ -160,5 +161,69 @@ fn a_folder_has_one_wrapper_and_it_obeys_commands() -> Result<()> {
         wrapper.wait(Duration::from_secs(15))?;
         ensure!(agent.agent_process().is_none(), "the agent outlived a stop");
         Ok(())
+    })
+}
+
+/// Says on the server that there is another version of the agent: the same program with a few bytes behind its end.
+fn offer_another_version(system: &System, agent: &Installed) -> Result<Vec<u8>> {
+    let mut program = std::fs::read(agent.folder().join("Agent/sallyport-agent"))?;
+    program.extend_from_slice(b"another version");
+    std::fs::write(system.server.release().join("sallyport-agent"), &program)?;
+    Ok(program)
+}
+
+#[test]
+fn another_version_is_installed_as_the_settings_allow() -> Result<()> {
+    System::with(Options { own_release: true, ..Options::default() }, |system| {
+        let mut agent = system.install("client")?;
+        let program = agent.folder().join("Agent/sallyport-agent");
+        let present = std::fs::read(&program)?;
+        let offered = offer_another_version(system, &agent)?;
+        let said = |agent: &Installed| agent.wrapper_log().contains("another version of the agent was installed");
+        for (key, value, updates, tells) in [
+            ("AllowAutoUpdate", false, false, false),
+            ("SuppressUpdate", true, false, false),
+            ("NotifyUpdated", false, true, false),
+            ("NotifyUpdated", true, true, true),
+        ] {
+            let original = std::fs::read_to_string(agent.folder().join("appsettings.json"))?;
+            std::fs::write(&program, &present)?;
+            agent.edit_settings(|settings| settings["Settings"][key] = json!(value))?;
+            agent.start()?;
+            system.online("client")?;
+            let now = std::fs::read(&program)?;
+            ensure!((now == offered) == updates, "{key} = {value}: another program is there or is not, wrongly");
+            agent.stop()?;
+            ensure!(said(&agent) == tells, "{key} = {value}: the log tells of it or does not, wrongly");
+            agent.edit_settings(|settings| {
+                if let Ok(was) = serde_json::from_str(&original) {
+                    *settings = was;
+                }
+            })?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_message_without_an_answer_is_sent_again_after_the_time_that_was_set() -> Result<()> {
+    system(|system| {
+        let mut agent = system.install("client")?;
+        agent.edit_settings(|settings| settings["Settings"]["ReconnectTimeoutSeconds"] = json!(2))?;
+        agent.start()?;
+        system.online("client")?;
+        let database = system.folder.join("in.sqlite")?;
+        tpch::sqlite(&database, 0.001)?;
+        system.connection("db", "sqlite", "client", &json!({"path": database}), &json!({}))?;
+        let many = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000000) select i from n";
+        system.task(&to_csv("count", many, "client", "n.csv"))?;
+        let id = system.start_run("count")?;
+        system.run_that(&id, "to be moving", moving)?;
+        let server = system.server.process.as_ref().context("the server does not run")?;
+        server.signal(Signal::STOP)?;
+        let told = says(&agent, "the agent to give the silent connection up", &["within 2 s"]);
+        server.signal(Signal::CONT)?;
+        told?;
+        system.must_be(&system.ended(&id)?, "succeeded")
     })
 }

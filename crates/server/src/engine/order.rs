@@ -5,11 +5,10 @@
 
 use std::collections::HashMap;
 
-use sallyport_domain::agent::background_refuses;
 use sallyport_domain::plan::{Plan, PlannedStep, Work};
 use sallyport_protocol::{
-    Action, AgentId, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, ConnectionId, ConnectionOrder, Failure, FailureKind, Inlet,
-    Outlet, StepOrder, Ticket, Via, WorkOrder,
+    Action, AgentId, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, ConnectionId, ConnectionOrder, Descriptor, Failure,
+    FailureKind, Inlet, Outlet, StepOrder, Ticket, Via, WorkOrder,
 };
 use sallyport_store::{Agent, AgentKind, Connection, Error};
 
@@ -98,7 +97,7 @@ impl Builder<'_> {
             return Err(failure("agent_deactivated", text));
         };
         let descriptor = self.parts.catalog.iter().find(|descriptor| descriptor.kind == kind);
-        match (agent.kind, descriptor.and_then(background_refuses)) {
+        match (agent.kind, descriptor.and_then(Descriptor::background_refuses)) {
             (AgentKind::Background, Some(why)) => {
                 let text = format!(
                     "step `{}` uses connector `{kind}`, which agent `{}` may not serve: {why}; choose a remote agent",

@@ -1,11 +1,10 @@
 //! Bodies, parameters and preconditions, each refused as a problem.
 
-use axum::Json;
-use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use futures_util::StreamExt;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::de::DeserializeOwned;
 
 use crate::http::problem::{Code, Problem, Result};
@@ -19,17 +18,11 @@ pub(crate) struct Body<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        Json::<T>::from_request(request, state).await.map(|Json(body)| Self(body)).map_err(
-            |rejection| match rejection {
-                JsonRejection::MissingJsonContentType(_) => {
-                    Problem::new(Code::MediaType, "send JSON, with `Content-Type: application/json`")
-                }
-                JsonRejection::JsonDataError(error) => Problem::new(Code::Invalid, error.body_text()),
-                JsonRejection::BytesRejection(error) => unreadable(&error),
-                other => Problem::new(Code::BadRequest, other.body_text()),
-            },
-        )
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        if !says_json(request.headers()) {
+            return Err(Problem::new(Code::MediaType, "send JSON, with `Content-Type: application/json`"));
+        }
+        parsed(&whole(request).await?).map(Self)
     }
 }
 
@@ -39,13 +32,27 @@ pub(crate) struct MaybeBody<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for MaybeBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let Text(text) = Text::from_request(request, state).await?;
-        if text.trim().is_empty() {
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let bytes = whole(request).await?;
+        if bytes.trim_ascii().is_empty() {
             return Ok(Self(T::default()));
         }
-        serde_json::from_str(&text).map(Self).map_err(|error| Problem::new(Code::Invalid, format!("the body: {error}")))
+        parsed(&bytes).map(Self)
     }
+}
+
+/// JSON that does not parse is a bad request; JSON that does not fit is invalid and the field is named.
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let code = if error.is_data() { Code::Invalid } else { Code::BadRequest };
+        Problem::new(code, format!("the body: {error}"))
+    })
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 /// A text body, whatever its declared type: YAML has several.
@@ -81,13 +88,6 @@ async fn whole(request: Request) -> Result<Vec<u8>> {
 
 fn too_large() -> Problem {
     Problem::new(Code::TooLarge, format!("the body is larger than {} bytes", super::BODY_BYTES_MAX))
-}
-
-fn unreadable(rejection: &BytesRejection) -> Problem {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large();
-    }
-    Problem::new(Code::BadRequest, rejection.body_text())
 }
 
 /// Parameters behind the question mark.

@@ -25,7 +25,6 @@ mod who;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::get;
@@ -61,7 +60,6 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         })
         .with_state(Arc::clone(app))
         .merge(gateway::routes(app.live.gateway.clone()))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn_with_state(Arc::clone(app), surround::measure))
 }

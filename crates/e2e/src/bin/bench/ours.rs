@@ -14,7 +14,7 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn start(folder: &Folder) -> Result<Self> {
-        let options = Options { profile: Profile::Release, licence: "premium" };
+        let options = Options { profile: Profile::Release, ..Options::default() };
         let server = Server::start(folder.path(), &options)?;
         let mut agents = Vec::new();
         for name in ["near", "far"] {

@@ -128,7 +128,7 @@ impl Demo {
 
     fn serve(&mut self) -> Result<String> {
         // Two agents at once: more than a trial allows.
-        let options = Options { profile: Profile::Dev, licence: "standard" };
+        let options = Options { licence: "standard", ..Options::default() };
         let server = self.server.insert(Server::start(self.folder.path(), &options)?);
         Ok(format!("{}, one process on SQLite, licence standard", server.url()))
     }
