@@ -110,7 +110,7 @@ fn a_machine_uses_a_token_from_a_file() -> Result<()> {
             command.output()
         };
         let missing = list()?;
-        ensure!(missing.status.code() == Some(1) && String::from_utf8_lossy(&missing.stderr).contains("token"));
+        ensure!(missing.status.code() == Some(3) && String::from_utf8_lossy(&missing.stderr).contains("token"));
         std::fs::write(&file, format!("{token}\n"))?;
         let listed = list()?;
         ensure!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
