@@ -15,13 +15,17 @@ use crate::EdgeError;
 
 pub use pump::{Ending, receive, send};
 pub use receiver::{Event, Receiver};
-pub use sender::{Answer, Sender};
+pub use sender::{Answer, Sender, slices};
 
 /// Bytes that a producer may send before the consumer has taken any: 160 MB/s on a path of 50 ms.
 pub const WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The largest encoded batch; larger ones are halved by rows until a single row is left.
+/// The largest encoded batch: what a single row may take.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Larger batches of several rows are sent in parts, each of which waits for room: half a window, so that one part is
+/// on its way while another is taken.
+pub const SLICE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The largest message given to a transport.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -90,7 +94,7 @@ impl Error {
 pub struct Totals {
     /// Rows.
     pub rows: u64,
-    /// Batches, after halving.
+    /// Batches, after slicing.
     pub batches: u64,
     /// Bytes of their frames.
     pub bytes: u64,

@@ -1,13 +1,14 @@
 //! The loops that join an edge and a transport. Encoding and decoding take milliseconds a batch: run them on a thread
 //! of their own (`Handle::block_on`), not on the runtime's.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Answer, Error, Event, Receiver, Sender, Totals};
+use super::{Answer, Error, Event, Receiver, Sender, Totals, slices};
 use crate::transport::Message;
 use crate::{Cancel, Cause, Input, Producer, Transport};
 
@@ -88,9 +89,14 @@ async fn give(
 ) -> Result<(), Error> {
     let schema = input.schema_async().await?;
     put(sender.start(&schema)?, sender, outgoing, incoming).await?;
+    let mut waiting = VecDeque::new();
     loop {
         while !sender.has_credit() {
             heard(sender, incoming.recv().await)?;
+        }
+        if let Some(slice) = waiting.pop_front() {
+            put(sender.batch(&slice)?, sender, outgoing, incoming).await?;
+            continue;
         }
         let turn = tokio::select! {
             biased;
@@ -101,7 +107,7 @@ async fn give(
             Turn::Heard(message) => {
                 heard(sender, message)?;
             }
-            Turn::Batch(Some(batch)) => put(sender.batch(&batch)?, sender, outgoing, incoming).await?,
+            Turn::Batch(Some(batch)) => waiting.extend(slices(batch)),
             Turn::Batch(None) => break,
         }
     }

@@ -6,7 +6,9 @@ use arrow_schema::SchemaRef;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::batch::Encoder;
-use super::{BATCH_BYTES_MAX, BATCH_COST_MIN, Error, MESSAGE_BYTES_MAX, Totals, WINDOW_BYTES, schema, shortened};
+use super::{
+    BATCH_BYTES_MAX, BATCH_COST_MIN, Error, MESSAGE_BYTES_MAX, SLICE_BYTES, Totals, WINDOW_BYTES, schema, shortened,
+};
 use crate::frame::{HEADER_BYTES, Kind, PREAMBLE, Parser, Writer};
 
 /// Buffers from here on travel as messages of their own, without a copy.
@@ -70,10 +72,25 @@ impl Sender {
         self.small(Kind::Schema, &message)
     }
 
-    /// The messages of a batch, halved as often as it takes to keep within [`BATCH_BYTES_MAX`].
+    /// The messages of one of a batch's [`slices`]; only while [`Sender::has_credit`].
     pub fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<Bytes>, Error> {
+        let encoder = self.encoder.as_mut().ok_or_else(|| Error::Encode("the schema was not sent".to_owned()))?;
+        let pieces = encoder.encode(batch)?;
+        let bytes: usize = pieces.iter().map(Buffer::len).sum();
+        let length = u32::try_from(bytes).ok().filter(|_| bytes <= BATCH_BYTES_MAX);
+        let length = length.ok_or(Error::BatchTooLarge { bytes })?;
         let mut messages = Vec::new();
-        self.put_batch(batch, &mut messages)?;
+        let mut open = BytesMut::with_capacity(open_bytes(&pieces));
+        self.writer.header(Kind::Batch, length, &mut open);
+        for piece in pieces {
+            put_piece(piece, &mut open, &mut messages);
+        }
+        messages.push(open.freeze());
+        messages.retain(|message| !message.is_empty());
+        self.totals.rows += batch.num_rows() as u64;
+        self.totals.batches += 1;
+        self.totals.bytes += (bytes + HEADER_BYTES) as u64;
+        self.credit -= i128::from(cost(bytes));
         Ok(messages)
     }
 
@@ -114,39 +131,6 @@ impl Sender {
         Ok(last)
     }
 
-    fn put_batch(&mut self, batch: &RecordBatch, messages: &mut Vec<Bytes>) -> Result<(), Error> {
-        let rows = batch.num_rows();
-        let estimate = crate::edge::payload_bytes(batch);
-        if rows > 1 && estimate > BATCH_BYTES_MAX {
-            return self.put_halves(batch, messages);
-        }
-        let encoder = self.encoder.as_mut().ok_or_else(|| Error::Encode("the schema was not sent".to_owned()))?;
-        let pieces = encoder.encode(batch)?;
-        let bytes: usize = pieces.iter().map(Buffer::len).sum();
-        if bytes > BATCH_BYTES_MAX {
-            return if rows > 1 { self.put_halves(batch, messages) } else { Err(Error::BatchTooLarge { bytes }) };
-        }
-        let length = u32::try_from(bytes).map_err(|_| Error::BatchTooLarge { bytes })?;
-        let mut open = BytesMut::with_capacity(open_bytes(&pieces));
-        self.writer.header(Kind::Batch, length, &mut open);
-        for piece in pieces {
-            put_piece(piece, &mut open, messages);
-        }
-        messages.push(open.freeze());
-        messages.retain(|message| !message.is_empty());
-        self.totals.rows += rows as u64;
-        self.totals.batches += 1;
-        self.totals.bytes += (bytes + HEADER_BYTES) as u64;
-        self.credit -= i128::from(cost(bytes));
-        Ok(())
-    }
-
-    fn put_halves(&mut self, batch: &RecordBatch, messages: &mut Vec<Bytes>) -> Result<(), Error> {
-        let half = batch.num_rows() / 2;
-        self.put_batch(&batch.slice(0, half), messages)?;
-        self.put_batch(&batch.slice(half, batch.num_rows() - half), messages)
-    }
-
     fn small(&mut self, kind: Kind, payload: &[u8]) -> Result<Vec<Bytes>, Error> {
         let length = u32::try_from(payload.len()).map_err(|_| Error::Encode("a frame is too long".to_owned()))?;
         let mut open = BytesMut::with_capacity(PREAMBLE.len() + HEADER_BYTES + payload.len());
@@ -160,6 +144,23 @@ impl Sender {
         messages.push(whole);
         Ok(messages)
     }
+}
+
+/// A batch halved by rows until each part has at most [`SLICE_BYTES`] or a single row; the parts share its memory.
+pub fn slices(batch: RecordBatch) -> Vec<RecordBatch> {
+    let mut slices = Vec::new();
+    let mut left = vec![batch];
+    while let Some(batch) = left.pop() {
+        let rows = batch.num_rows();
+        if rows > 1 && crate::edge::payload_bytes(&batch) > SLICE_BYTES {
+            let half = rows / 2;
+            left.push(batch.slice(half, rows - half));
+            left.push(batch.slice(0, half));
+        } else {
+            slices.push(batch);
+        }
+    }
+    slices
 }
 
 /// What a batch takes from the window.

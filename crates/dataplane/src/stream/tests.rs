@@ -91,19 +91,46 @@ fn rows_come_out_as_they_went_in() {
     assert_eq!(receive_all(stream(&[])).unwrap(), []);
 }
 
-#[test]
-fn large_batches_are_halved_and_large_rows_refused() {
-    let value = "x".repeat(24 * 1024 * 1024);
-    let column: ArrayRef = Arc::new(StringArray::from(vec![value.as_str(); 4]));
-    let batch = RecordBatch::try_from_iter([("text", Arc::clone(&column))]).unwrap();
-    let mut sender = Sender::new();
-    sender.start(&batch.schema()).unwrap();
-    let messages = sender.batch(&batch).unwrap();
-    assert_eq!(sender.totals().rows, 4);
-    assert_eq!(sender.totals().batches, 2);
-    assert!(messages.iter().all(|message| message.len() <= MESSAGE_BYTES_MAX));
+/// Rows of one text of so many bytes each.
+fn texts(rows: usize, bytes: usize) -> RecordBatch {
+    let column: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(bytes); rows]));
+    RecordBatch::try_from_iter([("text", column)]).unwrap()
+}
 
-    let three = RecordBatch::try_from_iter([("a", Arc::clone(&column)), ("b", Arc::clone(&column)), ("c", column)]);
+#[test]
+fn a_batch_beyond_the_window_waits_for_the_consumer() {
+    let batch = texts(20, 2 * 1024 * 1024);
+    let (mut sender, mut receiver) = (Sender::new(), Receiver::new());
+    let deliver = |messages: Vec<Bytes>, receiver: &mut Receiver| {
+        assert!(messages.iter().all(|message| message.len() <= MESSAGE_BYTES_MAX));
+        messages.iter().for_each(|message| receiver.handle(message).unwrap());
+    };
+    deliver(sender.start(&batch.schema()).unwrap(), &mut receiver);
+    assert!(matches!(receiver.next_event(), Some(Event::Schema(_))));
+    let mut waits = 0;
+    for slice in slices(batch) {
+        while !sender.has_credit() {
+            let Some(Event::Batch(_, room)) = receiver.next_event() else { panic!("nothing to consume") };
+            waits += 1;
+            if let Some(credit) = receiver.consumed(room) {
+                sender.handle(&credit).unwrap();
+            }
+        }
+        deliver(sender.batch(&slice).unwrap(), &mut receiver);
+    }
+    deliver(sender.end().unwrap(), &mut receiver);
+    assert!(waits > 0);
+    assert_eq!(receiver.totals().rows, 20);
+}
+
+#[test]
+fn slices_end_at_single_rows_and_large_rows_are_refused() {
+    let rows = texts(3, 24 * 1024 * 1024);
+    assert_eq!(slices(rows.clone()), [rows.slice(0, 1), rows.slice(1, 1), rows.slice(2, 1)]);
+    assert_eq!(slices(sample(0)), [sample(0)]);
+
+    let column = rows.column(0);
+    let three = RecordBatch::try_from_iter(["a", "b", "c"].map(|name| (name, Arc::clone(column))));
     let row = three.unwrap().slice(0, 1);
     let mut sender = Sender::new();
     sender.start(&row.schema()).unwrap();
@@ -249,6 +276,34 @@ async fn pumps_carry_far_more_than_the_window() {
     assert_eq!(count, 64);
     assert_eq!(sent.unwrap().rows, 64 * 128 * 1024);
     assert_eq!(received.unwrap().batches, 64);
+}
+
+#[tokio::test]
+async fn pumps_carry_one_batch_of_many_windows_to_a_slow_consumer() {
+    let (producer, mut input, pumps, ..) = joined();
+    let batch = texts(36, 2 * 1024 * 1024);
+    let giving = async move {
+        producer.start(batch.schema()).await.unwrap();
+        producer.send(batch).await.unwrap();
+        producer.finish().await.unwrap();
+    };
+    let taking = async move {
+        let mut rows = 0;
+        input.schema_async().await.unwrap();
+        loop {
+            // Long enough that everything that may be sent has come.
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+            let Some(batch) = input.next_batch_async().await.unwrap() else { break };
+            rows += batch.num_rows();
+        }
+        rows
+    };
+    let all = async { tokio::join!(giving, taking, pumps) };
+    let ((), rows, (sent, received)) = tokio::time::timeout(MAX, all).await.unwrap();
+    assert_eq!(rows, 36);
+    assert_eq!(sent.unwrap(), received.unwrap());
 }
 
 #[tokio::test]
