@@ -8,6 +8,9 @@ use crate::text::{parse, types};
 /// Rows that a guess looks at.
 pub(super) const SAMPLE_ROWS: usize = 1000;
 
+/// Decimal digits that a double keeps, whatever they are.
+const DOUBLE_DIGITS: usize = 15;
+
 const BOOLEAN: u8 = 1;
 const INT: u8 = 2;
 const FLOAT: u8 = 4;
@@ -48,7 +51,7 @@ impl Guess {
                 let items: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
                 if first {
                     let guess = self.items.get_or_insert_default();
-                    items.iter().for_each(|item| guess.json(item.get()));
+                    items.iter().for_each(|item| guess.item(item.get()));
                 }
                 return;
             }
@@ -56,6 +59,17 @@ impl Guess {
         }
         if json != "null" {
             self.items = None;
+        }
+    }
+
+    /// Looks at an item of a list, not into it: what is nested deeper stays JSON.
+    fn item(&mut self, json: &str) {
+        match json.as_bytes().first() {
+            Some(b'[') => {
+                self.nested = true;
+                self.narrow(JSON);
+            }
+            _ => self.json(json),
         }
     }
 
@@ -97,11 +111,11 @@ fn number(text: &[u8]) -> u8 {
         return 0;
     }
     if parse::int::<i64>(text).is_some() {
-        return INT | if digits.len() <= 15 { FLOAT } else { 0 };
+        return INT | if digits.len() <= DOUBLE_DIGITS { FLOAT } else { 0 };
     }
     let significant =
         digits.iter().take_while(|byte| !matches!(byte, b'e' | b'E')).filter(|byte| byte.is_ascii_digit());
-    if significant.count() <= 17 && parse::float64(text).is_some_and(f64::is_finite) { FLOAT } else { 0 }
+    if significant.count() <= DOUBLE_DIGITS && parse::float64(text).is_some_and(f64::is_finite) { FLOAT } else { 0 }
 }
 
 fn moment(text: &[u8]) -> u8 {

@@ -102,8 +102,10 @@ fn pass<W: Write>(mut writer: W, blocks: &Receiver<Vec<u8>>, back: &SyncSender<V
     for mut block in blocks {
         writer.write_all(&block)?;
         block.clear();
-        // An encoder that has ended needs no more blocks.
-        let _ = back.try_send(block);
+        // One large value must not leave every block large. An encoder that has ended needs no more blocks.
+        if block.capacity() <= 2 * BLOCK_BYTES {
+            let _ = back.try_send(block);
+        }
     }
     Ok(writer)
 }

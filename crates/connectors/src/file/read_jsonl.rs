@@ -38,14 +38,15 @@ pub(super) fn read(
     };
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let index = names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+    let mut filled = vec![false; names.len()];
     let mut rows = Rows::start(&schema, output, cx)?;
     for file in files.list {
         let mut lines = Lines::open(files, file, cx)?;
         while lines.advance()? {
             let line = lines.current();
-            let filled = vec![false; names.len()];
-            let mut row =
-                Row { columns: &mut rows.columns, names: &index, filled, strict: columns.is_none(), bad: None };
+            filled.fill(false);
+            let strict = columns.is_none();
+            let mut row = Row { columns: &mut rows.columns, names: &index, filled: &mut filled, strict, bad: None };
             let parsed = row.take(line);
             if let Some((column, json, not)) = row.bad {
                 return Err(bad_value(&file.shown, lines.line, &names[column], json.as_bytes(), &not));
@@ -85,15 +86,23 @@ impl<'a> Lines<'a> {
         loop {
             self.feed.consume(self.length);
             self.length = 0;
-            while memchr(b'\n', self.feed.window()).is_none() && !self.feed.ended() {
+            let mut searched = 0;
+            self.length = loop {
+                let window = self.feed.window();
+                if let Some(end) = memchr(b'\n', &window[searched..]) {
+                    break searched + end + 1;
+                }
+                if self.feed.ended() {
+                    break window.len();
+                }
+                searched = window.len();
                 let line = self.line + 1;
                 self.feed.grow().map_err(|stop| flawed(self.file, line, &Flaw::Stop(stop)))?;
-            }
-            let window = self.feed.window();
-            if window.is_empty() {
+            };
+            if self.length == 0 {
                 return Ok(false);
             }
-            self.length = memchr(b'\n', window).map_or(window.len(), |end| end + 1);
+            let window = self.feed.window();
             self.line += 1;
             if self.length > super::feed::RECORD_BYTES_MAX {
                 return Err(flawed(self.file, self.line, &Flaw::Stop(Stop::TooLarge)));
@@ -110,7 +119,7 @@ impl<'a> Lines<'a> {
 struct Row<'r, 'n> {
     columns: &'r mut [Column],
     names: &'r HashMap<&'n str, usize>,
-    filled: Vec<bool>,
+    filled: &'r mut [bool],
     /// Whether a field without a column is an error.
     strict: bool,
     bad: Option<(usize, String, NotA)>,
@@ -146,7 +155,7 @@ impl<'de> Visitor<'de> for RowVisitor<'_, '_, '_> {
                 return Err(A::Error::custom("bad value"));
             }
         }
-        for (column, filled) in row.columns.iter_mut().zip(&row.filled) {
+        for (column, filled) in row.columns.iter_mut().zip(row.filled.iter()) {
             if !filled {
                 column.push_null();
             }

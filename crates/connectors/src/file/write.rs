@@ -64,6 +64,8 @@ struct Text<'a> {
     encoding: &'static Encoding,
     schema: SchemaRef,
     buffer: Vec<u8>,
+    /// Room for a row in the file's encoding.
+    encoded: Vec<u8>,
     outflow: Outflow,
     reject: Option<RejectFile>,
     row: u64,
@@ -114,6 +116,7 @@ impl<'a> Text<'a> {
             encoding: layout.encoding,
             schema: Arc::clone(schema),
             buffer,
+            encoded: Vec::new(),
             outflow,
             reject,
             row: 0,
@@ -182,19 +185,22 @@ impl<'a> Text<'a> {
 
     /// Brings the buffer's end from UTF-8 to the file's encoding.
     fn transcode(&mut self, start: usize) -> Result<(), Bad> {
-        if self.encoding == UTF_8 {
+        let added = &self.buffer[start..];
+        if self.encoding == UTF_8 || self.encoding.is_ascii_compatible() && added.is_ascii() {
             return Ok(());
         }
-        let Ok(text) = std::str::from_utf8(&self.buffer[start..]) else { return Ok(()) };
+        let Ok(text) = std::str::from_utf8(added) else { return Ok(()) };
         let mut encoder = self.encoding.new_encoder();
         let room = encoder.max_buffer_length_from_utf8_without_replacement(text.len()).unwrap_or(text.len() * 4 + 16);
-        let mut encoded = vec![0; room];
-        let (result, _, written) = encoder.encode_from_utf8_without_replacement(text, &mut encoded, true);
+        if self.encoded.len() < room {
+            self.encoded.resize(room, 0);
+        }
+        let (result, _, written) = encoder.encode_from_utf8_without_replacement(text, &mut self.encoded, true);
         match result {
             encoding_rs::EncoderResult::Unmappable(character) => Err(Bad::NotInEncoding(character)),
             _ => {
                 self.buffer.truncate(start);
-                self.buffer.extend_from_slice(&encoded[..written]);
+                self.buffer.extend_from_slice(&self.encoded[..written]);
                 Ok(())
             }
         }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder, Float32Builder,
-    Float64Builder, Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder, StringBuilder,
-    Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    Float64Builder, GenericByteBuilder, Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder,
+    PrimitiveBuilder, StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
-use arrow_array::{ArrayRef, ListArray};
+use arrow_array::types::ByteArrayType;
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, ListArray};
 use arrow_buffer::{IntervalMonthDayNano, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use serde::de::IgnoredAny;
@@ -18,6 +19,9 @@ use super::{parse, types};
 /// The text is not a value of the column's type; says what the type is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotA(pub(crate) String);
+
+/// More room than this is not kept for the next values.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// One column of the batch that is being built.
 pub(crate) enum Column {
@@ -107,7 +111,7 @@ impl Column {
         });
     }
 
-    /// Adds the value that `text` stands for.
+    /// Adds the value that `text` stands for; where it stands for none, adds no value and says so.
     #[inline]
     pub(crate) fn push(&mut self, text: &[u8]) -> Result<(), NotA> {
         let done = match self {
@@ -124,7 +128,7 @@ impl Column {
             Self::Boolean(builder) => parse::boolean(text).map(|value| builder.append_value(value)),
             _ => return self.push_rare(text),
         };
-        done.ok_or_else(|| self.not_a())
+        if done.is_none() { Err(self.refuse()) } else { Ok(()) }
     }
 
     fn push_rare(&mut self, text: &[u8]) -> Result<(), NotA> {
@@ -147,10 +151,10 @@ impl Column {
             Self::List { .. } => return self.push_list(text),
             _ => None,
         };
-        done.ok_or_else(|| self.not_a())
+        if done.is_none() { Err(self.refuse()) } else { Ok(()) }
     }
 
-    /// Adds the value that a JSON text stands for; `null` is no value.
+    /// As [`Column::push`], for a JSON text; `null` is no value.
     pub(crate) fn push_json(&mut self, json: &str) -> Result<(), NotA> {
         if json == "null" {
             self.push_null();
@@ -161,23 +165,26 @@ impl Column {
             if !json.contains('\\') {
                 return self.push(&json.as_bytes()[1..json.len() - 1]);
             }
-            let text: String = serde_json::from_str(json).map_err(|_| self.not_a())?;
-            return self.push(text.as_bytes());
+            return match serde_json::from_str::<String>(json) {
+                Ok(text) => self.push(text.as_bytes()),
+                Err(_) => Err(self.refuse()),
+            };
         }
         self.push(json.as_bytes())
     }
 
     fn push_list(&mut self, text: &[u8]) -> Result<(), NotA> {
-        let items: Option<Vec<&RawValue>> = serde_json::from_slice(text).ok();
-        let expected = self.not_a();
-        let (Self::List { offsets, nulls, values, .. }, Some(items)) = (self, items) else { return Err(expected) };
-        for item in items {
-            values.push_json(item.get())?;
+        let Self::List { offsets, nulls, values, .. } = self else { return Err(self.refuse()) };
+        let items: Result<Vec<&RawValue>, _> = serde_json::from_slice(text);
+        let mut taken = items.is_ok();
+        for item in items.unwrap_or_default() {
+            taken &= values.push_json(item.get()).is_ok();
         }
-        let end = i32::try_from(values.len()).map_err(|_| NotA("a list that fits in one batch".to_owned()))?;
+        let Ok(end) = i32::try_from(values.len()) else { return Err(NotA("a list that fits in one batch".to_owned())) };
+        // The items of a list that is refused lie below its null.
         offsets.push(end);
-        nulls.append_non_null();
-        Ok(())
+        nulls.append(taken);
+        if taken { Ok(()) } else { Err(self.not_a()) }
     }
 
     /// How many values it has.
@@ -186,15 +193,44 @@ impl Column {
         each!(self, builder => builder.len(), list(offsets, _nulls, _item, _values) => offsets.len() - 1)
     }
 
-    /// Takes the values out.
+    /// Takes the values out; the next ones find as much room as these took.
     pub(crate) fn finish(&mut self) -> ArrayRef {
-        each!(self, builder => Arc::new(builder.finish()) as ArrayRef, list(offsets, nulls, item, values) => {
-            let offsets = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());
-            Arc::new(ListArray::new(Arc::clone(item), offsets, values.finish(), nulls.finish())) as ArrayRef
-        })
+        let rows = self.len();
+        match self {
+            Self::Boolean(builder) => {
+                let values = builder.finish();
+                *builder = BooleanBuilder::with_capacity(rows);
+                Arc::new(values)
+            }
+            Self::Int16(builder) => primitive(builder),
+            Self::Int32(builder) => primitive(builder),
+            Self::Int64(builder) => primitive(builder),
+            Self::Float32(builder) => primitive(builder),
+            Self::Float64(builder) => primitive(builder),
+            Self::Decimal(builder, _, _) => primitive(builder),
+            Self::Date(builder) => primitive(builder),
+            Self::Time(builder) => primitive(builder),
+            Self::Timestamp(builder) | Self::TimestampUtc(builder) => primitive(builder),
+            Self::Interval(builder) => primitive(builder),
+            Self::Numeric(builder) | Self::Text(builder) | Self::Json(builder) => bytes(builder),
+            Self::Binary(builder) => bytes(builder),
+            Self::Uuid(builder) => Arc::new(builder.finish()),
+            Self::List { item, offsets, nulls, values } => {
+                let offsets = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());
+                Arc::new(ListArray::new(Arc::clone(item), offsets, values.finish(), nulls.finish()))
+            }
+        }
     }
 
-    fn not_a(&self) -> NotA {
+    /// Adds no value in place of one that is none; says what one is.
+    #[cold]
+    fn refuse(&mut self) -> NotA {
+        self.push_null();
+        self.not_a()
+    }
+
+    /// What a value of the column is.
+    pub(crate) fn not_a(&self) -> NotA {
         NotA(match self {
             Self::Boolean(_) => "a boolean".to_owned(),
             Self::Int16(_) => "a whole number of 16 bits (smallint)".to_owned(),
@@ -214,4 +250,17 @@ impl Column {
             Self::List { values, .. } => format!("a JSON list whose items are each {}", values.not_a().0),
         })
     }
+}
+
+fn primitive<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>) -> ArrayRef {
+    let values = builder.finish();
+    *builder = PrimitiveBuilder::with_capacity(values.len()).with_data_type(values.data_type().clone());
+    Arc::new(values)
+}
+
+fn bytes<T: ByteArrayType>(builder: &mut GenericByteBuilder<T>) -> ArrayRef {
+    let values = builder.finish();
+    let room = values.value_data().len().min(KEPT_BYTES_MAX);
+    *builder = GenericByteBuilder::with_capacity(values.len(), room);
+    Arc::new(values)
 }

@@ -28,16 +28,23 @@ fn int64(text: &[u8]) -> Option<i64> {
     if negative { Some(value) } else { value.checked_neg() }
 }
 
-/// A number as a double; `NaN`, `Infinity` and `inf` in any case.
+/// A number as a double; `NaN`, `Infinity` and `inf` in any case. A number beyond a double's range is none.
 #[inline]
 pub(crate) fn float64(text: &[u8]) -> Option<f64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (value.is_finite() || is_word(text)).then_some(value)
 }
 
 /// As [`float64`].
 #[inline]
 pub(crate) fn float32(text: &[u8]) -> Option<f32> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let value: f32 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (value.is_finite() || is_word(text)).then_some(value)
+}
+
+/// Whether a number is written as a word.
+fn is_word(text: &[u8]) -> bool {
+    !text.iter().any(u8::is_ascii_digit)
 }
 
 /// `true`, `false`, `t`, `f`, `1`, `0`, `yes`, `no`, `y`, `n`, `on`, `off` in any case.
@@ -54,7 +61,55 @@ pub(crate) fn boolean(text: &[u8]) -> Option<bool> {
 }
 
 /// A number with at most `scale` digits behind the point (more only if they are zeros) and `precision` in all.
+#[inline]
 pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
+    short_decimal(text, precision, scale).or_else(|| any_decimal(text, precision, scale))
+}
+
+/// Digits that fit a `u64` whatever they are.
+const SHORT_DIGITS: usize = 18;
+
+const POW10: [u64; SHORT_DIGITS + 1] = {
+    let mut powers = [1; SHORT_DIGITS + 1];
+    let mut exponent = 1;
+    while exponent <= SHORT_DIGITS {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
+
+/// As [`decimal`] for the usual ones, several times as fast; `None` for all others, good or bad.
+#[inline]
+fn short_decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
+    let (negative, rest) = sign(text);
+    if rest.len() > SHORT_DIGITS + 1 {
+        return None;
+    }
+    let mut value = 0_u64;
+    let mut digits = 0;
+    let mut point = None;
+    for byte in rest {
+        match digit(*byte) {
+            Some(digit) => {
+                value = value * 10 + u64::from(digit);
+                digits += 1;
+            }
+            None if *byte == b'.' && point.is_none() => point = Some(digits),
+            None => return None,
+        }
+    }
+    let shift = usize::try_from(scale).ok()?.checked_sub(digits - point.unwrap_or(digits))?;
+    if digits == 0 || digits + shift > SHORT_DIGITS {
+        return None;
+    }
+    let value = value * POW10[shift];
+    let fits = POW10.get(usize::from(precision)).is_none_or(|limit| value < *limit);
+    let value = i128::from(value);
+    fits.then_some(if negative { -value } else { value })
+}
+
+fn any_decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
     let (negative, rest) = sign(text);
     let (mantissa, exponent) = match rest.iter().position(|byte| matches!(byte, b'e' | b'E')) {
         Some(at) => (&rest[..at], int::<i32>(&rest[at + 1..])?),

@@ -39,12 +39,23 @@ fn numbers_are_exact_or_refused() {
     assert_eq!(parse::decimal(b"1.500", 5, 2), Some(150));
     assert_eq!(parse::decimal(b"15e-1", 5, 2), Some(150));
     assert_eq!(parse::decimal(b".5", 5, 2), Some(50));
+    assert_eq!(parse::decimal(b"123456789012345678", 18, 0), Some(123_456_789_012_345_678));
+    assert_eq!(parse::decimal(b"-1234567890123456.78", 18, 2), Some(-123_456_789_012_345_678));
+    assert_eq!(parse::decimal(b"1234567890123456789", 38, 2), Some(123_456_789_012_345_678_900));
+    assert_eq!(parse::decimal(b"5.", 5, 2), Some(500));
+    assert_eq!(parse::decimal(b"7", 38, 20), Some(7 * 10_i128.pow(20)));
     for bad in ["1.555", "1000", "NaN", "", ".", "-", "1e", "1.2.3", "1e999999999"] {
         assert_eq!(parse::decimal(bad.as_bytes(), 5, 2), None, "{bad}");
     }
     assert_eq!(parse::int::<i16>(b"32768"), None);
     assert_eq!(parse::int::<i64>(b"-9223372036854775808"), Some(i64::MIN));
     assert_eq!(parse::int::<i64>(b"9223372036854775808"), None);
+    for (word, value) in [("inf", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY), ("1e308", 1e308)] {
+        assert_eq!(parse::float64(word.as_bytes()), Some(value), "{word}");
+    }
+    for bad in ["1e400", "-1e400"] {
+        assert_eq!((parse::float64(bad.as_bytes()), parse::float32(b"1e39")), (None, None), "{bad}");
+    }
     for good in ["1", "-1.50", "1e10", "NaN", "-Infinity", "123456789012345678901234567890.5"] {
         assert!(parse::is_numeric(good.as_bytes()), "{good}");
     }
@@ -74,6 +85,8 @@ fn every_word_makes_a_column() {
         assert!(types::field("x", &format!("{word}[]")).is_some(), "{word}");
     }
     assert!(types::field("x", "numeric(10, 2)").is_some());
+    assert!(types::field("x", &format!("int{}", "[]".repeat(8))).is_some());
+    assert!(types::field("x", &format!("int{}", "[]".repeat(1_000_000))).is_none());
     for bad in ["numeric(39,2)", "numeric(5,6)", "numeric(0)", "strnig", "int[", ""] {
         assert!(types::field("x", bad).is_none(), "{bad}");
     }

@@ -10,14 +10,30 @@ use sallyport_dataplane::TYPE_KEY;
 pub(crate) const WORDS: &str = "smallint, int, bigint, real, double, numeric, numeric(p,s), text, bytea, boolean, date, time, \
      timestamp, timestamptz, interval, uuid, json, jsonb, and each with [] for a list";
 
+/// How deep lists may nest: far more than anybody has, far less than the stack holds.
+const DEPTH_MAX: usize = 8;
+
 /// The nullable field of a type word.
 pub(crate) fn field(name: &str, word: &str) -> Option<Field> {
     let word = word.trim().to_ascii_lowercase();
-    if let Some(element) = word.strip_suffix("[]") {
-        let item = field("item", element)?;
-        return Some(Field::new(name, DataType::List(Arc::new(item)), true));
+    let (mut element, mut depth) = (word.as_str(), 0);
+    while let Some(inner) = element.strip_suffix("[]") {
+        element = inner.trim_end();
+        depth += 1;
     }
-    let (data_type, special) = match word.as_str() {
+    if depth > DEPTH_MAX {
+        return None;
+    }
+    let mut field = plain("item", element)?;
+    for _ in 0..depth {
+        field = Field::new("item", DataType::List(Arc::new(field)), true);
+    }
+    Some(field.with_name(name))
+}
+
+/// The field of a word without `[]`.
+fn plain(name: &str, word: &str) -> Option<Field> {
+    let (data_type, special) = match word {
         "smallint" | "int2" | "int16" => (DataType::Int16, None),
         "int" | "integer" | "int4" | "int32" => (DataType::Int32, None),
         "bigint" | "int8" | "int64" => (DataType::Int64, None),
@@ -35,7 +51,7 @@ pub(crate) fn field(name: &str, word: &str) -> Option<Field> {
         "timestamptz" => (DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), None),
         "interval" => (DataType::Interval(IntervalUnit::MonthDayNano), None),
         "uuid" => (DataType::FixedSizeBinary(16), Some("uuid")),
-        _ => (decimal(&word)?, None),
+        _ => (decimal(word)?, None),
     };
     let field = Field::new(name, data_type, true);
     Some(match special {

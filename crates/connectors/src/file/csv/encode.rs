@@ -2,7 +2,7 @@
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{Field, Schema};
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr2_iter, memchr3};
 
 use super::Dialect;
 use crate::text::cell::{Cell, NotJson};
@@ -116,12 +116,13 @@ impl Encoder {
 
     fn quoted(&self, text: &[u8], out: &mut Vec<u8>) {
         out.push(self.quote);
-        for byte in text {
-            if *byte == self.quote || *byte == self.escape {
-                out.push(self.escape);
-            }
-            out.push(*byte);
+        let mut from = 0;
+        for at in memchr2_iter(self.quote, self.escape, text) {
+            out.extend_from_slice(&text[from..at]);
+            out.push(self.escape);
+            from = at;
         }
+        out.extend_from_slice(&text[from..]);
         out.push(self.quote);
     }
 }
