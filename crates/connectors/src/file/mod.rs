@@ -15,6 +15,7 @@ mod read_parquet;
 mod rows;
 mod settings;
 mod write;
+mod write_back;
 mod write_parquet;
 
 use std::path::Path;

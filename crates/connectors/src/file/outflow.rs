@@ -12,6 +12,7 @@ use sallyport_dataplane::Progress;
 use sallyport_protocol::FailureKind;
 
 use super::settings::Compression;
+use super::write_back::WriteBack;
 use crate::Error;
 use crate::part::write_failed;
 
@@ -41,7 +42,7 @@ impl Outflow {
         let (full, blocks) = sync_channel(BLOCKS_MAX);
         // As many as can ever be on their way back.
         let (back, empty) = sync_channel(BLOCKS_MAX + 2);
-        let file = Counted { file, progress };
+        let file = Counted::new(file, progress);
         let thread = std::thread::Builder::new().name("file-writer".to_owned());
         let thread = thread.spawn(move || write_blocks(file, compression, &blocks, &back));
         let thread = thread
@@ -92,9 +93,9 @@ fn write_blocks(
     back: &SyncSender<Vec<u8>>,
 ) -> io::Result<()> {
     match compression {
-        Compression::None | Compression::Snappy => pass(file, blocks, back)?.flush(),
-        Compression::Gzip => pass(GzEncoder::new(file, flate2::Compression::new(6)), blocks, back)?.finish()?.flush(),
-        Compression::Zstd => pass(zstd::Encoder::new(file, ZSTD_LEVEL)?, blocks, back)?.finish()?.flush(),
+        Compression::None | Compression::Snappy => pass(file, blocks, back)?.finish(),
+        Compression::Gzip => pass(GzEncoder::new(file, flate2::Compression::new(6)), blocks, back)?.finish()?.finish(),
+        Compression::Zstd => pass(zstd::Encoder::new(file, ZSTD_LEVEL)?, blocks, back)?.finish()?.finish(),
     }
 }
 
@@ -110,16 +111,30 @@ fn pass<W: Write>(mut writer: W, blocks: &Receiver<Vec<u8>>, back: &SyncSender<V
     Ok(writer)
 }
 
-/// Counts the bytes that reach the disk.
+/// Counts the bytes that are written, and has them reach the disk early.
 pub(super) struct Counted {
-    pub(super) file: File,
-    pub(super) progress: Arc<Progress>,
+    file: File,
+    progress: Arc<Progress>,
+    write_back: WriteBack,
+}
+
+impl Counted {
+    pub(super) fn new(file: File, progress: Arc<Progress>) -> Self {
+        Self { file, progress, write_back: WriteBack::default() }
+    }
+
+    /// Nothing more will be written.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.write_back.finish()
+    }
 }
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.progress.add_bytes(written as u64);
+        self.write_back.wrote(&self.file, written)?;
         Ok(written)
     }
 

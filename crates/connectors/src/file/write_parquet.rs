@@ -33,7 +33,7 @@ pub(super) fn write(
 ) -> Result<(), Error> {
     let failed = |error: ParquetError| parquet_failed(part, error);
     let stored = stored_schema(schema)?;
-    let file = Counted { file: part.writer()?, progress: Arc::clone(&cx.progress) };
+    let file = Counted::new(part.writer()?, Arc::clone(&cx.progress));
     let file = BufWriter::with_capacity(1 << 20, file);
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&stored), Some(properties(compression))).map_err(failed)?;
     while let Some(batch) = input.next_batch()? {
@@ -45,7 +45,8 @@ pub(super) fn write(
         cx.progress.add_rows_out(batch.num_rows() as u64);
     }
     let file = writer.into_inner().map_err(failed)?;
-    file.into_inner().map(drop).map_err(|error| write_failed(part.path(), error.error()))
+    let written = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(Counted::finish);
+    written.map_err(|error| write_failed(part.path(), &error))
 }
 
 fn properties(compression: Compression) -> WriterProperties {
