@@ -318,7 +318,10 @@ fn into_text(cast: &mut Cast, field: &Field, max: Option<u32>) -> Option<Values>
 }
 
 fn texts(values: arrow_array::StringArray, max: Option<u32>) -> Texts {
-    let zero = memchr::memchr(0, values.values()).is_some();
+    // Of a slice, only its own part of the buffer.
+    let offsets = values.value_offsets();
+    let own = offsets.first().zip(offsets.last()).map(|(first, last)| *first as usize..*last as usize);
+    let zero = own.is_some_and(|own| memchr::memchr(0, &values.values()[own]).is_some());
     Texts { values, max, zero }
 }
 

@@ -19,6 +19,9 @@ use crate::{Context, Error};
 /// Bytes that are sent at once.
 pub(super) const BLOCK_BYTES: usize = 512 * 1024;
 
+/// A CopyData message ends with the row that reaches this: the server holds a message in memory, best in its cache.
+const MESSAGE_BYTES: usize = 64 * 1024;
+
 /// Characters of a bad value that an error shows.
 const SHOWN_CHARS: usize = 100;
 
@@ -31,6 +34,8 @@ const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 /// Full blocks on their way to the thread that sends them, and empty ones on their way back.
 pub(super) struct Blocks {
     block: Vec<u8>,
+    /// Where in the block the last message starts.
+    message: usize,
     full: SyncSender<Vec<u8>>,
     empty: Receiver<Vec<u8>>,
 }
@@ -42,14 +47,36 @@ impl Blocks {
     pub(super) fn new(full: SyncSender<Vec<u8>>, empty: Receiver<Vec<u8>>) -> Self {
         let mut block = fresh();
         block.extend_from_slice(&SIGNATURE);
-        Self { block, full, empty }
+        Self { block, message: 0, full, empty }
     }
 
-    fn ship_if_full(&mut self) -> Result<(), SenderGone> {
-        if self.block.len() >= BLOCK_BYTES { self.ship() } else { Ok(()) }
+    /// Ends the message, and the block, that a row has filled.
+    #[inline]
+    fn end_row(&mut self) -> Result<(), SenderGone> {
+        if self.block.len() - self.message < MESSAGE_BYTES {
+            return Ok(());
+        }
+        if self.block.len() >= BLOCK_BYTES {
+            return self.ship();
+        }
+        self.seal()?;
+        self.message = self.block.len();
+        self.block.extend_from_slice(&[0; HEAD]);
+        Ok(())
+    }
+
+    /// Writes the head of the last message.
+    fn seal(&mut self) -> Result<(), SenderGone> {
+        // The tag does not count in the length.
+        let length = u32::try_from(self.block.len() - self.message - 1).map_err(|_| SenderGone)?;
+        let head = &mut self.block[self.message..self.message + HEAD];
+        head[0] = b'd';
+        head[1..].copy_from_slice(&length.to_be_bytes());
+        Ok(())
     }
 
     fn ship(&mut self) -> Result<(), SenderGone> {
+        self.seal()?;
         let next = match self.empty.try_recv() {
             Ok(mut block) if block.capacity() < 4 * BLOCK_BYTES => {
                 block.truncate(HEAD);
@@ -57,12 +84,8 @@ impl Blocks {
             }
             _ => fresh(),
         };
-        let mut block = std::mem::replace(&mut self.block, next);
-        // The tag does not count in the length.
-        let length = u32::try_from(block.len() - 1).map_err(|_| SenderGone)?;
-        block[0] = b'd';
-        block[1..HEAD].copy_from_slice(&length.to_be_bytes());
-        self.full.send(block).map_err(|_| SenderGone)
+        self.message = 0;
+        self.full.send(std::mem::replace(&mut self.block, next)).map_err(|_| SenderGone)
     }
 
     /// Sends what is left, and the end.
@@ -124,7 +147,7 @@ impl Encoder<'_> {
                     break;
                 }
             }
-            blocks.ship_if_full()?;
+            blocks.end_row()?;
         }
         let written = batch.num_rows() as u64 - rejected;
         self.before += batch.num_rows() as u64;
