@@ -49,6 +49,12 @@ impl Error {
             .advise("update the agent, or correct the connector's name")
     }
 
+    /// The system has no thread to spare.
+    pub(crate) fn no_thread(why: &std::io::Error) -> Self {
+        Self::transient(FailureKind::Runtime, "no_thread", format!("starting a thread: {why}"))
+            .advise("raise the limit of threads of the agent's user")
+    }
+
     fn failed(kind: FailureKind, code: &str, message: String, transient: bool) -> Self {
         Self::Failed(Box::new(Failure { kind, code: code.to_owned(), message, advice: None, transient }))
     }

@@ -46,10 +46,9 @@ fn run(stages: &mut Stages, order: &ConnectionOrder, cancel: &Cancel) -> Option<
         (addresses, format!("`{}` is {listed}", connection.host))
     });
     let addresses = stages.note("name", addresses)?;
-    let socket = cancel.check().map_err(Error::from).and_then(|()| {
-        let socket = dial(&addresses).map_err(|why| target.unreachable(&why))?;
+    let socket = dial(&addresses, cancel).map_err(|why| target.unreachable(&why)).map(|socket| {
         let seen = socket.peer_addr().map_or_else(|_| connection.port.to_string(), |peer| peer.to_string());
-        Ok((socket, format!("{seen} answers")))
+        (socket, format!("{seen} answers"))
     });
     let socket = stages.note("port", socket)?;
     // A stop breaks whichever stage is waiting.

@@ -1,6 +1,6 @@
 //! Why a value does not fit, in words.
 
-use super::wire::VALUE_BYTES_MAX;
+use crate::VALUE_BYTES_MAX;
 
 /// What is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

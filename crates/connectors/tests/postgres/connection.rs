@@ -87,6 +87,23 @@ fn every_login_method_and_encryption_works() {
 }
 
 #[test]
+fn a_clear_password_is_not_sent_because_somebody_says_that_nothing_is_encrypted() {
+    let server = Server::start();
+    server.sql("alter system set ssl = off");
+    server.sql("select pg_reload_conf()");
+    server.wait_for("show ssl", "off");
+    let read = |tls| {
+        let connection = server.connection(json!({"user": "clear_user", "tls": tls}));
+        Step::new().read(&connection, json!({"query": "select 1 as one"}))
+    };
+    let refused = failure(read("prefer"));
+    assert_eq!(refused.code, "login_method", "{refused:?}");
+    assert!(refused.message.contains("clear text"), "{refused:?}");
+    assert_eq!(failure(read("require")).code, "tls_not_offered");
+    assert_eq!(read("disable").unwrap().lines(), ["1"]);
+}
+
+#[test]
 fn failures_say_whether_trying_again_may_help() {
     let server = Server::start();
     let read = |changes: serde_json::Value| {

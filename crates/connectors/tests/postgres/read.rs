@@ -117,6 +117,60 @@ fn several_connections_read_the_same_rows_from_one_snapshot() {
 }
 
 #[test]
+fn a_failed_parallel_read_tells_its_own_reason() {
+    let server = Server::start();
+    server.sql(
+        "create table days as select i as id, date '2024-01-01' as day, repeat('x', 500) as text from generate_series(1, 700000) i;
+         update days set day = 'infinity' where id = 699999;",
+    );
+    // More than three ranges of pages, and the bad row in the last one, behind the others: it was updated.
+    assert_eq!(server.sql("select pg_relation_size('days') / 8192 > 3 * 4096"), "t");
+    for _ in 0..3 {
+        let read = Step::new().read(&server.connection(json!({})), json!({"table": "days", "parallel": 3}));
+        let failure = failure(read);
+        assert_eq!(failure.code, "bad_value", "{failure:?}");
+        assert!(failure.message.contains("column `day`: infinity"), "{}", failure.message);
+    }
+}
+
+/// COPY takes a plain table without a query; everything else must still be selected.
+#[test]
+fn children_views_computed_and_hidden_columns_are_read_as_a_query_reads_them() {
+    let server = Server::start();
+    server.sql(
+        "create table plain (id int, gone text, double int generated always as (id * 2) stored, \"Odd\" text);
+         alter table plain drop column gone; insert into plain (id, \"Odd\") values (1, 'a'), (2, null);
+         create table parent (id int); create table child (more text) inherits (parent);
+         insert into parent values (1); insert into child values (2, 'x');
+         create table parts (id int) partition by list (id); create table part1 partition of parts for values in (1, 2);
+         insert into parts values (1), (2); create materialized view kept as select 7 as id; create view seen as select 8 as id;",
+    );
+    let read = |with| Step::new().read(&server.connection(json!({})), with).unwrap().lines();
+    assert_eq!(read(json!({"table": "plain"})), ["1|2|a", "2|4|∅"]);
+    assert_eq!(read(json!({"table": "plain", "columns": ["Odd", "id"]})), ["a|1", "∅|2"]);
+    assert_eq!(read(json!({"table": "plain", "columns": ["id", "ctid"]})), ["1|(0,1)", "2|(0,2)"]);
+    for (table, lines) in
+        [("parent", vec!["1", "2"]), ("parts", vec!["1", "2"]), ("kept", vec!["7"]), ("seen", vec!["8"])]
+    {
+        assert_eq!(read(json!({"table": table})), lines, "{table}");
+    }
+}
+
+#[test]
+fn notices_in_the_middle_of_a_read_are_passed_over() {
+    let server = Server::start();
+    server.sql(
+        "create function noisy(i int) returns int language plpgsql as
+         $$ begin raise info '% %', i, repeat('n', 200); return i; end $$;",
+    );
+    let query = "select noisy(i) as i from generate_series(1, 200000) i";
+    for tls in ["disable", "require"] {
+        let rows = Step::new().read(&server.connection(json!({"tls": tls})), json!({"query": query})).unwrap();
+        assert_eq!(rows.lines(), (1..=200_000).map(|i| i.to_string()).collect::<Vec<_>>(), "{tls}");
+    }
+}
+
+#[test]
 fn batches_are_bounded_and_progress_counts() {
     let server = Server::start();
     let step = Step::new();

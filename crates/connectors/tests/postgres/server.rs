@@ -16,6 +16,9 @@ use tempfile::TempDir;
 const START_TRIES: u32 = 300;
 const START_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often another port is tried.
+const PORT_TRIES: u32 = 5;
+
 pub(crate) struct Server {
     folder: TempDir,
     process: Child,
@@ -30,29 +33,32 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("sallyport-pg-").tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
         run(Command::new("cp").arg("-a").arg(&template).arg(&data));
-        let port = free_port();
         let ca = certificates(&data);
         fs::write(data.join("pg_hba.conf"), ACCESS).expect("pg_hba.conf");
+        // Not by its arguments, over which nothing goes: a test may switch it off.
+        fs::write(data.join("postgresql.auto.conf"), "ssl = on\n").expect("postgresql.auto.conf");
         give_away(folder.path());
-        let mut command = as_user(&programs.join("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-p", &port.to_string()]);
-        for setting in
-            ["listen_addresses=localhost", "fsync=off", "ssl=on", "max_connections=30", "logging_collector=off"]
-        {
-            command.args(["-c", setting]);
+        let (process, port) = spawn(&programs, folder.path());
+        let mut server = Self { folder, process, port, ca };
+        let mut tries = 1;
+        while !server.answers() {
+            assert!(tries < PORT_TRIES, "PostgreSQL finds no port");
+            tries += 1;
+            // Somebody else has taken the port since it was free.
+            (server.process, server.port) = spawn(&programs, server.folder.path());
         }
-        let log = fs::File::create(folder.path().join("log")).expect("the log");
-        let process = command.stdout(Stdio::null()).stderr(log).spawn().expect("postgres starts");
-        let server = Self { folder, process, port, ca };
-        server.wait();
         server.sql(ROLES);
         server
     }
 
-    fn wait(&self) {
+    /// Waits until it answers; `false` if it ended early.
+    fn answers(&mut self) -> bool {
         for _ in 0..START_TRIES {
             if self.psql("select 1").is_ok() {
-                return;
+                return true;
+            }
+            if self.process.try_wait().expect("its state").is_some() {
+                return false;
             }
             sleep(START_PAUSE);
         }
@@ -130,6 +136,18 @@ impl Drop for Server {
             sleep(START_PAUSE);
         }
     }
+}
+
+/// Starts the server whose data lies in the folder on a port that is free right now.
+fn spawn(programs: &Path, folder: &Path) -> (Child, u16) {
+    let port = free_port();
+    let mut command = as_user(&programs.join("postgres"));
+    command.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).args(["-p", &port.to_string()]);
+    for setting in ["listen_addresses=localhost", "fsync=off", "max_connections=30", "logging_collector=off"] {
+        command.args(["-c", setting]);
+    }
+    let log = fs::File::create(folder.join("log")).expect("the log");
+    (command.stdout(Stdio::null()).stderr(log).spawn().expect("postgres starts"), port)
 }
 
 const ACCESS: &str = "\

@@ -344,6 +344,22 @@ fn a_value_that_does_not_fit_names_row_column_and_value() {
     assert_eq!(server.sql("select count(*) from t"), "0");
 }
 
+/// A server that cannot get rid of its notices takes no more rows.
+#[test]
+fn the_notices_of_a_trigger_do_not_stop_a_write() {
+    let server = Server::start();
+    server.sql(
+        "create table t (id int); create function noisy() returns trigger language plpgsql as
+         $$ begin raise info '% %', new.id, repeat('n', 500); return new; end $$;
+         create trigger noisy before insert on t for each row execute function noisy();",
+    );
+    let many = rows(vec![("id", ints(1..=100_000))]);
+    for (tls, count) in [("disable", "100000"), ("require", "200000")] {
+        Step::attempt(tls, 1).write(&server.connection(json!({"tls": tls})), json!({"table": "t"}), &many).unwrap();
+        assert_eq!(server.sql("select count(*) from t"), count);
+    }
+}
+
 #[test]
 fn bad_rows_go_to_the_reject_file() {
     let server = Server::start();

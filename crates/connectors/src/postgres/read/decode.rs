@@ -8,9 +8,9 @@ use sallyport_protocol::FailureKind;
 use super::column::Column;
 use super::plan::Plan;
 use super::too_large;
-use crate::Error;
 use crate::postgres::value::Reason;
-use crate::postgres::wire::{SIGNATURE, VALUE_BYTES_MAX};
+use crate::postgres::wire::SIGNATURE;
+use crate::{Error, VALUE_BYTES_MAX};
 
 /// A batch ends with this many rows ...
 const BATCH_ROWS_MAX: usize = 32 * 1024;

@@ -11,14 +11,15 @@ use std::thread;
 use arrow_array::RecordBatch;
 
 use sallyport_dataplane::Output;
-use sallyport_protocol::FailureKind;
+use sallyport_protocol::{FailureKind, LogLevel};
 
 use self::decode::Decoder;
+use self::parallel::Shares;
 use self::plan::Plan;
 use super::settings::Read;
 use super::target::Target;
-use super::wire::{Block, Client, Error as WireError, VALUE_BYTES_MAX};
-use crate::{Context, Error, Source};
+use super::wire::{Block, Client, Error as WireError};
+use crate::{Context, Error, Source, VALUE_BYTES_MAX};
 
 /// Room for rows read at once: large enough that a hand-over between threads costs nothing, small enough for the cache.
 const BLOCK_BYTES: usize = 512 * 1024;
@@ -47,13 +48,14 @@ impl PostgresSource {
         plan.tell(cx);
         output.start(&plan.schema())?;
         if self.read.parallel > 1 {
-            if let Some(ranges) = parallel::ranges(&mut client, &plan).map_err(|error| plan.explain(error))? {
-                return parallel::read(&self.target, &plan, &ranges, self.read.parallel, client, output, cx);
+            match parallel::shares(&mut client, &plan).map_err(|error| plan.explain(error))? {
+                Shares::Ranges(ranges) => {
+                    return parallel::read(&self.target, &plan, &ranges, self.read.parallel, client, output, cx);
+                }
+                Shares::Whole(why) => {
+                    (cx.log)(LogLevel::Info, format!("{} is read by one connection: {why}", plan.what));
+                }
             }
-            (cx.log)(
-                sallyport_protocol::LogLevel::Info,
-                format!("{} has no pages of its own to share out: read by one connection", plan.what),
-            );
         }
         let mut decoder = Decoder::new(&plan);
         copy(&mut client, &plan, &plan.statement(None), &mut decoder, cx, &mut |batch| Ok(output.send(batch)?))?;
@@ -72,16 +74,20 @@ fn copy(
     give: &mut dyn FnMut(RecordBatch) -> Result<(), Error>,
 ) -> Result<(), Error> {
     client.copy_out(statement).map_err(|error| plan.explain(error))?;
+    let breaker = client.breaker();
     thread::scope(|scope| {
         let (full, blocks) = sync_channel(BLOCKS_MAX);
         let (spent, empty) = sync_channel(BLOCKS_MAX + 2);
         let reader = thread::Builder::new()
             .name("postgres-read".into())
             .spawn_scoped(scope, move || read_blocks(client, &full, &empty))
-            .map_err(|why| no_thread(&why))?;
+            .map_err(|why| Error::no_thread(&why))?;
         let decoded = decode_blocks(&blocks, &spent, decoder, cx, give);
-        // Ends the reader where it waits to hand over.
+        // Ends the reader where it waits to hand over, or for the server.
         drop(blocks);
+        if let (Err(_), Some(breaker)) = (&decoded, breaker) {
+            breaker.cut();
+        }
         decoded?;
         match reader.join() {
             Ok(read) => read.map_err(|error| plan.explain(error)),
@@ -100,7 +106,6 @@ fn read_blocks(client: &mut Client, full: &SyncSender<Handed>, empty: &Receiver<
             Ok(Some(block)) => {
                 if full.send(Ok(block)).is_err() {
                     // The decoder has failed and says why.
-                    client.abandon();
                     return Ok(());
                 }
             }
@@ -125,22 +130,15 @@ fn decode_blocks(
         cx.cancel.check()?;
         cx.progress.add_bytes(block.end as u64);
         decoder.block(&block.bytes[..block.end], give)?;
-        let mut bytes = block.bytes;
-        if bytes.len() > 4 * BLOCK_BYTES {
-            // Grown for one long row; the next ones are not expected to be.
-            bytes = Vec::new();
-        }
-        if bytes.len() >= BLOCK_BYTES {
-            // A full shelf means there is room enough.
-            let _ = spent.try_send(bytes);
-        }
+        // A full shelf means there is room enough.
+        let _ = spent.try_send(again(block.bytes));
     }
     Ok(())
 }
 
-fn no_thread(why: &std::io::Error) -> Error {
-    Error::transient(FailureKind::Runtime, "no_thread", format!("starting a thread: {why}"))
-        .advise("raise the limit of threads of the agent's user")
+/// Room to use again: what was grown for one long row is given back, as the next ones are not expected to be.
+fn again(room: Vec<u8>) -> Vec<u8> {
+    if (BLOCK_BYTES..=4 * BLOCK_BYTES).contains(&room.len()) { room } else { vec![0; BLOCK_BYTES] }
 }
 
 /// Words for a value that is too long to read.

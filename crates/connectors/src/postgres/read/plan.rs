@@ -9,10 +9,10 @@ use sallyport_protocol::{FailureKind, LogLevel};
 
 use super::too_large;
 use crate::postgres::catalog::{Column, Types};
-use crate::postgres::name::{TableName, bare_query, identifier, identifiers};
+use crate::postgres::name::{TableName, bare_query, identifier, identifiers, literal};
 use crate::postgres::settings::Read;
 use crate::postgres::target::Target;
-use crate::postgres::wire::{Client, Error as WireError};
+use crate::postgres::wire::{Client, Error as WireError, UNLIMITED};
 use crate::{Context, Error};
 
 /// What is read.
@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub columns: Vec<Column>,
     condition: Option<String>,
     query: Option<String>,
+    /// The rows are the table's own as they stand: COPY takes them without a query, and the server saves a plan's work.
+    bare: bool,
     doing: String,
 }
 
@@ -42,17 +44,19 @@ impl Plan {
             columns: Vec::new(),
             condition: read.condition.clone(),
             query: read.query.as_deref().map(|query| bare_query(query).to_owned()),
+            bare: false,
             doing,
         };
         let names = read.columns.as_ref().map_or_else(|| "*".to_owned(), identifiers);
         plan.columns = plan.describe(client, &names).map_err(|error| plan.explain(error))?;
         plan.check_columns()?;
+        plan.bare = plan.is_bare(client).map_err(|error| plan.explain(error))?;
         Ok(plan)
     }
 
     fn describe(&self, client: &mut Client, names: &str) -> Result<Vec<Column>, WireError> {
         client.simple("begin isolation level repeatable read, read only")?;
-        client.simple("set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0")?;
+        client.simple(UNLIMITED)?;
         let statement = match &self.query {
             Some(query) => query.clone(),
             None => self.select(names, None),
@@ -60,6 +64,25 @@ impl Plan {
         let described = client.describe(&statement)?;
         let types = Types::load(client, described.iter().map(|column| column.type_oid))?;
         Ok(types.columns(described))
+    }
+
+    /// Whether COPY gives the same rows of the table as a query: not those of views, partitions or children, nor
+    /// columns that are computed or hidden.
+    fn is_bare(&self, client: &mut Client) -> Result<bool, WireError> {
+        let Some(table) = self.table.as_ref().filter(|_| self.condition.is_none()) else { return Ok(false) };
+        if self.columns.iter().any(|column| column.kind.cast().is_some()) {
+            return Ok(false);
+        }
+        let names: Vec<_> = self.columns.iter().map(|column| literal(&column.name)).collect();
+        let row = client.one(&format!(
+            "select c.relkind = 'r' and not c.relhassubclass and {} = (select count(*) from pg_catalog.pg_attribute a \
+             where a.attrelid = c.oid and a.attnum > 0 and a.attgenerated = '' and a.attname in ({})) \
+             from pg_catalog.pg_class c where c.oid = {}::regclass",
+            names.len(),
+            names.join(", "),
+            literal(table)
+        ))?;
+        Ok(row.first().is_some_and(|bare| bare.as_deref() == Some("t")))
     }
 
     fn check_columns(&self) -> Result<(), Error> {
@@ -93,6 +116,10 @@ impl Plan {
 
     /// The COPY statement; `range` is a further condition.
     pub(crate) fn statement(&self, range: Option<&str>) -> String {
+        if let (true, None, Some(table)) = (self.bare, range, &self.table) {
+            let names = identifiers(self.columns.iter().map(|column| &column.name));
+            return format!("copy {table} ({names}) to stdout (format binary)");
+        }
         let cast = self.columns.iter().any(|column| column.kind.cast().is_some());
         let rows = match &self.query {
             None => self.select(&self.listed(|column| identifier(&column.name)), range),

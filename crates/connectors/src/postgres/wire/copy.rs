@@ -6,23 +6,14 @@ use std::time::Duration;
 use postgres_protocol::message::frontend;
 
 use super::error::{Error, ServerError};
-use super::{Client, Stream, closed};
-
-/// The longest single value that is read or written.
-pub(crate) const VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;
+use super::{Client, INPUT_BYTES, MESSAGE_BYTES_MAX, closed};
+use crate::VALUE_BYTES_MAX;
 
 /// The longest row that is read: a few of the longest values.
 const ROW_BYTES_MAX: usize = 96 * 1024 * 1024;
 
-/// How long rows may wait for others to fill their block.
-const LINGER: Duration = Duration::from_millis(100);
-
-/// A read that gave less than this caught up with the server, which sends 8 KiB at a time ...
-const SHORT_READ: usize = 64 * 1024;
-
-/// ... so the next one waits a moment for more: fewer wake-ups on both sides (a tenth of the time of a COPY on loopback,
-/// half of the reader's system time). Data that is there is never delayed.
-const GATHER: Duration = Duration::from_micros(400);
+/// How long a full socket is left alone before rows are pressed into it again.
+const PAUSE: Duration = Duration::from_micros(500);
 
 const HEAD: usize = 5;
 
@@ -52,11 +43,12 @@ impl Client {
         self.start = 0;
         self.end = 0;
         self.copy = State { carry: rest, ..State::default() };
-        self.stream.socket().set_read_timeout(Some(LINGER))?;
+        self.stream.gather(true);
         Ok(())
     }
 
-    /// The next rows, `None` after the last; none for now if the server takes its time. `bytes` is the room to use, from an earlier block if there is one.
+    /// The next rows, at least one, `None` after the last. `bytes` is the room to use, from an earlier block if there is
+    /// one. Waits for the first row only: what has come is given as soon as the server takes its time.
     pub(crate) fn next_block(&mut self, mut bytes: Vec<u8>) -> Result<Option<Block>, Error> {
         if self.copy.over {
             return Ok(None);
@@ -67,46 +59,23 @@ impl Client {
         }
         bytes[..carried].copy_from_slice(&self.copy.carry);
         self.copy.carry.clear();
-        let (mut filled, mut framed, mut short) = (carried, 0, false);
+        let (mut framed, mut filled) = (0, carried);
         loop {
-            // Frame what is there.
-            while filled - framed >= HEAD {
-                let head = &bytes[framed..framed + HEAD];
-                let size = 1 + u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-                if head[0] != b'd' {
-                    self.copy.carry.extend_from_slice(&bytes[framed..filled]);
-                    return self.interlude(bytes, framed);
-                }
-                if size > VALUE_BYTES_MAX {
-                    self.check_values(&bytes[framed..filled], size)?;
-                }
-                if filled - framed < size {
-                    if framed == 0 && bytes.len() < size {
-                        // Grows with what has really come, so that a huge row is refused before it is held.
-                        let grown = size.min(bytes.len() * 2);
-                        bytes.resize(grown, 0);
-                    }
-                    break;
-                }
-                framed += size;
-                self.copy.rows += 1;
+            let other = self.frame(&mut bytes, &mut framed, &mut filled)?;
+            if other && framed == 0 {
+                return self.end_copy(&bytes[..filled]).map(|()| None);
             }
-            if framed > 0 && filled > bytes.len() - bytes.len() / 8 {
+            // Rows before the end are given first.
+            if other || framed > 0 && filled > bytes.len() - bytes.len() / 8 {
                 break;
             }
-            if short {
-                std::thread::sleep(GATHER);
-            }
-            match self.stream.read(&mut bytes[filled..]) {
+            let room = &mut bytes[filled..];
+            let read = if framed > 0 { self.stream.read_at_once(room) } else { self.stream.read(room) };
+            match read {
                 Ok(0) => return Err(closed()),
-                Ok(read) => {
-                    filled += read;
-                    // TLS gives its records one by one, whatever the socket holds.
-                    short = read < SHORT_READ && matches!(self.stream, Stream::Plain(_));
-                }
+                Ok(read) => filled += read,
                 Err(why) if why.kind() == ErrorKind::Interrupted => {}
-                // Gives what there is, even nothing: the caller may have reasons to stop.
-                Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+                Err(why) if why.kind() == ErrorKind::WouldBlock && framed > 0 => break,
                 Err(why) => return Err(why.into()),
             }
         }
@@ -114,40 +83,50 @@ impl Client {
         Ok(Some(Block { bytes, end: framed }))
     }
 
-    /// A message that is no row: the end, an error or a notice. Rows before it are given first.
-    fn interlude(&mut self, bytes: Vec<u8>, framed: usize) -> Result<Option<Block>, Error> {
-        if framed > 0 {
-            return Ok(Some(Block { bytes, end: framed }));
+    /// Moves `framed` behind the last whole row of `bytes[..filled]` and takes notices out; makes room for a row that is
+    /// longer than `bytes`. Whether a message that is neither comes next.
+    fn frame(&mut self, bytes: &mut Vec<u8>, framed: &mut usize, filled: &mut usize) -> Result<bool, Error> {
+        while *filled - *framed >= HEAD {
+            let head = &bytes[*framed..*framed + HEAD];
+            let row = match head[0] {
+                b'd' => true,
+                b'N' | b'S' | b'A' => false,
+                _ => return Ok(true),
+            };
+            let size = 1 + u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            if row && size > VALUE_BYTES_MAX {
+                self.check_values(&bytes[*framed..*filled], size)?;
+            } else if !(HEAD..=MESSAGE_BYTES_MAX).contains(&size) {
+                return Err(Error::Protocol(format!("a message of {size} bytes")));
+            }
+            if *filled - *framed < size {
+                if *framed == 0 && bytes.len() < size {
+                    // Grows with what has really come, so that a huge row is refused before it is held.
+                    let grown = size.min(bytes.len() * 2);
+                    bytes.resize(grown, 0);
+                }
+                break;
+            }
+            if row {
+                *framed += size;
+                self.copy.rows += 1;
+            } else {
+                bytes.copy_within(*framed + size..*filled, *framed);
+                *filled -= size;
+            }
         }
-        let carry = std::mem::take(&mut self.copy.carry);
+        Ok(false)
+    }
+
+    /// Takes what follows the rows, which starts with `came`: the end, or an error.
+    fn end_copy(&mut self, came: &[u8]) -> Result<(), Error> {
+        self.copy.over = true;
+        self.stream.gather(false);
         self.input.clear();
-        self.input.extend_from_slice(&carry);
-        self.start = 0;
-        self.end = carry.len();
-        self.input.resize(carry.len().max(super::INPUT_BYTES), 0);
-        self.stream.socket().set_read_timeout(None)?;
-        let (tag, body) = self.message()?;
-        match tag {
-            b'N' | b'S' | b'A' => {
-                self.copy.carry = self.input[self.start..self.end].to_vec();
-                self.start = 0;
-                self.end = 0;
-                self.stream.socket().set_read_timeout(Some(LINGER))?;
-                self.next_block(bytes)
-            }
-            b'E' => {
-                let error = Error::Server(Box::new(ServerError::parse(&self.input[body])));
-                self.copy.over = true;
-                // After a fatal error the server hangs up.
-                let _ = self.until_ready(|_, _| Ok(()));
-                Err(error)
-            }
-            _ => {
-                self.copy.over = true;
-                self.until_ready(|_, _| Ok(()))?;
-                Ok(None)
-            }
-        }
+        self.input.extend_from_slice(came);
+        self.input.resize(came.len().max(INPUT_BYTES), 0);
+        (self.start, self.end) = (0, came.len());
+        self.until_ready(|_, _| Ok(()))
     }
 
     /// Refuses a row that holds too long a value, by the part of the row that has come.
@@ -178,22 +157,33 @@ impl Client {
     pub(crate) fn copy_in(&mut self, sql: &str) -> Result<(), Error> {
         self.begin_copy(sql, b'G')?;
         self.copy = State::default();
+        // Writes must not wait: a server that waits to be heard takes no rows.
+        self.stream.socket().set_nonblocking(true)?;
         Ok(())
     }
 
     /// Sends whole CopyData messages. An error that the server has meanwhile told comes out here.
-    pub(crate) fn write_block(&mut self, block: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write_block(&mut self, mut block: &[u8]) -> Result<(), Error> {
         self.hear()?;
-        match self.stream.write_all(block) {
-            Ok(()) => Ok(()),
-            // What the server said before it hung up explains more than the broken pipe.
-            Err(why) => Err(self.hear().err().unwrap_or(Error::Lost(why))),
+        while !block.is_empty() {
+            match self.stream.write(block) {
+                Ok(0) => return Err(closed()),
+                Ok(written) => block = &block[written..],
+                Err(why) if why.kind() == ErrorKind::Interrupted => {}
+                Err(why) if why.kind() == ErrorKind::WouldBlock => {
+                    self.hear()?;
+                    std::thread::sleep(PAUSE);
+                }
+                // What the server said before it hung up explains more than the broken pipe.
+                Err(why) => return Err(self.hear().err().unwrap_or(Error::Lost(why))),
+            }
         }
+        Ok(())
     }
 
     /// Ends the COPY; gives the number of rows that the server took.
     pub(crate) fn finish_copy(&mut self) -> Result<u64, Error> {
-        self.copy = State::default();
+        self.stream.socket().set_nonblocking(false)?;
         self.put(|out| {
             frontend::copy_done(out);
             Ok(())
@@ -209,31 +199,37 @@ impl Client {
         Ok(rows)
     }
 
-    /// Looks, without waiting, whether the server has told an error during a COPY to it.
+    /// Takes, without waiting, whatever the server has said during a COPY to it: notices, or an error.
     fn hear(&mut self) -> Result<(), Error> {
-        let mut heard = [0; 4096];
-        self.stream.socket().set_nonblocking(true)?;
-        let read = self.stream.read(&mut heard);
-        self.stream.socket().set_nonblocking(false)?;
-        match read {
-            Ok(0) => return Err(closed()),
-            Ok(read) => {
-                self.input.truncate(self.end);
-                self.input.extend_from_slice(&heard[..read]);
-                self.end += read;
-            }
-            Err(why) if why.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(why) => return Err(why.into()),
-        }
         loop {
-            let (tag, body) = self.message()?;
-            if tag == b'E' {
-                return Err(Error::Server(Box::new(ServerError::parse(&self.input[body]))));
+            while self.has_message() {
+                let (tag, body) = self.message()?;
+                if tag == b'E' {
+                    return Err(Error::Server(Box::new(ServerError::parse(&self.input[body]))));
+                }
             }
-            if self.start == self.end {
-                return Ok(());
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            if self.input.len() == self.end {
+                self.input.resize(self.end + INPUT_BYTES, 0);
+            }
+            match self.stream.read(&mut self.input[self.end..]) {
+                Ok(0) => return Err(closed()),
+                Ok(read) => self.end += read,
+                Err(why) if why.kind() == ErrorKind::Interrupted => {}
+                Err(why) if why.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(why) => return Err(why.into()),
             }
         }
+    }
+
+    /// Whether a whole message has come.
+    fn has_message(&self) -> bool {
+        let came = &self.input[self.start..self.end];
+        let Some((head, _)) = came.split_first_chunk::<HEAD>() else { return false };
+        // A length that cannot be is told by whoever takes the message.
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        came.len() > length || length > MESSAGE_BYTES_MAX
     }
 
     fn begin_copy(&mut self, sql: &str, expected: u8) -> Result<(), Error> {

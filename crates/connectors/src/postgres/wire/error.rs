@@ -7,6 +7,9 @@ use sallyport_protocol::FailureKind;
 use super::cursor::Cursor;
 use crate::Error as StepError;
 
+/// Longer parts of what the server says are cut: a message may quote a whole value.
+const SAID_CHARS_MAX: usize = 1000;
+
 /// Why an exchange with the server ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -56,7 +59,7 @@ impl ServerError {
         let mut cursor = Cursor::new(body);
         while let Ok(field) = cursor.byte() {
             let Ok(text) = cursor.text() else { break };
-            let text = text.to_owned();
+            let text = cut(text, SAID_CHARS_MAX);
             match field {
                 b'C' => error.code = text,
                 b'M' => error.message = text,

@@ -11,7 +11,7 @@ use super::cursor::Cursor;
 use super::error::{Error, ServerError};
 use super::stream::Stream;
 use crate::Error as StepError;
-use crate::postgres::settings::Connection;
+use crate::postgres::settings::{Connection, Tls};
 
 const OK: i32 = 0;
 const CLEARTEXT: i32 = 3;
@@ -55,6 +55,9 @@ impl Client {
                 OK => return Ok(()),
                 CLEARTEXT => {
                     let secret = given(password)?;
+                    if self.stream.encryption().is_none() && connection.tls != Tls::Disable {
+                        return Err(exposed());
+                    }
                     self.put(|out| frontend::password_message(secret, out))?;
                 }
                 MD5 => {
@@ -127,6 +130,14 @@ fn given(password: &Secret) -> Result<&[u8], Error> {
         return Err(told.into());
     }
     Ok(password.expose().as_bytes())
+}
+
+/// Whoever stands between would only have to say that the server does not encrypt.
+fn exposed() -> Error {
+    let why = "the server asks for the password in clear text, and the connection is not encrypted";
+    StepError::permanent(FailureKind::Connector, "login_method", why)
+        .advise("use scram-sha-256 in pg_hba.conf, or `tls: require`; `tls: disable` sends it as it is")
+        .into()
 }
 
 fn unsupported(what: &str) -> Error {

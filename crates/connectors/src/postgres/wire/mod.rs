@@ -2,23 +2,26 @@
 //!
 //! Invariant: bulk data passes in large blocks; nothing is allocated for a row.
 
+mod breaker;
 mod copy;
 mod cursor;
 mod error;
 mod login;
+mod socket;
 mod stream;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use sallyport_dataplane::{Cancel, CancelGuard};
 
-pub(crate) use copy::{Block, SIGNATURE, VALUE_BYTES_MAX};
+pub(crate) use breaker::Breaker;
+pub(crate) use copy::{Block, SIGNATURE};
 use cursor::Cursor;
 pub(crate) use error::{Error, ServerError, cut};
 pub(crate) use login::login;
@@ -31,8 +34,11 @@ const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 const INPUT_BYTES: usize = 16 * 1024;
 
-/// How long a cancel request may take.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Ends the role's own time limits for the rest of a transaction, which may be long, and the sending of notices, which
+/// would only be dropped. The limit of a whole transaction came with PostgreSQL 17.
+pub(crate) const UNLIMITED: &str = "set local statement_timeout = 0; \
+    set local idle_in_transaction_session_timeout = 0; set local client_min_messages = error; \
+    select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name = 'transaction_timeout'";
 
 /// A column as the server describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +61,7 @@ pub(crate) struct Client {
     key: Option<(i32, i32)>,
     version: String,
     copy: copy::State,
-    stop: Option<CancelGuard>,
+    stop: Option<(CancelGuard, Arc<Breaker>)>,
 }
 
 impl Client {
@@ -64,8 +70,7 @@ impl Client {
         let connection = &target.connection;
         let doing = target.doing("connecting");
         let addresses = resolve(connection).map_err(|why| target.unresolved(&why))?;
-        cancel.check()?;
-        let socket = dial(&addresses).map_err(|why| target.unreachable(&why))?;
+        let socket = dial(&addresses, cancel).map_err(|why| target.unreachable(&why))?;
         let guard = cancel.on_cancel(shut(&socket).map_err(|why| Error::from(why).explain(&doing))?);
         let stream = encrypt(socket, connection).map_err(|why| target.unencrypted(&why))?;
         let mut client = login(stream, connection, &target.password).map_err(|error| error.explain(&doing))?;
@@ -98,16 +103,15 @@ impl Client {
         let socket = self.stream.socket();
         socket.set_read_timeout(None)?;
         socket.set_write_timeout(None)?;
-        let shut = shut(socket)?;
-        let peer = socket.peer_addr()?;
-        let key = self.key;
-        self.stop = Some(cancel.on_cancel(move || {
-            if let Some(key) = key {
-                request_cancel(peer, key);
-            }
-            shut();
-        }));
+        let breaker = Arc::new(Breaker::new(socket, self.key)?);
+        let hook = Arc::clone(&breaker);
+        self.stop = Some((cancel.on_cancel(move || hook.cut()), breaker));
         Ok(())
+    }
+
+    /// What breaks this connection from another thread.
+    pub(crate) fn breaker(&self) -> Option<Arc<Breaker>> {
+        self.stop.as_ref().map(|(_, breaker)| Arc::clone(breaker))
     }
 
     /// Runs statements; the rows of all of them, values as text.
@@ -150,13 +154,10 @@ impl Client {
     }
 
     /// Breaks the connection in the middle of a COPY and has the server stop its work.
-    pub(crate) fn abandon(&mut self) {
-        let socket = self.stream.socket();
-        if let (Some(key), Ok(peer)) = (self.key, socket.peer_addr()) {
-            request_cancel(peer, key);
+    pub(crate) fn abandon(&self) {
+        if let Some((_, breaker)) = &self.stop {
+            breaker.cut();
         }
-        // A socket that is already gone needs no shutdown.
-        let _ = socket.shutdown(Shutdown::Both);
     }
 
     /// Says goodbye; an open transaction is rolled back by the server.
@@ -255,19 +256,6 @@ fn shut(socket: &TcpStream) -> Result<impl FnOnce() + Send + 'static, std::io::E
         // A socket that is already gone needs no shutdown.
         let _ = socket.shutdown(Shutdown::Both);
     })
-}
-
-/// Asks the server, on a connection of its own, to stop what the session runs.
-fn request_cancel(peer: SocketAddr, (process, secret): (i32, i32)) {
-    let mut request = BytesMut::new();
-    frontend::cancel_request(process, secret, &mut request);
-    if let Ok(mut socket) = TcpStream::connect_timeout(&peer, CANCEL_TIMEOUT) {
-        let _ = socket.set_write_timeout(Some(CANCEL_TIMEOUT));
-        let _ = socket.set_read_timeout(Some(CANCEL_TIMEOUT));
-        let _ = socket.write_all(&request);
-        // The server closes when it has passed the signal on.
-        let _ = socket.read(&mut [0]);
-    }
 }
 
 fn closed() -> Error {

@@ -14,7 +14,10 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use socket2::{SockRef, TcpKeepalive};
 
+use sallyport_dataplane::Cancel;
+
 use super::super::settings::{Connection, Tls};
+use super::socket::Socket;
 
 /// How long one address may take to answer.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,21 +25,46 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the server may take for each answer until the login is done.
 pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A peer that vanished without a word is noticed after this silence and three probes.
+/// A peer that vanished without a word is noticed after this silence and so many probes ...
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// ... or, where bytes are on their way to it, when they have not been taken for so long.
+#[cfg(target_os = "linux")]
+const UNTAKEN_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes to and from the server.
 pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<rustls::StreamOwned<ClientConnection, TcpStream>>),
+    Plain(Socket),
+    Tls(Box<rustls::StreamOwned<ClientConnection, Socket>>),
 }
 
 impl Stream {
     pub(crate) fn socket(&self) -> &TcpStream {
         match self {
+            Self::Plain(socket) => socket.inner(),
+            Self::Tls(stream) => stream.sock.inner(),
+        }
+    }
+
+    /// As [`Read::read`], but `WouldBlock` where it would wait.
+    pub(super) fn read_at_once(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.raw().at_once(true);
+        let read = self.read(buffer);
+        self.raw().at_once(false);
+        read
+    }
+
+    /// Whether reads that have caught up with the server wait a moment for more.
+    pub(super) fn gather(&mut self, gather: bool) {
+        self.raw().gather(gather);
+    }
+
+    fn raw(&mut self) -> &mut Socket {
+        match self {
             Self::Plain(socket) => socket,
-            Self::Tls(stream) => &stream.sock,
+            Self::Tls(stream) => &mut stream.sock,
         }
     }
 
@@ -83,15 +111,15 @@ pub(crate) fn resolve(connection: &Connection) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-/// Opens a socket to the first address that answers.
-pub(crate) fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+/// Opens a socket to the first address that answers; a stop is heeded between addresses.
+pub(crate) fn dial(addresses: &[SocketAddr], cancel: &Cancel) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no address to connect to");
     for address in addresses {
+        cancel.check().map_err(io::Error::other)?;
         match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
             Ok(socket) => {
                 socket.set_nodelay(true)?;
-                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
-                SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+                notice_loss(&socket)?;
                 socket.set_read_timeout(Some(LOGIN_TIMEOUT))?;
                 socket.set_write_timeout(Some(LOGIN_TIMEOUT))?;
                 return Ok(socket);
@@ -100,6 +128,17 @@ pub(crate) fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         }
     }
     Err(last)
+}
+
+/// Has the system notice a server that vanished without a word.
+fn notice_loss(socket: &TcpStream) -> io::Result<()> {
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_PROBES);
+    let socket = SockRef::from(socket);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNTAKEN_MAX))?;
+    Ok(())
 }
 
 /// Words for a wait that was too long, which the system calls a resource that is unavailable.
@@ -130,7 +169,7 @@ pub(crate) enum TlsError {
 /// Asks for encryption where the settings want it.
 pub(crate) fn encrypt(mut socket: TcpStream, connection: &Connection) -> Result<Stream, TlsError> {
     if connection.tls == Tls::Disable {
-        return Ok(Stream::Plain(socket));
+        return Ok(Stream::Plain(Socket::plain(socket)));
     }
     let config = tls_config(connection)?;
     let mut request = bytes::BytesMut::new();
@@ -140,17 +179,30 @@ pub(crate) fn encrypt(mut socket: TcpStream, connection: &Connection) -> Result<
     socket.read_exact(&mut answer).map_err(in_time)?;
     match answer[0] {
         b'S' => {}
-        _ if connection.tls == Tls::Prefer => return Ok(Stream::Plain(socket)),
-        _ => return Err(TlsError::NotOffered),
+        b'N' if connection.tls == Tls::Prefer => return Ok(Stream::Plain(Socket::plain(socket))),
+        b'N' => return Err(TlsError::NotOffered),
+        // What it goes on to say comes from anybody, as nothing is encrypted yet.
+        b'E' => return Err(io::Error::other("the server answered with an error before anything was encrypted").into()),
+        _ => return Err(TlsError::Handshake("what answers there is no PostgreSQL".into())),
     }
     let name = ServerName::try_from(connection.host.clone())
         .map_err(|_| TlsError::Handshake(format!("`{}` is no name a certificate could hold", connection.host)))?;
     let mut session =
         ClientConnection::new(Arc::new(config), name).map_err(|why| TlsError::Handshake(why.to_string()))?;
+    let mut socket = Socket::ahead(socket);
     while session.is_handshaking() {
-        session.complete_io(&mut socket).map_err(|why| TlsError::Handshake(why.to_string()))?;
+        session.complete_io(&mut socket).map_err(unfinished)?;
     }
     Ok(Stream::Tls(Box::new(rustls::StreamOwned::new(session, socket))))
+}
+
+/// A handshake that broke off: what TLS itself refuses is for good, the network's failures may pass.
+fn unfinished(why: io::Error) -> TlsError {
+    if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        TlsError::Handshake(why.to_string())
+    } else {
+        TlsError::Io(in_time(why))
+    }
 }
 
 fn tls_config(connection: &Connection) -> Result<ClientConfig, TlsError> {

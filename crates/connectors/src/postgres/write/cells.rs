@@ -9,9 +9,9 @@ use arrow_array::{
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 
 use super::text;
+use crate::VALUE_BYTES_MAX;
 use crate::postgres::numeric::{self, Limits};
 use crate::postgres::value::Reason;
-use crate::postgres::wire::VALUE_BYTES_MAX;
 
 /// Days and microseconds from 1970-01-01 to 2000-01-01, where the server's calendar starts.
 const EPOCH_DAYS: i32 = 10_957;

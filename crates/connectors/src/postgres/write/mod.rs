@@ -20,12 +20,9 @@ use self::table::Table;
 use super::name::TableName;
 use super::settings::{Mode, OnBadRow, Write};
 use super::target::Target;
-use super::wire::{Client, Error as WireError};
+use super::wire::{Client, Error as WireError, UNLIMITED};
 use crate::reject::RejectFile;
 use crate::{Context, Error, Sink, Written};
-
-/// No time limit of the role's settings ends a long write; everything else is as the role has it.
-const BEGIN: &str = "begin; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0";
 
 /// Writes a table.
 pub(crate) struct PostgresSink {
@@ -75,7 +72,7 @@ impl Job<'_> {
     ) -> Result<Written, Error> {
         let found = Table::find(client, name).map_err(|error| self.explain(error))?;
         let ledger = self.ledger(client, name, found.as_ref())?;
-        client.simple(BEGIN).map_err(|error| self.explain(error))?;
+        client.simple(&format!("begin; {UNLIMITED}")).map_err(|error| self.explain(error))?;
         if let Some(ledger) = &ledger
             && ledger.claim(client, &self.cx.commit, &self.doing)? == Claim::Committed
         {

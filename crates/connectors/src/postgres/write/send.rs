@@ -41,10 +41,7 @@ pub(super) fn send(
         let writer = thread::Builder::new()
             .name("postgres-write".into())
             .spawn_scoped(scope, move || write_blocks(sender, &blocks, &spent, cx))
-            .map_err(|why| {
-                Error::transient(FailureKind::Runtime, "no_thread", format!("starting a thread: {why}"))
-                    .advise("raise the limit of threads of the agent's user")
-            })?;
+            .map_err(|why| Error::no_thread(&why))?;
         let encoded = encode(&mut encoder, Blocks::new(full, empty), input, cx);
         let sent = match writer.join() {
             Ok(sent) => sent.map_err(|error| error.explain(doing)),
