@@ -20,7 +20,15 @@ pub struct Folder {
 impl Folder {
     /// A new, empty one; others may look into it (a database server runs as another user).
     pub fn new() -> Result<Self> {
-        let inner = tempfile::Builder::new().prefix("sallyport-").tempdir().context("making a temporary folder")?;
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// As [`Folder::new`], below a folder of choice, such as one on another disk.
+    pub fn below(above: &Path) -> Result<Self> {
+        let inner = tempfile::Builder::new()
+            .prefix("sallyport-")
+            .tempdir_in(above)
+            .with_context(|| format!("making a temporary folder below {}", above.display()))?;
         // The real path: process tables show it without links.
         let path = inner.path().canonicalize().context("finding the temporary folder")?;
         #[cfg(unix)]

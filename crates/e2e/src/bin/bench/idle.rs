@@ -2,26 +2,29 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sallyport_e2e::{Folder, Profile, binary, usage_of};
 use sallyport_protocol::Clock;
 
+use crate::Options;
 use crate::ours::Ours;
 
 /// How long the processes are left alone before they are looked at, and how long they are watched.
 const SETTLE: Duration = Duration::from_secs(20);
 const WATCH: Duration = Duration::from_secs(60);
-/// How often the start is measured.
+/// How often the start is measured, how long one may take, and how exactly it is seen.
 const STARTS: usize = 5;
+const START_MAX: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Sizes, memory, processor time, start.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     println!("size of the release build");
     for name in ["sallyport", "sallyport-agent", "sallyport-wrapper"] {
         let size = std::fs::metadata(binary(Profile::Release, name)?)?.len();
         println!("  {name:<20} {:>7.1} MB", size as f64 / 1e6);
     }
-    let folder = Folder::new()?;
+    let folder = Folder::below(&options.folder)?;
     let mut ours = Ours::start(&folder)?;
     let server = ours.server.process.as_ref().context("the server does not run")?.id();
     std::thread::sleep(SETTLE);
@@ -54,7 +57,10 @@ fn starts(ours: &mut Ours) -> Result<()> {
         let began = clock.now();
         agent.start()?;
         while !online()? {
-            std::thread::sleep(Duration::from_millis(5));
+            if clock.now().since(began) > START_MAX {
+                bail!("near is not online {} s after its start", START_MAX.as_secs());
+            }
+            std::thread::sleep(LOOK);
         }
         all.push(clock.now().since(began).as_millis());
     }

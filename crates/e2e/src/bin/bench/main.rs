@@ -8,6 +8,7 @@ mod measure;
 mod ours;
 mod theirs;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -23,6 +24,9 @@ Usage: ./x bench NAME [OPTIONS]
   --scale S     TPC-H scale factor; 1 has 6 million rows (default 1)
   --rounds N    how often each tool runs (default 3)
   --only WORDS  only tools whose name holds one of these words, joined by commas
+  --sling-rounds N
+                how often sling runs, which takes minutes (default as --rounds)
+  --folder DIR  where files and database lie while it measures (default the system's temporary folder)
 ";
 
 /// What to measure.
@@ -31,6 +35,8 @@ struct Options {
     scale: f64,
     rounds: usize,
     only: Vec<String>,
+    sling_rounds: Option<usize>,
+    folder: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -46,7 +52,7 @@ fn main() -> ExitCode {
         "export" => contest::export(&options),
         "import" => contest::import(&options),
         "parquet" => contest::parquet(&options),
-        _ => idle::run(),
+        _ => idle::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,13 +69,16 @@ fn options(arguments: &[String]) -> Result<Options> {
     if !["export", "import", "parquet", "idle"].contains(&name.as_str()) {
         bail!("`{name}` is not a benchmark");
     }
-    let mut options = Options { name, scale: 1.0, rounds: 3, only: Vec::new() };
+    let mut options =
+        Options { name, scale: 1.0, rounds: 3, only: Vec::new(), sling_rounds: None, folder: std::env::temp_dir() };
     while let Some(flag) = rest.next() {
         let value = rest.next().with_context(|| format!("{flag} needs a value"))?;
         match flag.as_str() {
             "--scale" => options.scale = value.parse().context("--scale")?,
             "--rounds" => options.rounds = value.parse().context("--rounds")?,
             "--only" => options.only = value.split(',').map(str::to_owned).collect(),
+            "--sling-rounds" => options.sling_rounds = Some(value.parse().context("--sling-rounds")?),
+            "--folder" => options.folder = PathBuf::from(value),
             other => bail!("`{other}` is not an option"),
         }
     }

@@ -1,5 +1,7 @@
 //! What one run costs: time, processor time, memory.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -10,6 +12,9 @@ use sallyport_protocol::Clock;
 /// How often the memory of a child is looked at; its kernel keeps the peak, so only the last look must be late.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How long one run of a program may take.
+const RUN_MAX: Duration = Duration::from_secs(1800);
+
 /// The cost of one run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
@@ -17,16 +22,17 @@ pub(crate) struct Cost {
     pub(crate) wall: Duration,
     /// Processor time of the tool: all its processes, the database left out.
     pub(crate) cpu: Duration,
-    /// Processor time of the database.
+    /// Processor time of the database, all its processes.
     pub(crate) database_cpu: Duration,
     /// The most memory that one process of the tool held, in bytes.
     pub(crate) peak: u64,
 }
 
-/// Runs a program to its end.
-pub(crate) fn program(command: &mut Command, postgres: &Postgres) -> Result<Cost> {
+/// Runs a program to its end, and has the disk take the `file` that it wrote, as Sallyport has it before it says that a
+/// run has succeeded.
+pub(crate) fn program(command: &mut Command, postgres: &Postgres, file: Option<&Path>) -> Result<Cost> {
     let clock = Clock::system();
-    let database = usage_of(postgres.process_id())?;
+    let database = database_cpu(postgres)?;
     let before = children()?;
     let began = clock.now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -37,15 +43,23 @@ pub(crate) fn program(command: &mut Command, postgres: &Postgres) -> Result<Cost
             break status;
         }
         peak = peak.max(tree_peak(child.id()));
+        if clock.now().since(began) > RUN_MAX {
+            child.kill()?;
+            child.wait()?;
+            bail!("{:?} did not end within {} s", command.get_program(), RUN_MAX.as_secs());
+        }
         std::thread::sleep(LOOK);
     };
+    if let (true, Some(file)) = (status.success(), file) {
+        File::open(file).and_then(|file| file.sync_data()).with_context(|| format!("syncing {}", file.display()))?;
+    }
     let wall = clock.now().since(began);
     let said: Vec<String> = readers.into_iter().map(|reader| reader.join().unwrap_or_default()).collect();
     if !status.success() {
         bail!("{:?} ended with {status}\n{}", command.get_program(), said.concat());
     }
     let cpu = children()?.saturating_sub(before);
-    Ok(Cost { wall, cpu, database_cpu: settled(postgres)?.saturating_sub(database.cpu), peak })
+    Ok(Cost { wall, cpu, database_cpu: settled(postgres)?.saturating_sub(database), peak })
 }
 
 /// Runs `work`, which makes processes that live on do something.
@@ -56,7 +70,7 @@ pub(crate) fn processes(pids: &[u32], postgres: &Postgres, work: impl FnOnce() -
     }
     let clock = Clock::system();
     let all = || -> Result<Vec<Usage>> { pids.iter().map(|pid| usage_of(*pid)).collect() };
-    let database = usage_of(postgres.process_id())?;
+    let database = database_cpu(postgres)?;
     let before: Duration = all()?.iter().map(|usage| usage.cpu).sum();
     let began = clock.now();
     work()?;
@@ -66,7 +80,7 @@ pub(crate) fn processes(pids: &[u32], postgres: &Postgres, work: impl FnOnce() -
     Ok(Cost {
         wall,
         cpu: cpu.saturating_sub(before),
-        database_cpu: settled(postgres)?.saturating_sub(database.cpu),
+        database_cpu: settled(postgres)?.saturating_sub(database),
         peak: after.iter().map(|usage| usage.peak).max().unwrap_or(0),
     })
 }
@@ -85,13 +99,20 @@ pub(crate) fn median(costs: &[Cost]) -> Cost {
     }
 }
 
-/// The database's processor time once its sessions have ended: a session counts when it is over.
+/// Processor time of the database: its main process, those that have ended, and those that live on, such as the writers.
+fn database_cpu(postgres: &Postgres) -> Result<Duration> {
+    let main = postgres.process_id();
+    let living = children_of(main).into_iter().filter_map(|pid| usage_of(pid).ok()).map(|usage| usage.cpu);
+    Ok(living.sum::<Duration>() + usage_of(main)?.cpu)
+}
+
+/// The database's processor time once it has come to rest after a run.
 fn settled(postgres: &Postgres) -> Result<Duration> {
-    let mut last = usage_of(postgres.process_id())?.cpu;
+    let mut last = database_cpu(postgres)?;
     for _ in 0..20 {
         std::thread::sleep(Duration::from_millis(50));
-        let now = usage_of(postgres.process_id())?.cpu;
-        if now == last && now > Duration::ZERO {
+        let now = database_cpu(postgres)?;
+        if now == last {
             return Ok(now);
         }
         last = now;
@@ -110,9 +131,12 @@ fn children() -> Result<Duration> {
 /// The peak of a process and its children.
 fn tree_peak(pid: u32) -> u64 {
     let own = usage_of(pid).map(|usage| usage.peak).unwrap_or(0);
+    own.max(children_of(pid).into_iter().map(tree_peak).max().unwrap_or(0))
+}
+
+fn children_of(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let below = children.split_whitespace().filter_map(|child| child.parse().ok()).map(tree_peak).max();
-    own.max(below.unwrap_or(0))
+    children.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
 fn reader(stream: Option<impl std::io::Read + Send + 'static>) -> std::thread::JoinHandle<String> {

@@ -49,6 +49,7 @@ impl Ours {
         let mut pids = vec![self.server.process.as_ref().context("the server does not run")?.id()];
         for agent in &self.agents {
             pids.push(agent.agent_process().context("an agent does not run")?);
+            pids.push(agent.wrapper.as_ref().context("a wrapper does not run")?.id());
         }
         processes(&pids, postgres, || self.to_the_end(task))
     }

@@ -47,18 +47,30 @@ def adbc_parquet(url, path):
                 writer.write_batch(batch)
 
 
-def connectorx_read(url):
+def connectorx_read(url, **partitions):
     import connectorx
 
-    return connectorx.read_sql(url, "select * from lineitem", return_type="arrow")
+    return connectorx.read_sql(url, "select * from lineitem", return_type="arrow", **partitions)
+
+
+def connectorx_read_2(url):
+    return connectorx_read(url, partition_on="l_orderkey", partition_num=2)
 
 
 def connectorx_csv(url, path):
     pa.csv.write_csv(connectorx_read(url), path)
 
 
+def connectorx_2_csv(url, path):
+    pa.csv.write_csv(connectorx_read_2(url), path)
+
+
 def connectorx_parquet(url, path):
     pa.parquet.write_table(connectorx_read(url), path)
+
+
+def connectorx_2_parquet(url, path):
+    pa.parquet.write_table(connectorx_read_2(url), path)
 
 
 def adbc_import(url, path):

@@ -8,23 +8,24 @@ use sallyport_e2e::{Postgres, root};
 
 use crate::measure::{Cost, program};
 
-/// Runs a SQL or `\copy` command with psql.
-pub(crate) fn psql(postgres: &Postgres, sql: &str) -> Result<Cost> {
-    program(postgres.psql().args(["-c", sql]), postgres)
+/// Runs a SQL or `\copy` command with psql; it writes `written`, if that is given.
+pub(crate) fn psql(postgres: &Postgres, sql: &str, written: Option<&Path>) -> Result<Cost> {
+    program(postgres.psql().args(["-c", sql]), postgres, written)
 }
 
-/// Runs one function of the Python peers.
-pub(crate) fn python(postgres: &Postgres, function: &str, path: &Path) -> Result<Cost> {
+/// Runs one function of the Python peers that reads or writes the file `path`.
+pub(crate) fn python(postgres: &Postgres, function: &str, path: &Path, written: Option<&Path>) -> Result<Cost> {
     let script = root().join("crates/e2e/src/bin/bench/peers.py");
-    program(Command::new(tool("python")?).arg(script).arg(function).arg(postgres.url()).arg(path), postgres)
+    let mut command = Command::new(tool("python")?);
+    program(command.arg(script).arg(function).arg(postgres.url()).arg(path), postgres, written)
 }
 
-/// Runs sling.
-pub(crate) fn sling(postgres: &Postgres, arguments: &[&str]) -> Result<Cost> {
+/// Runs sling; it writes `written`, if that is given.
+pub(crate) fn sling(postgres: &Postgres, arguments: &[&str], written: Option<&Path>) -> Result<Cost> {
     let mut command = Command::new(sling_program()?);
     command.arg("run").args(arguments);
     command.env("BENCH", format!("{}?sslmode=disable", postgres.url())).env("SLING_DISABLE_TELEMETRY", "true");
-    program(&mut command, postgres)
+    program(&mut command, postgres, written)
 }
 
 /// The package brings the program itself; its Python wrapper would fetch another one.

@@ -3,7 +3,7 @@ use super::*;
 fn digest(rows: &[&[&str]]) -> Digest {
     let mut digest = Digest::default();
     for row in rows {
-        digest.add(row.iter().copied());
+        digest.add(row.iter().map(|field| field.as_bytes()));
     }
     digest
 }
