@@ -12,6 +12,7 @@ mod credential;
 mod error;
 mod log;
 mod migrate;
+mod outbox;
 mod page;
 mod person;
 mod reader;
@@ -39,6 +40,7 @@ pub use connection::{Connection, ConnectionEdit, ConnectionFilter, NewConnection
 pub use credential::{Credential, CredentialState};
 pub use error::Error;
 pub use log::{AgentLogEntry, LogFilter, LogSource, RunLogEntry, RunLogLine};
+pub use outbox::{Happening, ParseHappeningError, RunNews};
 pub use page::{ListRequest, Page};
 pub use person::{ApiToken, Login, NewToken, Person, TokenLogin};
 pub use run::{NewRun, Run, RunCommit, RunFilter, Started, StepRun};

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 
 /// In order; the place in the list is the number, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_triggers.sql")];
 
 pub(crate) fn run(sql: &mut Sqlite) -> Result<(), Error> {
     apply(sql, MIGRATIONS)

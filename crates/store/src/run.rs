@@ -8,6 +8,7 @@ use sallyport_protocol::{
 
 use crate::error::taken;
 use crate::log::{RunLogLine, insert_run_lines};
+use crate::outbox::{self, Happening};
 use crate::page::{Filter, Listing, fetch};
 use crate::row::{Json, Micros, Text};
 use crate::{Error, ListRequest, Page, Store};
@@ -277,6 +278,9 @@ impl Store {
             };
             put_steps(sql, commit.id, &commit.steps)?;
             insert_run_lines(sql, commit.id, &commit.log)?;
+            if commit.finished_at.is_some() {
+                outbox::note(sql, commit.id, Happening::Ended)?;
+            }
             Ok(version)
         })
         .await

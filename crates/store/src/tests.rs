@@ -3,6 +3,7 @@
 mod admission;
 mod durability;
 mod lists;
+mod outbox;
 mod runs;
 
 use std::path::PathBuf;

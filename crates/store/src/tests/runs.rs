@@ -5,7 +5,7 @@ use sallyport_protocol::{InstanceId, LogBatch, LogLevel, LogLine, RunId, RunRef,
 use super::{Bench, NOW, bench, document};
 use crate::{Error, ListRequest, LogFilter, LogSource, NewRun, Run, RunCommit, RunFilter, RunLogLine, StepRun, Task};
 
-fn new_run(bench: &Bench, task: &Task, key: Option<&str>) -> NewRun {
+pub(super) fn new_run(bench: &Bench, task: &Task, key: Option<&str>) -> NewRun {
     NewRun {
         id: RunId::new(),
         environment: bench.environment,
@@ -40,7 +40,7 @@ fn step(attempt: u32, state: &str) -> StepRun {
     }
 }
 
-fn commit(run: &Run, expected: i64, state: &str) -> RunCommit {
+pub(super) fn commit(run: &Run, expected: i64, state: &str) -> RunCommit {
     RunCommit {
         id: run.id,
         expected,
