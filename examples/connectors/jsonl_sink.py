@@ -11,7 +11,8 @@ def sink(hello, batches):
     path = hello["settings"].get("path")
     if not path:
         raise Failure("setting `path` is missing", code="bad_settings", advice="set `path` to the file to write")
-    part, rows = f"{path}.part", 0
+    # An earlier attempt that still lives must not write into this one's file.
+    part, rows = f"{path}.{hello['commit']['fence']}.part", 0
     try:
         with open(part, "w", encoding="utf-8") as file:
             for batch in batches:

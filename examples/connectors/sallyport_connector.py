@@ -12,6 +12,10 @@ import pyarrow as pa
 
 PROTOCOL = 1
 
+# What one batch of a source aims at.
+BATCH_ROWS = 10_000
+BATCH_BYTES = 4 * 1024 * 1024
+
 
 class Failure(Exception):
     """Ends the step with a message for people. `transient` failures are tried again."""
@@ -71,8 +75,11 @@ def give(hello, source):
         nonlocal rows, writer
         if writer is None:
             writer = pa.ipc.new_stream(sys.stdout.buffer, batch.schema)
-        writer.write(batch)
-        rows += batch.num_rows
+        table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        # A batch may have at most 64 MiB.
+        fit = table.num_rows * BATCH_BYTES // max(table.nbytes, 1)
+        writer.write_table(table, max_chunksize=max(1, min(BATCH_ROWS, fit)))
+        rows += table.num_rows
 
     source(hello, write)
     if writer is None:

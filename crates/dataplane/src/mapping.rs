@@ -1,17 +1,23 @@
 //! The types that all steps agree on, and the nearest of them for every other Arrow type.
 //!
 //! Sources outside our hands (Parquet files, programs, SQL engines) use all of Arrow. [`Mapping`] brings their batches to
-//! the small set of types that every sink knows, without losing values: what has no place is an error at the start.
+//! the small set of types that every sink knows. A type that has no place is an error at the start, a value that has none
+//! when it comes; only finer parts are cut: nanoseconds to microseconds, a `Date64` to its day.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Time64MicrosecondType;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
 
 /// The metadata key of what Arrow's types cannot say (`numeric`, `json`, `uuid`, ...).
 pub const TYPE_KEY: &str = "sallyport:type";
+
+/// Microseconds of a day.
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// A column has a type that no step can take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +57,25 @@ impl Mapping {
             let pairs = batch.columns().iter().zip(self.schema.fields());
             pairs.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>()?
         };
-        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+        for (column, field) in columns.iter().zip(self.schema.fields()) {
+            within_the_day(column.as_ref())
+                .map_err(|error| ArrowError::ComputeError(format!("column `{}`: {error}", field.name())))?;
+        }
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &rows)
+    }
+}
+
+/// Arrow takes any number for a time; the types that all steps agree on end at 24:00.
+fn within_the_day(column: &dyn Array) -> Result<(), String> {
+    match column.data_type() {
+        DataType::Time64(_) => {
+            let times = column.as_primitive::<Time64MicrosecondType>();
+            let outside = times.iter().flatten().find(|time| !(0..=DAY_MICROS).contains(time));
+            outside.map_or(Ok(()), |time| Err(format!("{time} microseconds is not a time of a day")))
+        }
+        DataType::List(_) => within_the_day(column.as_list::<i32>().values().as_ref()),
+        _ => Ok(()),
     }
 }
 
@@ -70,9 +94,11 @@ fn map(field: &Field) -> Result<Field, Unmapped> {
         DataType::FixedSizeBinary(16) => (DataType::FixedSizeBinary(16), special("uuid")),
         DataType::Decimal256(_, _) => (DataType::Utf8, special("numeric")),
         DataType::Decimal128(_, scale) if *scale < 0 => (DataType::Utf8, special("numeric")),
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            (DataType::List(Arc::new(map(item)?)), own)
-        }
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _) => (DataType::List(Arc::new(map(item)?)), own),
         other => match scalar(other) {
             Some(mapped) => (mapped, own),
             None => return Err(Unmapped { column: field.name().clone(), data_type: other.to_string() }),
@@ -103,7 +129,7 @@ fn scalar(data_type: &DataType) -> Option<DataType> {
         DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
         DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
         DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
+        DataType::Interval(_) | DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
         DataType::Dictionary(_, values) => scalar(values)?,
         DataType::RunEndEncoded(_, values) => scalar(values.data_type())?,
         _ => return None,

@@ -5,6 +5,8 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use sallyport_dataplane::EdgeError;
 
+use crate::fifo;
+
 /// Why a transform ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,20 +31,27 @@ pub enum Error {
 const QUOTE: &str =
     "check names against the inputs; names with upper case, dashes or spaces need double quotes: \"Order Date\"";
 
+const NARROWER: &str = "filter earlier, join on narrower rows, or aggregate in the source's own query";
+
+const MAKE_ROOM: &str = "make room on the agent's disk";
+
 impl Error {
     pub(crate) fn query(code: &'static str, message: impl Into<String>, advice: &'static str) -> Self {
         Self::Query { code, message: message.into(), advice }
     }
 
     pub(crate) fn scratch(error: &std::io::Error) -> Self {
-        Self::query("spill_failed", format!("spilling to disk: {error}"), "make room on the agent's disk")
+        Self::query("spill_failed", format!("spilling to disk: {error}"), MAKE_ROOM)
     }
 }
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
-        if let Some(edge) = edge_of(&error) {
-            return Self::Edge(edge);
+        match input_of(&error) {
+            Some(fifo::Error::Edge(edge)) => return Self::Edge(edge),
+            Some(full @ fifo::Error::Full(_)) => return Self::query("spill_limit", full.to_string(), NARROWER),
+            Some(disk @ fifo::Error::Disk(_)) => return Self::query("spill_failed", disk.to_string(), MAKE_ROOM),
+            None => {}
         }
         let root = error.find_root();
         let message = root.strip_backtrace();
@@ -53,7 +62,7 @@ impl From<DataFusionError> for Error {
             DataFusionError::ResourcesExhausted(_) => Self::query(
                 "memory_limit",
                 format!("the query needs more memory than the step may use: {message}"),
-                "filter earlier, join on narrower rows, or aggregate in the source's own query",
+                NARROWER,
             ),
             DataFusionError::NotImplemented(_) => Self::query("sql_unsupported", message, "rewrite the query"),
             DataFusionError::IoError(error) => Self::scratch(error),
@@ -78,17 +87,17 @@ fn words(schema: &SchemaError, message: String) -> String {
     }
 }
 
-/// The edge's error, if that is what lies beneath.
-fn edge_of(error: &DataFusionError) -> Option<EdgeError> {
+/// The error of an input, if that is what lies beneath.
+fn input_of(error: &DataFusionError) -> Option<fifo::Error> {
     let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(layer) = at {
-        if let Some(edge) = layer.downcast_ref::<EdgeError>() {
-            return Some(edge.clone());
+        if let Some(input) = layer.downcast_ref::<fifo::Error>() {
+            return Some(input.clone());
         }
         if let Some(DataFusionError::External(inner)) = layer.downcast_ref::<DataFusionError>()
-            && let Some(edge) = inner.downcast_ref::<EdgeError>()
+            && let Some(input) = inner.downcast_ref::<fifo::Error>()
         {
-            return Some(edge.clone());
+            return Some(input.clone());
         }
         at = layer.source();
     }

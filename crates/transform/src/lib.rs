@@ -25,7 +25,7 @@ pub use error::Error;
 pub struct Surroundings<'a> {
     /// Bytes that sorts, joins and aggregates may hold before they spill.
     pub memory_bytes: usize,
-    /// Bytes that may be spilled in all.
+    /// Bytes that sorts, joins and aggregates may spill, and as many for inputs that wait for each other.
     pub spill_bytes: u64,
     /// An empty folder to spill to; removed by the caller.
     pub scratch: &'a Path,
@@ -46,11 +46,11 @@ pub fn run(
 ) -> Result<(), Error> {
     let session = session::open(inputs, surroundings)?;
     let mut stream = on(surroundings.runtime, cancel, session.execute(sql))??;
-    let shape = plain::Shape::of(&stream.schema())?;
-    output.start(&shape.schema)?;
+    let shape = plain::mapping(&stream.schema())?;
+    output.start(shape.schema())?;
     while let Some(batch) = on(surroundings.runtime, cancel, next(&mut stream))?? {
         if batch.num_rows() > 0 {
-            output.send(shape.apply(batch)?)?;
+            output.send(shape.apply(&batch)?)?;
         }
     }
     Ok(())

@@ -15,6 +15,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use sallyport_dataplane::Input;
 
+use crate::fifo::Disk;
 use crate::table::Table;
 use crate::{Error, Surroundings};
 
@@ -36,9 +37,10 @@ pub(crate) struct Session {
 pub(crate) fn open(inputs: Vec<(String, Input)>, surroundings: Surroundings<'_>) -> Result<Session, Error> {
     let context = SessionContext::new_with_config_rt(config(surroundings), runtime(surroundings)?);
     let mut tables = Vec::with_capacity(inputs.len());
+    let disk = Disk::new(surroundings.spill_bytes);
     for (name, mut input) in inputs {
         let schema: SchemaRef = input.schema()?;
-        let table = Arc::new(Table::new(name.clone(), Arc::clone(&schema), input, surroundings.scratch));
+        let table = Arc::new(Table::new(name.clone(), Arc::clone(&schema), input, surroundings.scratch, &disk));
         let partition = Arc::clone(&table) as _;
         let streaming = StreamingTable::try_new(schema, vec![partition])?;
         context.register_table(TableReference::bare(name), Arc::new(streaming))?;

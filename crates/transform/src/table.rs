@@ -11,10 +11,10 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures_util::stream;
-use sallyport_dataplane::{EdgeError, Input};
+use sallyport_dataplane::Input;
 
 use crate::Error;
-use crate::fifo::{self, Reader};
+use crate::fifo::{self, Disk, Reader};
 
 /// Rows for one scan of the table.
 enum Rows {
@@ -34,6 +34,7 @@ pub(crate) struct Table {
     name: String,
     schema: SchemaRef,
     scratch: PathBuf,
+    disk: Arc<Disk>,
     state: Mutex<State>,
 }
 
@@ -44,9 +45,9 @@ impl std::fmt::Debug for Table {
 }
 
 impl Table {
-    pub(crate) fn new(name: String, schema: SchemaRef, input: Input, scratch: &Path) -> Self {
+    pub(crate) fn new(name: String, schema: SchemaRef, input: Input, scratch: &Path, disk: &Arc<Disk>) -> Self {
         let state = Mutex::new(State { input: Some(input), scans: Vec::new() });
-        Self { name, schema, scratch: scratch.to_path_buf(), state }
+        Self { name, schema, scratch: scratch.to_path_buf(), disk: Arc::clone(disk), state }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -60,7 +61,7 @@ impl Table {
         state.scans = if scans == 1 && alone {
             vec![Rows::Direct(input)]
         } else {
-            let readers = fifo::pump(&self.name, input, scans, &self.scratch);
+            let readers = fifo::pump(&self.name, input, scans, &self.scratch, &self.disk);
             readers.map_err(|error| Error::scratch(&error))?.into_iter().map(Rows::Queued).collect()
         };
         Ok(())
@@ -91,9 +92,9 @@ impl PartitionStream for Table {
 }
 
 impl Rows {
-    async fn next(&mut self) -> Result<Option<RecordBatch>, EdgeError> {
+    async fn next(&mut self) -> Result<Option<RecordBatch>, fifo::Error> {
         match self {
-            Self::Direct(input) => input.next_batch_async().await,
+            Self::Direct(input) => Ok(input.next_batch_async().await?),
             Self::Queued(reader) => reader.next().await,
         }
     }

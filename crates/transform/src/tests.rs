@@ -6,11 +6,12 @@ use std::time::Duration;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, IntervalUnit, Schema};
+use datafusion::error::DataFusionError;
 use sallyport_dataplane::{Cancel, EdgeError, Input, Output, Producer, Progress, edge};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Error, Surroundings, run};
+use crate::{Error, Surroundings, fifo, run};
 
 /// Generous for a debug build on a busy machine; only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -157,6 +158,53 @@ fn sorts_larger_than_the_memory_spill() {
 }
 
 #[test]
+fn joins_larger_than_the_memory_spill() {
+    let bench = Bench { memory_bytes: 8 << 20, ..Bench::new() };
+    let (left, right) = bench.fork(numbers(0..300_000));
+    let sql = r#"select count(*), sum(a.n) from a join b on a."Label" = b."Label""#;
+    let rows = bench.query(sql, vec![("a", left), ("b", right)]).unwrap();
+    assert_eq!(integers(&rows, 0), [300_000]);
+    assert_eq!(integers(&rows, 1), [(0..300_000).sum::<i64>()]);
+}
+
+#[test]
+fn aggregates_larger_than_the_memory_spill() {
+    let bench = Bench { memory_bytes: 8 << 20, ..Bench::new() };
+    let input = bench.input(numbers(0..300_000));
+    let sql = r#"select count(*) from (select "Label", sum(n) from numbers group by "Label")"#;
+    assert_eq!(integers(&bench.query(sql, vec![("numbers", input)]).unwrap(), 0), [300_000]);
+}
+
+#[test]
+fn what_exceeds_its_limits_says_so() {
+    let bench = Bench { memory_bytes: 64 << 10, ..Bench::new() };
+    let input = bench.input(numbers(0..200_000));
+    match bench.query("select * from numbers order by n desc", vec![("numbers", input)]) {
+        Err(Error::Query { code, .. }) => assert_eq!(code, "memory_limit"),
+        other => panic!("{other:?}"),
+    }
+    let external = |error| DataFusionError::External(Box::new(error)).context("reading input `a`");
+    for (error, expected) in [
+        (fifo::Error::Full(7), "spill_limit"),
+        (fifo::Error::Disk("no space left on device".to_owned()), "spill_failed"),
+    ] {
+        let Error::Query { code, .. } = Error::from(external(error)) else { panic!("{expected}") };
+        assert_eq!(code, expected);
+    }
+}
+
+#[test]
+fn what_has_no_place_in_a_table_is_refused_and_durations_become_intervals() {
+    let bench = Bench::new();
+    let refusal = bench.refusal("select struct(n) as s from numbers");
+    assert!(refusal.starts_with("[unsupported_type]") && refusal.contains("`s`"), "{refusal}");
+    let input = bench.input(numbers(0..3));
+    let sql = "select to_timestamp(n) - to_timestamp(0) as passed from numbers";
+    let rows = bench.query(sql, vec![("numbers", input)]).unwrap();
+    assert_eq!(rows[0].schema().field(0).data_type(), &DataType::Interval(IntervalUnit::MonthDayNano));
+}
+
+#[test]
 fn aggregates_give_plain_types() {
     let bench = Bench::new();
     let input = bench.input(numbers(0..1000));
@@ -223,12 +271,13 @@ fn a_stop_ends_a_query_that_waits() {
     let cancel = Cancel::new();
     let (stop, handle) = (cancel.clone(), bench.runtime.handle().clone());
     let scratch = bench.scratch.path().to_path_buf();
-    let step = std::thread::spawn(move || {
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let mut output = Output::new(vec![out], Arc::new(Progress::default()), handle.clone());
         let may = Surroundings { memory_bytes: 1 << 20, spill_bytes: 1 << 20, scratch: &scratch, runtime: &handle };
-        run("select * from a", vec![("a".to_owned(), input)], &mut output, &stop, may)
+        ended.send(run("select * from a", vec![("a".to_owned(), input)], &mut output, &stop, may))
     });
     bench.runtime.block_on(producer.start(numbers(0..1)[0].schema())).unwrap();
     cancel.cancel();
-    assert!(matches!(step.join().unwrap(), Err(Error::Cancelled)));
+    assert!(matches!(end.recv_timeout(DEADLINE).expect("the query hangs"), Err(Error::Cancelled)));
 }

@@ -1,5 +1,6 @@
 //! Reads Parquet files, row group by row group.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use arrow_array::builder::IntervalMonthDayNanoBuilder;
@@ -7,7 +8,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::IntervalMonthDayNano;
 use arrow_schema::{ArrowError, DataType, Field, IntervalUnit, Schema, SchemaRef};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
 use sallyport_dataplane::{Mapping, Output};
 use sallyport_protocol::FailureKind;
 
@@ -22,9 +24,9 @@ const BATCH_BYTES: i64 = 4 << 20;
 pub(super) fn read(files: &Files<'_>, output: &mut Output, cx: &Context) -> Result<(), Error> {
     let mut expected: Option<SchemaRef> = None;
     for file in files.list {
-        let builder = open(files, file)?;
-        let schema = Arc::clone(builder.schema());
-        let mapping = Mapping::of(&schema).map_err(|unmapped| {
+        let handle = files.open(file)?;
+        let metadata = open(&handle).map_err(|error| unreadable(file, &error))?;
+        let mapping = Mapping::of(metadata.schema()).map_err(|unmapped| {
             let why = format!("file `{}`: {unmapped}", file.shown);
             Error::permanent(FailureKind::Input, "unsupported_type", why)
                 .advise("flatten the column before it is written")
@@ -43,46 +45,80 @@ pub(super) fn read(files: &Files<'_>, output: &mut Output, cx: &Context) -> Resu
             }
             Some(_) => {}
         }
-        read_file(builder, file, &mapping, output, cx)?;
+        let mut reading = Reading { file, mapping: &mapping, row: 0, output, cx };
+        reading.groups(&handle, &metadata)?;
     }
     Ok(())
 }
 
-type Builder = ParquetRecordBatchReaderBuilder<std::fs::File>;
-
-fn open(files: &Files<'_>, file: &Located) -> Result<Builder, Error> {
-    let handle = files.open(file)?;
-    ParquetRecordBatchReaderBuilder::try_new(handle).map_err(|error| unreadable(file, &error))
+fn open(handle: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+    let metadata = ArrowReaderMetadata::load(handle, ArrowReaderOptions::new())?;
+    let fields = metadata.schema().fields().iter().map(|field| viewed(field)).collect::<Vec<_>>();
+    let schema = Schema::new_with_metadata(fields, metadata.schema().metadata().clone());
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
 }
 
-fn read_file(
-    builder: Builder,
-    file: &Located,
-    mapping: &Mapping,
-    output: &mut Output,
-    cx: &Context,
-) -> Result<(), Error> {
-    let (rows, bytes, packed) =
-        builder.metadata().row_groups().iter().fold((0, 0, 0), |(rows, bytes, packed), group| {
-            (rows + group.num_rows(), bytes + group.total_byte_size(), packed + group.compressed_size())
-        });
-    // Names and sizes come from the file: they may be anything.
-    let row_bytes = (bytes.max(1) / rows.max(1)).max(1);
-    let batch_rows = usize::try_from(BATCH_BYTES / row_bytes).unwrap_or(1).clamp(16, 16 * 1024);
-    let reader = builder.with_batch_size(batch_rows).build().map_err(|error| unreadable(file, &error))?;
-    let mut row = 0_u64;
-    for batch in reader {
-        cx.cancel.check()?;
-        let batch = batch.map_err(|error| unreadable(file, &error))?;
-        let batch = mapping.apply(&batch).map_err(|error| unreadable(file, &error))?;
-        large::refuse(&batch, &format!("file `{}`", file.shown), row)?;
-        let batch = given_batch(&batch).map_err(|error| unreadable(file, &error))?;
-        let count = batch.num_rows() as u64;
-        row += count;
-        cx.progress.add_bytes(share(packed, count, rows));
-        output.send(batch)?;
+/// The field with views in place of texts and bytes: a dictionary's value is then held once, however many rows have it.
+fn viewed(field: &Field) -> Field {
+    let child = |item: &Arc<Field>| Arc::new(viewed(item));
+    let data_type = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        DataType::Dictionary(_, values) => match values.as_ref() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8View,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => DataType::BinaryView,
+            _ => field.data_type().clone(),
+        },
+        DataType::List(item) => DataType::List(child(item)),
+        DataType::LargeList(item) => DataType::LargeList(child(item)),
+        DataType::FixedSizeList(item, length) => DataType::FixedSizeList(child(item), *length),
+        other => other.clone(),
+    };
+    field.clone().with_data_type(data_type)
+}
+
+/// One file on its way to the output.
+struct Reading<'a> {
+    file: &'a Located,
+    mapping: &'a Mapping,
+    /// Rows so far.
+    row: u64,
+    output: &'a mut Output,
+    cx: &'a Context,
+}
+
+impl Reading<'_> {
+    /// Row group by row group: each tells by itself how many of its rows make a batch.
+    fn groups(&mut self, handle: &File, metadata: &ArrowReaderMetadata) -> Result<(), Error> {
+        for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
+            // Sizes come from the file: they may be anything.
+            let row_bytes = (group.total_byte_size().max(1) / group.num_rows().max(1)).max(1);
+            let batch_rows = usize::try_from(BATCH_BYTES / row_bytes).unwrap_or(1).clamp(16, 16 * 1024);
+            let handle = handle.try_clone().map_err(|error| unreadable(self.file, &error))?;
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata.clone());
+            let reader = builder.with_row_groups(vec![index]).with_batch_size(batch_rows).build();
+            for batch in reader.map_err(|error| unreadable(self.file, &error))? {
+                let batch = batch.map_err(|error| unreadable(self.file, &error))?;
+                self.batch(&batch, group.compressed_size(), group.num_rows())?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn batch(&mut self, batch: &RecordBatch, packed: i64, rows: i64) -> Result<(), Error> {
+        let file = self.file;
+        for part in large::parts(batch, &format!("file `{}`", file.shown), self.row)? {
+            self.cx.cancel.check()?;
+            let part = self.mapping.apply(&part).map_err(|error| unreadable(file, &error))?;
+            let part = given_batch(&part).map_err(|error| unreadable(file, &error))?;
+            let count = part.num_rows() as u64;
+            self.row += count;
+            self.cx.progress.add_bytes(share(packed, count, rows));
+            self.output.send(part)?;
+        }
+        Ok(())
+    }
 }
 
 /// Intervals are kept as text that says what it is (Parquet has no type for them); they are given as what they were.

@@ -84,10 +84,10 @@ impl Process {
 
     /// Says hello and waits until the program is ready.
     pub(super) fn greet(&mut self, stdin: &mut ChildStdin, hello: &Hello<'_>, cx: &Context) -> Result<(), Error> {
-        let sent = serde_json::to_writer(&mut *stdin, hello).map_err(std::io::Error::from);
-        let sent = sent.and_then(|()| stdin.write_all(b"\n")).and_then(|()| stdin.flush());
-        if sent.is_err() {
-            return Err(self.died(cx));
+        match self.say(stdin, hello) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return Err(self.silent("read its `hello`")),
+            Err(_) => return Err(self.died(cx)),
         }
         let ready =
             self.heard.wait(READY_MAX, |state| state.ready.is_some() || state.closed || state.last_word.is_some());
@@ -104,13 +104,28 @@ impl Process {
                     .advise("install a version of the program for this agent"))
             }
             None if ready => Err(self.died(cx)),
-            None => {
-                let why = format!("program `{}` did not say `ready` within {} s", self.name, READY_MAX.as_secs());
-                Err(Error::permanent(FailureKind::Connector, "program_protocol", why).advise(
-                    "the program must speak the protocol of Sallyport's programs; see docs/connectors/program.md",
-                ))
-            }
+            None => Err(self.silent("say `ready`")),
         }
+    }
+
+    fn silent(&self, owed: &str) -> Error {
+        let why = format!("program `{}` did not {owed} within {} s", self.name, READY_MAX.as_secs());
+        Error::permanent(FailureKind::Connector, "program_protocol", why)
+            .advise("the program must speak the protocol of Sallyport's programs; see docs/connectors/program.md")
+    }
+
+    /// Writes the hello; a program that does not read it is ended, for a full pipe would hold this thread for ever.
+    fn say(&self, stdin: &mut ChildStdin, hello: &Hello<'_>) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(hello)?;
+        line.push(b'\n');
+        let (done, said) = std::sync::mpsc::sync_channel(1);
+        std::thread::scope(|scope| {
+            scope.spawn(move || done.send(stdin.write_all(&line).and_then(|()| stdin.flush())));
+            said.recv_timeout(READY_MAX).unwrap_or_else(|_| {
+                self.group.kill();
+                Err(std::io::ErrorKind::TimedOut.into())
+            })
+        })
     }
 
     /// The failure of a program that closed a pipe or ended before its time: its own word, else how it ended.
@@ -138,8 +153,9 @@ impl Process {
                 break;
             }
         }
-        let word = self.heard.state().last_word.clone();
+        // What it said last may still be on its way when it has ended; `end` waits for it.
         let status = self.end();
+        let word = self.heard.state().last_word.clone();
         if cx.cancel.is_cancelled() && word.is_none() {
             return Err(Error::Cancelled);
         }

@@ -5,7 +5,7 @@ use std::process::ChildStdin;
 
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
-use sallyport_dataplane::Input;
+use sallyport_dataplane::{Input, payload_bytes};
 use sallyport_protocol::FailureKind;
 
 use super::message::{Column, Commit, End, Hello, Message, PROTOCOL, Role};
@@ -84,7 +84,7 @@ fn pass(
         if let Err(error) = writer.write(&batch) {
             process_gone_or(process, &error)?;
         }
-        cx.progress.add_bytes(batch.get_array_memory_size() as u64);
+        cx.progress.add_bytes(payload_bytes(&batch) as u64);
     }
     writer.finish().map_err(pipe)?;
     let end = serde_json::to_string(&End { r#type: "end", rows }).map_err(|_| Stop::Pipe)?;

@@ -2,7 +2,7 @@
 
 use std::io::BufReader;
 
-use arrow_ipc::reader::StreamReader;
+use sallyport_dataplane::stream::foreign::{self, Reader};
 use sallyport_dataplane::{Mapping, Output};
 use sallyport_protocol::FailureKind;
 
@@ -69,20 +69,27 @@ impl<E: Into<Error>> From<E> for Stop {
 }
 
 fn give(name: &str, stdout: impl std::io::Read, output: &mut Output, cx: &Context) -> Result<u64, Stop> {
-    let broken = |error: arrow_schema::ArrowError| Stop::Stream(error.to_string());
-    let reader = StreamReader::try_new(stdout, None).map_err(broken)?;
-    let mapping = Mapping::of(&reader.schema()).map_err(|unmapped| {
+    let broken = |error: foreign::Error| match error {
+        foreign::Error::Broken(why) => Stop::Stream(why),
+        large @ foreign::Error::BatchTooLarge { .. } => Stop::Own(
+            Error::permanent(FailureKind::Input, "batch_too_large", format!("program `{name}` gave {large}"))
+                .advise("have the program give fewer rows at a time, some MB or 10,000 rows"),
+        ),
+    };
+    let mut reader = Reader::open(stdout).map_err(broken)?;
+    let mapping = Mapping::of(reader.schema()).map_err(|unmapped| {
         let why = format!("program `{name}`: {unmapped}");
         Error::permanent(FailureKind::Input, "unsupported_type", why).advise("have the program give the column as text")
     })?;
     output.start(mapping.schema())?;
     let mut rows = 0;
-    for batch in reader {
-        cx.cancel.check()?;
-        let batch = batch.and_then(|batch| mapping.apply(&batch)).map_err(broken)?;
-        large::refuse(&batch, &format!("program `{name}`"), rows)?;
-        rows += batch.num_rows() as u64;
-        output.send(batch)?;
+    while let Some(batch) = reader.next_batch().map_err(broken)? {
+        for part in large::parts(&batch, &format!("program `{name}`"), rows)? {
+            cx.cancel.check()?;
+            let part = mapping.apply(&part).map_err(|error| Stop::Stream(error.to_string()))?;
+            rows += part.num_rows() as u64;
+            output.send(part)?;
+        }
     }
     Ok(rows)
 }

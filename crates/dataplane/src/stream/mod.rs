@@ -4,6 +4,7 @@
 //! thin loops that join them to an edge and a [`Transport`](crate::Transport).
 
 mod batch;
+pub mod foreign;
 mod pump;
 mod receiver;
 mod schema;

@@ -16,17 +16,22 @@ impl Group {
         Self { leader: child.id() }
     }
 
-    /// There is no signal that a console program must obey: the tree is ended at once.
+    /// There is no signal that a console program must obey: the tree is ended. Does not wait for that.
     pub(crate) fn terminate(self) {
-        self.kill();
+        // A tree that is gone needs no end.
+        let _ = self.taskkill().spawn();
     }
 
     /// Ends the tree.
     pub(crate) fn kill(self) {
+        let _ = self.taskkill().status();
+    }
+
+    fn taskkill(self) -> Command {
         let mut command = Command::new("taskkill");
         command.args(["/T", "/F", "/PID", &self.leader.to_string()]);
-        // A tree that is gone needs no end.
-        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
     }
 }
 
