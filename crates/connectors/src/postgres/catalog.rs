@@ -1,6 +1,7 @@
 //! Asking the server's catalogue what types columns have.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::kind::Kind;
 use super::wire::{Client, Described, Error, Row};
@@ -28,6 +29,7 @@ struct Type {
 #[derive(Default)]
 pub(crate) struct Types {
     known: HashMap<u32, Type>,
+    labels: HashMap<u32, Arc<BTreeSet<String>>>,
 }
 
 /// Domains over domains over arrays of domains: more levels than anybody has.
@@ -55,7 +57,25 @@ impl Types {
             }
             wanted.retain(|oid| Kind::builtin(*oid, -1).is_none() && !types.known.contains_key(oid));
         }
+        types.load_labels(client)?;
         Ok(types)
+    }
+
+    fn load_labels(&mut self, client: &mut Client) -> Result<(), Error> {
+        let enums = self.known.iter().filter(|(_, known)| known.class == 'e').map(|(oid, _)| oid.to_string());
+        let list = enums.collect::<Vec<_>>().join(",");
+        if list.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("select enumtypid, enumlabel from pg_catalog.pg_enum where enumtypid in ({list})");
+        let mut labels: HashMap<u32, BTreeSet<String>> = HashMap::new();
+        for row in client.simple(&sql)? {
+            let [Some(oid), Some(label)] = row.as_slice() else { continue };
+            let oid = oid.parse().map_err(|_| Error::Protocol("a line of pg_enum".into()))?;
+            labels.entry(oid).or_default().insert(label.clone());
+        }
+        self.labels = labels.into_iter().map(|(oid, labels)| (oid, Arc::new(labels))).collect();
+        Ok(())
     }
 
     /// How values of a type pass.
@@ -70,7 +90,7 @@ impl Types {
         let Some(found) = self.known.get(&oid).filter(|_| levels > 0) else { return Kind::Other };
         match found.class {
             'd' => self.kind_within(found.base, found.modifier, levels - 1),
-            'e' => Kind::Enum,
+            'e' => Kind::Enum(self.labels.get(&oid).cloned().unwrap_or_default()),
             _ if found.category == 'A' && found.element != 0 => {
                 match self.kind_within(found.element, modifier, levels - 1) {
                     Kind::Other | Kind::Array(..) | Kind::OtherArray => Kind::OtherArray,

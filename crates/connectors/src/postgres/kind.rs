@@ -1,15 +1,57 @@
 //! PostgreSQL's types as this connector treats them, and the Arrow types they become.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
+
+use super::numeric::Limits;
 
 /// The metadata key that says what a column was where Arrow has no type for it.
 pub(crate) const TYPE_KEY: &str = "sallyport:type";
 
 /// The largest precision of a Decimal128.
 const DECIMAL_DIGITS_MAX: i32 = 38;
+
+/// What an interval's column keeps; the rest of a value would be cut by the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Months are kept in multiples of this.
+    pub months: i32,
+    pub days: bool,
+    /// Microseconds are kept in multiples of this; `None`: no time of day at all.
+    pub micros: Option<i64>,
+}
+
+impl Span {
+    /// By the type's modifier: a mask of fields, such as `day to hour`, and the digits of a second.
+    fn of(modifier: i32) -> Self {
+        const MONTH: i32 = 1 << 1;
+        const DAY: i32 = 1 << 3;
+        const HOUR: i32 = 1 << 10;
+        const MINUTE: i32 = 1 << 11;
+        const SECOND: i32 = 1 << 12;
+        let (fields, digits) = (modifier >> 16 & 0x7fff, modifier & 0xffff);
+        let smallest = |field: i32| modifier >= 0 && fields & field != 0;
+        if modifier < 0 || smallest(SECOND) {
+            Self { months: 1, days: true, micros: Some(step(if modifier < 0 { -1 } else { digits })) }
+        } else if smallest(MINUTE) {
+            Self { months: 1, days: true, micros: Some(60_000_000) }
+        } else if smallest(HOUR) {
+            Self { months: 1, days: true, micros: Some(3_600_000_000) }
+        } else if smallest(DAY) {
+            Self { months: 1, days: true, micros: None }
+        } else {
+            Self { months: if smallest(MONTH) { 1 } else { 12 }, days: false, micros: None }
+        }
+    }
+}
+
+/// The microseconds of the smallest step of a type that keeps so many digits of a second.
+fn step(digits: i32) -> i64 {
+    const DIGITS_MAX: u32 = 6;
+    u32::try_from(digits).map_or(1, |digits| 10_i64.pow(DIGITS_MAX.saturating_sub(digits)))
+}
 
 /// How values of a column pass in binary COPY.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,27 +62,32 @@ pub(crate) enum Kind {
     Int8,
     Float4,
     Float8,
-    /// A numeric with limits that fit an Arrow decimal.
+    /// A numeric whose limits fit an Arrow decimal, and the limits themselves.
     Decimal {
         precision: u8,
         scale: i8,
+        limits: Limits,
     },
-    /// Any other numeric; passes as text.
-    Numeric,
+    /// Any other numeric, with its limits if it has some; passes as text.
+    Numeric {
+        limits: Option<Limits>,
+    },
     /// `max` is the limit in characters of varchar(n) and char(n).
     Text {
         max: Option<u32>,
     },
     Bytea,
     Date,
-    Time,
-    Timestamp,
-    TimestampTz,
-    Interval,
+    /// With the microseconds of its smallest step, as in `time(3)`.
+    Time(i64),
+    Timestamp(i64),
+    TimestampTz(i64),
+    Interval(Span),
     Uuid,
     Json,
     Jsonb,
-    Enum,
+    /// With its labels.
+    Enum(Arc<BTreeSet<String>>),
     /// With the element's type, its oid.
     Array(Box<Kind>, u32),
     /// Passes as text by a cast in the query.
@@ -64,10 +111,10 @@ impl Kind {
             701 => Self::Float8,
             1042 | 1043 => Self::Text { max: u32::try_from(modifier - 4).ok().filter(|_| modifier >= 4) },
             1082 => Self::Date,
-            1083 => Self::Time,
-            1114 => Self::Timestamp,
-            1184 => Self::TimestampTz,
-            1186 => Self::Interval,
+            1083 => Self::Time(step(modifier)),
+            1114 => Self::Timestamp(step(modifier)),
+            1184 => Self::TimestampTz(step(modifier)),
+            1186 => Self::Interval(Span::of(modifier)),
             1700 => Self::numeric(modifier),
             2950 => Self::Uuid,
             3802 => Self::Jsonb,
@@ -81,20 +128,20 @@ impl Kind {
 
     fn numeric(modifier: i32) -> Self {
         if modifier < 4 {
-            return Self::Numeric;
+            return Self::Numeric { limits: None };
         }
         let limits = modifier - 4;
         let precision = (limits >> 16) & 0xffff;
         // Eleven bits with a sign.
         let scale = ((limits & 0x7ff) ^ 1024) - 1024;
+        let limits = Limits { precision, scale };
         // numeric(3,-2) holds 99900: five digits. numeric(2,4) holds 0.0099: Arrow wants four digits for it.
         let (precision, scale) = if scale < 0 { (precision - scale, 0) } else { (precision.max(scale), scale) };
-        if precision > DECIMAL_DIGITS_MAX {
-            return Self::Numeric;
-        }
         match (u8::try_from(precision), i8::try_from(scale)) {
-            (Ok(precision), Ok(scale)) => Self::Decimal { precision, scale },
-            _ => Self::Numeric,
+            (Ok(precision), Ok(scale)) if i32::from(precision) <= DECIMAL_DIGITS_MAX => {
+                Self::Decimal { precision, scale, limits }
+            }
+            _ => Self::Numeric { limits: Some(limits) },
         }
     }
 
@@ -107,14 +154,16 @@ impl Kind {
             Self::Int8 => DataType::Int64,
             Self::Float4 => DataType::Float32,
             Self::Float8 => DataType::Float64,
-            Self::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale),
-            Self::Numeric | Self::Text { .. } | Self::Json | Self::Jsonb | Self::Enum | Self::Other => DataType::Utf8,
+            Self::Decimal { precision, scale, .. } => DataType::Decimal128(*precision, *scale),
+            Self::Numeric { .. } | Self::Text { .. } | Self::Json | Self::Jsonb | Self::Enum(_) | Self::Other => {
+                DataType::Utf8
+            }
             Self::Bytea => DataType::Binary,
             Self::Date => DataType::Date32,
-            Self::Time => DataType::Time64(TimeUnit::Microsecond),
-            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            Self::Time(_) => DataType::Time64(TimeUnit::Microsecond),
+            Self::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Self::TimestampTz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
             Self::Uuid => DataType::FixedSizeBinary(16),
             Self::Array(element, _) => DataType::List(Arc::new(element.field("item"))),
             Self::OtherArray => DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))),
@@ -133,11 +182,11 @@ impl Kind {
     /// What [`TYPE_KEY`] says.
     fn word(&self) -> Option<&'static str> {
         match self {
-            Self::Numeric => Some("numeric"),
+            Self::Numeric { .. } => Some("numeric"),
             Self::Uuid => Some("uuid"),
             Self::Json => Some("json"),
             Self::Jsonb => Some("jsonb"),
-            Self::Enum => Some("enum"),
+            Self::Enum(_) => Some("enum"),
             _ => None,
         }
     }

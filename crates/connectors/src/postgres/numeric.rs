@@ -166,8 +166,8 @@ fn four(digit: u16) -> [u8; 4] {
 /// The limits of a numeric column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    pub precision: u8,
-    pub scale: i8,
+    pub precision: i32,
+    pub scale: i32,
 }
 
 /// Appends length and value of the decimal `unscaled / 10^scale`, refusing what `limits` would round or cannot hold.
@@ -194,8 +194,8 @@ fn check_limits(unscaled: i128, scale: i8, limits: Limits) -> Result<(), Reason>
     let too_long = || Reason::Numeric { precision: limits.precision, scale: limits.scale };
     let magnitude = unscaled.unsigned_abs();
     // Behind the point: what is left over must be zeros. Before it: the digits that stay.
-    let drop = i32::from(scale) - i32::from(limits.scale);
-    let room = i32::from(limits.precision) + drop;
+    let drop = i32::from(scale) - limits.scale;
+    let room = limits.precision + drop;
     if drop > 0 {
         let power = 10_u128.checked_pow(drop.unsigned_abs());
         if power.is_none_or(|power| !magnitude.is_multiple_of(power)) {
@@ -339,7 +339,7 @@ fn check_digits(digits: &[u8], point: i32, limits: Limits) -> Result<(), Reason>
     let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
     let before = point - first as i32;
     let behind = last as i32 + 1 - point;
-    if before > i32::from(limits.precision) - i32::from(limits.scale) || behind > i32::from(limits.scale) {
+    if before > limits.precision - limits.scale || behind > limits.scale {
         return Err(Reason::Numeric { precision: limits.precision, scale: limits.scale });
     }
     Ok(())

@@ -2,6 +2,12 @@
 
 use crate::VALUE_BYTES_MAX;
 
+/// Days from 1970-01-01 to 2000-01-01, where the server's calendar starts.
+pub(crate) const EPOCH_DAYS: i32 = 10_957;
+
+/// The same in microseconds.
+pub(crate) const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+
 /// What is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reason {
@@ -16,7 +22,9 @@ pub(crate) enum Reason {
     #[error("it is out of the range of the target's type")]
     OutOfRange,
     #[error("it does not fit numeric({precision},{scale}) without rounding")]
-    Numeric { precision: u8, scale: i8 },
+    Numeric { precision: i32, scale: i32 },
+    #[error("it has more digits of a second, or other parts, than the column keeps")]
+    Finer,
     #[error("it is no number")]
     NoNumber,
     #[error("it is no {0}")]

@@ -129,7 +129,7 @@ fn a_failed_parallel_read_tells_its_own_reason() {
         let read = Step::new().read(&server.connection(json!({})), json!({"table": "days", "parallel": 3}));
         let failure = failure(read);
         assert_eq!(failure.code, "bad_value", "{failure:?}");
-        assert!(failure.message.contains("column `day`: infinity"), "{}", failure.message);
+        assert!(failure.message.contains("a row, column `day`: infinity"), "{}", failure.message);
     }
 }
 

@@ -1,7 +1,6 @@
 //! A stop, a source that dies, a server that dies: the target stays as it was.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use sallyport_connectors::Error;
@@ -29,22 +28,36 @@ fn many_batches() -> Rows {
 #[test]
 fn a_stop_in_the_middle_of_a_read_ends_the_servers_work() {
     let server = Server::start();
+    server.sql("create table wide as select i, repeat('x', 500) as text from generate_series(1, 800000) i");
+    let endless = "select a, repeat('x', 100) from generate_series(1, 100000) a, generate_series(1, 100000) b";
     for (with, tls) in [
-        (json!({"query": "select i, repeat('x', 100) from generate_series(1, 1000000000) i"}), "prefer"),
-        (json!({"query": "select i, repeat('x', 100) from generate_series(1, 1000000000) i"}), "disable"),
-        (json!({"query": "select pg_sleep(600)::text as late"}), "prefer"),
+        (json!({"query": endless}), "require"),
+        (json!({"query": endless}), "disable"),
+        (json!({"table": "wide", "parallel": 3, "where": "pg_sleep(0.01) is not null"}), "disable"),
     ] {
         let step = Step::new();
-        let cancel = step.cx.cancel.clone();
-        let waiting = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(700));
-            cancel.cancel();
-        });
-        let outcome = step.read_with(&server.connection(json!({"tls": tls})), with, |_| {});
+        let outcome = step.read_with(&server.connection(json!({"tls": tls})), with, |_| step.cx.cancel.cancel());
         assert_eq!(outcome.err(), Some(Error::Cancelled));
-        waiting.join().unwrap();
         quiet(&server);
     }
+}
+
+#[test]
+fn a_stop_ends_a_read_that_waits_for_the_server() {
+    let server = Server::start();
+    let step = Step::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            server.wait_for(
+                "select count(*) from pg_stat_activity where usename = 'worker' and wait_event = 'PgSleep'",
+                "1",
+            );
+            step.cx.cancel.cancel();
+        });
+        let outcome = step.read(&server.connection(json!({})), json!({"query": "select pg_sleep(600)::text as late"}));
+        assert_eq!(outcome.err(), Some(Error::Cancelled));
+    });
+    quiet(&server);
 }
 
 #[test]
@@ -120,20 +133,13 @@ fn a_server_that_dies_is_a_failure_worth_another_try() {
 fn an_error_of_the_server_is_heard_while_rows_are_still_coming() {
     let server = Server::start();
     server.sql("create table t (id int check (id <> 5), text text)");
-    let last = std::sync::atomic::AtomicUsize::new(0);
     let rows = many_batches();
     let endless =
         Rows { schema: Arc::clone(&rows.schema), batches: rows.batches.iter().cycle().take(4000).cloned().collect() };
-    let outcome = Step::new().write_with(
-        &server.connection(json!({})),
-        json!({"table": "t"}),
-        &endless,
-        Ending::Finish,
-        |number| {
-            last.store(number, std::sync::atomic::Ordering::Relaxed);
-        },
-    );
-    let failure = failure(outcome);
+    let step = Step::new();
+    let failure = failure(step.write(&server.connection(json!({})), json!({"table": "t"}), &endless));
+    let taken = step.cx.progress.counts().rows_out;
+    assert!(taken < endless.count() as u64 / 2, "{taken} rows were taken before the error was heard");
     assert_eq!((failure.code.as_str(), failure.transient), ("constraint_violation", false), "{failure:?}");
     for words in ["table `t`", "t_id_check", "line 6"] {
         assert!(failure.message.contains(words), "{}", failure.message);

@@ -113,11 +113,14 @@ fn every_value_survives_the_round_trip() {
     let server = Server::start();
     server.sql(TYPES);
     server.sql("create table again (like every including all)");
-    let rows = Step::new().read(&server.connection(json!({})), json!({"table": "every"})).unwrap();
-    assert_eq!(rows.count(), 9);
-    Step::new().write(&server.connection(json!({})), json!({"table": "again"}), &rows).unwrap();
     let texts = |table: &str| server.sql(&format!("select t::text from {table} t order by id"));
-    assert_eq!(texts("again"), texts("every"));
+    for tls in ["require", "disable"] {
+        let connection = server.connection(json!({"tls": tls}));
+        let rows = Step::new().read(&connection, json!({"table": "every"})).unwrap();
+        assert_eq!(rows.count(), 9);
+        Step::attempt(tls, 1).write(&connection, json!({"table": "again", "mode": "truncate"}), &rows).unwrap();
+        assert_eq!(texts("again"), texts("every"), "{tls}");
+    }
 }
 
 /// Into a table that the sink makes: types as they were, or their nearest.

@@ -312,7 +312,11 @@ fn texts_and_wider_types_convert_where_nothing_is_lost() {
 #[test]
 fn a_value_that_does_not_fit_names_row_column_and_value() {
     let server = Server::start();
-    server.sql("create table t (a smallint, b numeric(5,2), c varchar(3), d date not null, e timestamp)");
+    server.sql(
+        "create type mood as enum ('sad', 'ok');
+         create table t (a smallint, b numeric(5,2), c varchar(3), d date not null, e timestamp, f timestamptz(2), g time(0),
+           h double precision, i real, j numeric(60,20), k numeric(5,-2), l mood)",
+    );
     let long = "y".repeat(300);
     let cases: Vec<(&str, ArrayRef, &str)> = vec![
         ("a", Arc::new(Int64Array::from(vec![1, 40_000])), "`40000`"),
@@ -325,6 +329,15 @@ fn a_value_that_does_not_fit_names_row_column_and_value() {
         ("d", texts(&[Some("2024-01-01"), None]), "NOT NULL"),
         ("d", texts(&[Some("2024-01-01"), Some("2023-02-29")]), "no date"),
         ("e", Arc::new(TimestampNanosecondArray::from(vec![1000, 1001])), "microseconds"),
+        ("f", texts(&[Some("2024-01-01 10:00:00.12"), Some("2024-01-01 10:00:00.123")]), "digits of a second"),
+        ("f", Arc::new(TimestampNanosecondArray::from(vec![10_000_000, 1_000_000])), "digits of a second"),
+        ("g", texts(&[Some("10:00:00"), Some("10:00:00.5")]), "digits of a second"),
+        ("h", texts(&[Some("1e300"), Some("1e400")]), "out of the range"),
+        ("h", texts(&[Some("0e-400"), Some("1e-400")]), "out of the range"),
+        ("i", texts(&[Some("1e38"), Some("-1e39")]), "out of the range"),
+        ("j", texts(&[Some("0.00000000000000000001"), Some("0.000000000000000000001")]), "numeric(60,20)"),
+        ("k", Arc::new(Int64Array::from(vec![12_300, 12_345])), "numeric(5,-2)"),
+        ("l", texts(&[Some("ok"), Some("elated")]), "label of the enum"),
     ];
     for (name, column, words) in cases {
         let mut columns: Vec<(&str, ArrayRef)> = vec![
@@ -334,6 +347,7 @@ fn a_value_that_does_not_fit_names_row_column_and_value() {
             ("d", Arc::new(Date32Array::from(vec![1, 2]))),
             ("e", texts(&[None, None])),
         ];
+        columns.extend(["f", "g", "h", "i", "j", "k", "l"].map(|name| (name, texts(&[None, None]))));
         columns.iter_mut().find(|given| given.0 == name).unwrap().1 = column;
         let failure = failure(Step::new().write(&server.connection(json!({})), json!({"table": "t"}), &rows(columns)));
         assert_eq!(failure.code, "bad_value", "{}", failure.message);
@@ -342,6 +356,114 @@ fn a_value_that_does_not_fit_names_row_column_and_value() {
         assert!(failure.message.len() < 500);
     }
     assert_eq!(server.sql("select count(*) from t"), "0");
+}
+
+/// Where the server casts, it would round and cut without a word.
+#[test]
+fn casts_neither_round_nor_cut() {
+    let server = Server::start();
+    for (type_name, good, bad) in [
+        ("varchar(3)[]", "{abc}", "{abcd}"),
+        ("bit(5)", "10101", "1010111"),
+        ("numeric(5,2)[]", "{1.25,NULL}", "{1.255}"),
+        ("timestamp(0)[]", "{\"2024-01-01 10:00:00\"}", "{2024-01-01 10:00:00.5}"),
+        ("interval(0)", "1 day 02:00:00", "00:00:00.5"),
+        ("interval year to month", "1 year 2 mons", "1 year 2 days"),
+    ] {
+        server.sql(&format!("drop table if exists t; create table t (v {type_name})"));
+        let write = |key: &str, value: &str| {
+            let rows = rows(vec![("v", texts(&[Some(value), None]))]);
+            Step::attempt(&format!("{type_name} {key}"), 1).write(
+                &server.connection(json!({})),
+                json!({"table": "t"}),
+                &rows,
+            )
+        };
+        write("good", good).unwrap();
+        let refused = failure(write("bad", bad));
+        assert_eq!(refused.code, "bad_value", "{type_name}: {refused:?}");
+        assert_eq!(server.sql("select v from t"), format!("{good}\n∅"), "{type_name}");
+    }
+}
+
+#[test]
+fn a_bad_label_of_an_enum_is_rejected_like_any_other_value() {
+    let server = Server::start();
+    server.sql("create type mood as enum ('sad', 'ok'); create table t (id int, mood mood)");
+    let step = Step::new();
+    let with = json!({"table": "t", "on_bad_row": "reject", "reject_file": "bad.jsonl"});
+    let moods = rows(vec![("id", ints(1..=3)), ("mood", texts(&[Some("ok"), Some("elated"), None]))]);
+    step.write(&server.connection(json!({})), with, &moods).unwrap();
+    assert_eq!(server.sql("select id, mood from t order by id"), "1|ok\n3|∅");
+    let line = std::fs::read_to_string(step.files.path().join("bad.jsonl")).unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((line["row"].as_u64(), line["column"].as_str()), (Some(2), Some("mood")));
+}
+
+/// Their new tables would stand outside of the hierarchy.
+#[test]
+fn partitions_and_children_are_not_replaced() {
+    let server = Server::start();
+    server.sql(
+        "create table parts (id int, label text) partition by list (id); create table part partition of parts default;
+         create table parent (id int, label text); create table child () inherits (parent);",
+    );
+    for table in ["parts", "part", "parent", "child"] {
+        let with = json!({"table": table, "mode": "replace"});
+        let refused = failure(Step::new().write(&server.connection(json!({})), with, &labelled(&[1], "x")));
+        assert_eq!(refused.code, "not_replaceable", "{table}: {refused:?}");
+    }
+    assert_eq!(server.sql("select count(*) from pg_inherits"), "2");
+}
+
+#[test]
+fn replace_keeps_the_state_of_triggers_and_gives_no_privileges_of_its_own() {
+    let server = Server::start();
+    server.sql(
+        "create role reader; create table t (id int, label text);
+         create function noted() returns trigger language plpgsql as $$ begin return new; end $$;
+         create trigger off before insert on t execute function noted(); alter table t disable trigger off;
+         create trigger always before insert on t execute function noted(); alter table t enable always trigger always;
+         alter default privileges for role worker grant select on tables to reader;",
+    );
+    write(&server, "a", json!({"table": "t", "mode": "replace"}), &labelled(&[1], "x"));
+    assert_eq!(server.sql("select tgname, tgenabled from pg_trigger order by 1"), "always|A\noff|D");
+    assert_eq!(server.sql("select has_table_privilege('reader', 't', 'select')"), "f");
+}
+
+#[test]
+fn a_table_that_was_exchanged_in_between_is_not_replaced() {
+    let server = Server::start();
+    server.sql("create table t (other int)");
+    let rows = Rows { batches: vec![labelled(&[1], "x").batches[0].clone(); 2], ..labelled(&[], "") };
+    let with = json!({"table": "t", "mode": "replace", "create": true});
+    let outcome =
+        Step::new().write_with(&server.connection(json!({})), with, &rows, crate::flow::Ending::Finish, |number| {
+            if number == 1 {
+                let filling = "select count(*) from pg_stat_activity where usename = 'worker' and query like 'copy %'";
+                server.wait_for(filling, "1");
+                server.sql("drop table t; create table t (theirs int)");
+            }
+        });
+    let refused = failure(outcome);
+    assert_eq!((refused.code.as_str(), refused.transient), ("serialization_failure", true), "{refused:?}");
+    assert_eq!(server.sql("select attname from pg_attribute where attrelid = 't'::regclass and attnum > 0"), "theirs");
+}
+
+/// TRUNCATE refuses such a table.
+#[test]
+fn a_table_that_foreign_keys_refer_to_is_emptied_row_by_row() {
+    let server = Server::start();
+    server.sql(
+        "create table t (id int primary key, label text); insert into t values (1, 'old'), (2, 'old');
+         create table child (id int references t deferrable initially deferred); insert into child values (1);",
+    );
+    let with = json!({"table": "t", "mode": "truncate"});
+    write(&server, "a", with.clone(), &labelled(&[1, 3], "new"));
+    assert_eq!(server.sql(KEPT), "1|new\n3|new");
+    let refused = failure(Step::new().write(&server.connection(json!({})), with, &labelled(&[3], "newer")));
+    assert_eq!(refused.code, "constraint_violation", "{refused:?}");
+    assert_eq!(server.sql(KEPT), "1|new\n3|new");
 }
 
 /// A server that cannot get rid of its notices takes no more rows.

@@ -13,13 +13,7 @@ use arrow_schema::{ArrowError, DataType, FieldRef};
 
 use crate::postgres::kind::Kind;
 use crate::postgres::numeric;
-use crate::postgres::value::Reason;
-
-/// Days from 1970-01-01 to 2000-01-01, where the server's calendar starts.
-pub(crate) const EPOCH_DAYS: i32 = 10_957;
-
-/// The same in microseconds.
-pub(crate) const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+use crate::postgres::value::{EPOCH_DAYS, EPOCH_MICROS, Reason};
 
 /// One column of the batch that is being filled.
 pub(crate) struct Column {
@@ -118,18 +112,18 @@ impl Values {
             Kind::Int8 => Self::Int8(Vec::with_capacity(rows)),
             Kind::Float4 => Self::Float4(Vec::with_capacity(rows)),
             Kind::Float8 => Self::Float8(Vec::with_capacity(rows)),
-            Kind::Decimal { precision, scale } => {
+            Kind::Decimal { precision, scale, .. } => {
                 Self::Decimal { values: Vec::with_capacity(rows), precision: *precision, scale: *scale }
             }
-            Kind::Numeric => Self::Numeric(strings()),
-            Kind::Text { .. } | Kind::Json | Kind::Enum | Kind::Other => Self::Text(strings()),
+            Kind::Numeric { .. } => Self::Numeric(strings()),
+            Kind::Text { .. } | Kind::Json | Kind::Enum(_) | Kind::Other => Self::Text(strings()),
             Kind::Jsonb => Self::Jsonb(strings()),
             Kind::Bytea => Self::Bytea(strings()),
             Kind::Date => Self::Date(Vec::with_capacity(rows)),
-            Kind::Time => Self::Time(Vec::with_capacity(rows)),
-            Kind::Timestamp => Self::Timestamp(Vec::with_capacity(rows)),
-            Kind::TimestampTz => Self::TimestampTz(Vec::with_capacity(rows)),
-            Kind::Interval => Self::Interval(Vec::with_capacity(rows)),
+            Kind::Time(_) => Self::Time(Vec::with_capacity(rows)),
+            Kind::Timestamp(_) => Self::Timestamp(Vec::with_capacity(rows)),
+            Kind::TimestampTz(_) => Self::TimestampTz(Vec::with_capacity(rows)),
+            Kind::Interval(_) => Self::Interval(Vec::with_capacity(rows)),
             Kind::Uuid => Self::Uuid(Vec::with_capacity(rows * 16)),
             Kind::Array(element, _) => Self::list(kind, element, rows),
             Kind::OtherArray => Self::list(kind, &Kind::Other, rows),

@@ -32,8 +32,8 @@ pub(crate) struct Decoder<'a> {
     /// In the batch that is being filled.
     rows: usize,
     bytes: usize,
-    /// In batches that were given.
-    given: u64,
+    /// In batches that were given; `None` where others read rows of the table too, so that a number says nothing.
+    given: Option<u64>,
     /// Whether the signature in front of the first row has passed.
     signed: bool,
 }
@@ -45,9 +45,19 @@ struct Bad {
 }
 
 impl<'a> Decoder<'a> {
+    /// Of all the rows.
     pub(crate) fn new(plan: &'a Plan) -> Self {
+        Self::with(plan, Some(0))
+    }
+
+    /// Of some of the rows.
+    pub(crate) fn of_part(plan: &'a Plan) -> Self {
+        Self::with(plan, None)
+    }
+
+    fn with(plan: &'a Plan, given: Option<u64>) -> Self {
         let columns = plan.columns.iter().map(|column| Column::new(&column.kind, FIRST_ROWS)).collect();
-        Self { plan, schema: plan.schema(), columns, rows: 0, bytes: 0, given: 0, signed: false }
+        Self { plan, schema: plan.schema(), columns, rows: 0, bytes: 0, given, signed: false }
     }
 
     /// The next COPY starts with its own signature.
@@ -132,14 +142,14 @@ impl<'a> Decoder<'a> {
         }
         let batch =
             RecordBatch::try_new(SchemaRef::clone(&self.schema), arrays).map_err(|error| self.unbuilt(0, &error))?;
-        self.given += self.rows as u64;
+        self.given = self.given.map(|given| given + self.rows as u64);
         self.rows = 0;
         self.bytes = 0;
         give(batch)
     }
 
     fn bad(&self, bad: &Bad) -> Error {
-        let row = self.given + self.rows as u64 + 1;
+        let row = self.given.map(|given| given + self.rows as u64 + 1);
         if let Reason::TooLarge(bytes) = bad.reason {
             let name = self.plan.columns.get(bad.column).map_or("?", |column| column.name.as_str());
             return too_large(&self.plan.what, name, row, bytes);
@@ -149,9 +159,9 @@ impl<'a> Decoder<'a> {
 
     /// A column whose values do not make an array: text that is not UTF-8, from a database without an encoding.
     fn unbuilt(&self, column: usize, error: &ArrowError) -> Error {
-        let (first, last) = (self.given + 1, self.given + self.rows as u64);
+        let first = self.given.map(|given| given + 1);
         self.plan
-            .bad_value(first, column, &format!("in this or a row up to {last}: {error}"))
+            .bad_value(first, column, &format!("in this or one of the next {} rows: {error}", self.rows))
             .advise("if the database's encoding is SQL_ASCII, read the column as bytea with convert_to in `query`")
     }
 }

@@ -141,12 +141,17 @@ fn again(room: Vec<u8>) -> Vec<u8> {
     if (BLOCK_BYTES..=4 * BLOCK_BYTES).contains(&room.len()) { room } else { vec![0; BLOCK_BYTES] }
 }
 
+/// A row's number, where it has one.
+fn numbered(row: Option<u64>) -> String {
+    row.map_or_else(|| "a row".to_owned(), |row| format!("row {row}"))
+}
+
 /// Words for a value that is too long to read.
-fn too_large(what: &str, column: &str, row: u64, bytes: u64) -> Error {
+fn too_large(what: &str, column: &str, row: Option<u64>, bytes: u64) -> Error {
     Error::permanent(
         FailureKind::Connector,
         "value_too_large",
-        format!("{what}: row {row}, column `{column}`: a value of {bytes} bytes is longer than the limit of {VALUE_BYTES_MAX} bytes"),
+        format!("{what}: {}, column `{column}`: a value of {bytes} bytes is longer than the limit of {VALUE_BYTES_MAX} bytes", numbered(row)),
     )
     .advise("leave the column out, or read a part of it with `query`, such as left(column, 1000000)")
 }

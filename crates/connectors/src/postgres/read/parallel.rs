@@ -165,7 +165,7 @@ fn run(shared: &Shared<'_>, mut client: Client, give: &SyncSender<RecordBatch>) 
 
 fn run_ranges(shared: &Shared<'_>, client: &mut Client, give: &SyncSender<RecordBatch>) -> Result<(), Error> {
     let Shared { plan, cx, .. } = shared;
-    let mut decoder = Decoder::new(plan);
+    let mut decoder = Decoder::of_part(plan);
     // Nobody takes batches any more: who failed says why.
     let mut send = |batch| give.send(batch).map_err(|_| Error::Cancelled);
     let mut room = vec![0; BLOCK_BYTES];

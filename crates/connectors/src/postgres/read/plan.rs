@@ -7,7 +7,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use sallyport_protocol::{FailureKind, LogLevel};
 
-use super::too_large;
+use super::{numbered, too_large};
 use crate::postgres::catalog::{Column, Types};
 use crate::postgres::name::{TableName, bare_query, identifier, identifiers, literal};
 use crate::postgres::settings::Read;
@@ -153,7 +153,7 @@ impl Plan {
         match error {
             WireError::ValueTooLarge { row, column, bytes } => {
                 let name = self.columns.get(column).map_or("?", |column| column.name.as_str());
-                too_large(&self.doing, name, row, bytes)
+                too_large(&self.doing, name, Some(row), bytes)
             }
             WireError::RowTooLarge { row, bytes } => Error::permanent(
                 FailureKind::Connector,
@@ -166,12 +166,13 @@ impl Plan {
     }
 
     /// A value that has no place in its column.
-    pub(crate) fn bad_value(&self, row: u64, column: usize, reason: &str) -> Error {
+    pub(crate) fn bad_value(&self, row: Option<u64>, column: usize, reason: &str) -> Error {
         let name = self.columns.get(column).map_or("?", |column| column.name.as_str());
         Error::permanent(
             FailureKind::Connector,
             "bad_value",
-            format!("{}: row {row}, column `{name}`: {reason}", self.doing),
+            format!("{}: {}, column `{name}`: {reason}", self.doing, numbered(row)),
         )
+        .advise("leave such rows out with `where`, or read the column as text with a cast in `query`")
     }
 }

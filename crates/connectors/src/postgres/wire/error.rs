@@ -114,7 +114,12 @@ impl ServerError {
                 false,
                 "an upsert needs a unique index or primary key on exactly the columns of `key`",
             ),
-            "2BP01" => (connector, "dependent_objects", false, "use the mode `truncate`, which keeps the table itself"),
+            "2BP01" => (
+                connector,
+                "dependent_objects",
+                false,
+                "use the mode `truncate` or `upsert`, which keep the table itself",
+            ),
             "57P01" | "57P02" | "57P03" => (connector, "server_shutdown", true, "the server is stopping or starting"),
             code => return Self::meaning_of_class(code),
         };

@@ -1,5 +1,8 @@
 //! The cells of one incoming column, ready to be written in PostgreSQL's binary form.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use arrow_array::types::IntervalMonthDayNano;
 use arrow_array::{
     BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array,
@@ -10,12 +13,9 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 
 use super::text;
 use crate::VALUE_BYTES_MAX;
+use crate::postgres::kind::Span;
 use crate::postgres::numeric::{self, Limits};
-use crate::postgres::value::Reason;
-
-/// Days and microseconds from 1970-01-01 to 2000-01-01, where the server's calendar starts.
-const EPOCH_DAYS: i32 = 10_957;
-const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+use crate::postgres::value::{EPOCH_DAYS, EPOCH_MICROS, Reason};
 
 /// What the server's dates and timestamps can be, by its own calendar.
 const DATES: std::ops::Range<i32> = -2_451_545..2_145_031_949;
@@ -52,9 +52,10 @@ pub(super) enum Parse {
     Int(Width),
     Float(Width),
     Date,
-    Time,
-    Timestamp,
-    TimestampTz,
+    /// With the microseconds of the column's smallest step.
+    Time(i64),
+    Timestamp(i64),
+    TimestampTz(i64),
     Uuid,
     Bytea,
 }
@@ -87,13 +88,16 @@ pub(super) enum Values {
     Float8(Float64Array),
     Text(Texts),
     Json(Jsons),
+    /// Of an enum with these labels.
+    Label(StringArray, Arc<BTreeSet<String>>),
     Bytes(BinaryArray),
     Uuid(FixedSizeBinaryArray),
     UuidText(FixedSizeBinaryArray),
     Date(Date32Array),
-    Time(Time64MicrosecondArray),
-    Timestamp(TimestampMicrosecondArray),
-    Interval(IntervalMonthDayNanoArray),
+    /// With the microseconds of the column's smallest step.
+    Time(Time64MicrosecondArray, i64),
+    Timestamp(TimestampMicrosecondArray, i64),
+    Interval(IntervalMonthDayNanoArray, Span),
     Decimal {
         values: Decimal128Array,
         scale: i8,
@@ -157,9 +161,9 @@ impl Values {
             Self::Int2(values) => two(values.value(row).to_be_bytes(), out),
             Self::Float4(values) => four(values.value(row).to_be_bytes(), out),
             Self::Float8(values) => eight(values.value(row).to_be_bytes(), out),
-            Self::Timestamp(values) => return put_timestamp(values.value(row), out),
+            Self::Timestamp(values, step) => return put_timestamp(values.value(row), *step, out),
             Self::Bool(values) => put_bool(values.value(row), out),
-            Self::Time(values) => return put_time(values.value(row), out),
+            Self::Time(values, step) => return put_time(values.value(row), *step, out),
             Self::NumericFloat(values, limits) => return put_float_numeric(values.value(row), *limits, out),
             Self::IntInto(values, width) => return put_int(values.value(row), *width, out),
             Self::Bytes(values) => return put_bytes(values.value(row), out),
@@ -172,11 +176,15 @@ impl Values {
     fn put_rarer(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
         match self {
             Self::Json(jsons) => jsons.put(row, out),
+            Self::Label(values, labels) => match values.value(row) {
+                label if labels.contains(label) => put_bytes(label.as_bytes(), out),
+                _ => Err(Reason::No("label of the enum")),
+            },
             Self::UuidText(values) => {
                 let text = uuid::Uuid::from_slice(values.value(row)).map_err(|_| Reason::No("uuid"))?.to_string();
                 put_bytes(text.as_bytes(), out)
             }
-            Self::Interval(values) => put_interval(values.value(row), out),
+            Self::Interval(values, span) => put_interval(values.value(row), *span, out),
             Self::Parsed(values, parse) => parse.put(values.value(row), out),
             Self::NumericText(values, limits) => numeric::put_text(values.value(row), *limits, out),
             Self::FloatInto(values, width) => {
@@ -277,23 +285,25 @@ impl Parse {
             }
             Self::Float(Width::Four) => {
                 let parsed: f32 = value.trim().parse().map_err(|_| Reason::NoNumber)?;
+                in_range(value, parsed == 0.0, parsed.is_infinite())?;
                 four(parsed.to_be_bytes(), out);
             }
             Self::Float(_) => {
                 let parsed: f64 = value.trim().parse().map_err(|_| Reason::NoNumber)?;
+                in_range(value, parsed == 0.0, parsed.is_infinite())?;
                 eight(parsed.to_be_bytes(), out);
             }
             Self::Date => return put_date(text::date(value).ok_or(Reason::No("date"))?, out),
-            Self::Time => return put_time(text::time(value).ok_or(Reason::No("time"))?, out),
-            Self::Timestamp => match text::timestamp(value) {
-                Some((micros, None | Some(0))) => return put_timestamp(micros, out),
+            Self::Time(step) => return put_time(text::time(value).ok_or(Reason::No("time"))?, step, out),
+            Self::Timestamp(step) => match text::timestamp(value) {
+                Some((micros, None | Some(0))) => return put_timestamp(micros, step, out),
                 Some(_) => return Err(Reason::Lossy("a timestamp without a time zone")),
                 None => return Err(Reason::No("timestamp")),
             },
-            Self::TimestampTz => {
+            Self::TimestampTz(step) => {
                 let (micros, offset) = text::timestamp(value).ok_or(Reason::No("timestamp"))?;
                 let east = offset.unwrap_or(0) * 1_000_000;
-                return put_timestamp(micros.checked_sub(east).ok_or(Reason::OutOfRange)?, out);
+                return put_timestamp(micros.checked_sub(east).ok_or(Reason::OutOfRange)?, step, out);
             }
             Self::Uuid => {
                 let parsed = uuid::Uuid::parse_str(value.trim()).map_err(|_| Reason::No("uuid"))?;
@@ -370,6 +380,16 @@ fn put_int_float(value: i64, width: Width, out: &mut Vec<u8>) -> Result<(), Reas
     Ok(())
 }
 
+/// A text of a number so large or so small that its float is none: not as one that says so itself.
+fn in_range(text: &str, zero: bool, infinite: bool) -> Result<(), Reason> {
+    if !zero && !infinite {
+        return Ok(());
+    }
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let said = if zero { b'1'..=b'9' } else { b'0'..=b'9' };
+    if mantissa.bytes().any(|digit| said.contains(&digit)) { Err(Reason::OutOfRange) } else { Ok(()) }
+}
+
 /// A double into a real: exact, or the same in its shortest decimal form, as 0.1 is.
 fn put_narrow(value: f64, out: &mut Vec<u8>) -> Result<(), Reason> {
     let narrow = value as f32;
@@ -395,7 +415,10 @@ fn put_date(days: i32, out: &mut Vec<u8>) -> Result<(), Reason> {
 }
 
 #[inline]
-fn put_timestamp(micros: i64, out: &mut Vec<u8>) -> Result<(), Reason> {
+fn put_timestamp(micros: i64, step: i64, out: &mut Vec<u8>) -> Result<(), Reason> {
+    if step != 1 && micros % step != 0 {
+        return Err(Reason::Finer);
+    }
     match micros.checked_sub(EPOCH_MICROS) {
         Some(micros) if TIMESTAMPS.contains(&micros) => {
             eight(micros.to_be_bytes(), out);
@@ -405,7 +428,10 @@ fn put_timestamp(micros: i64, out: &mut Vec<u8>) -> Result<(), Reason> {
     }
 }
 
-fn put_time(micros: i64, out: &mut Vec<u8>) -> Result<(), Reason> {
+fn put_time(micros: i64, step: i64, out: &mut Vec<u8>) -> Result<(), Reason> {
+    if micros % step != 0 {
+        return Err(Reason::Finer);
+    }
     if !(0..=MICROS_PER_DAY).contains(&micros) {
         return Err(Reason::OutOfRange);
     }
@@ -413,9 +439,13 @@ fn put_time(micros: i64, out: &mut Vec<u8>) -> Result<(), Reason> {
     Ok(())
 }
 
-fn put_interval(value: IntervalMonthDayNano, out: &mut Vec<u8>) -> Result<(), Reason> {
+fn put_interval(value: IntervalMonthDayNano, span: Span, out: &mut Vec<u8>) -> Result<(), Reason> {
     if value.nanoseconds % 1000 != 0 {
         return Err(Reason::Lossy("microseconds"));
+    }
+    let time = span.micros.map_or(value.nanoseconds == 0, |step| value.nanoseconds / 1000 % step == 0);
+    if !time || value.months % span.months != 0 || !span.days && value.days != 0 {
+        return Err(Reason::Finer);
     }
     out.extend_from_slice(&16_u32.to_be_bytes());
     out.extend_from_slice(&(value.nanoseconds / 1000).to_be_bytes());

@@ -35,7 +35,7 @@ pub(super) fn way(field: &Field, kind: &Kind) -> Option<Way> {
             textual(&normal(item.data_type())).then_some(Way::CastArray)
         }
         Kind::Other | Kind::OtherArray => textual(&from).then_some(Way::Cast),
-        Kind::Interval | Kind::Array(..) if text => Some(Way::Cast),
+        Kind::Interval(_) | Kind::Array(..) if text => Some(Way::Cast),
         _ if from == DataType::Null => Some(Way::Binary),
         _ if text => Some(Way::Binary),
         kind => takes(&from, kind, field).then_some(Way::Binary),
@@ -51,20 +51,19 @@ fn takes(from: &DataType, kind: &Kind, field: &Field) -> bool {
     let decimal = matches!(from, T::Decimal128(..));
     match kind {
         Kind::Bool => *from == T::Boolean || integer,
-        Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Float4 | Kind::Float8 | Kind::Decimal { .. } | Kind::Numeric => {
-            integer || float || decimal
-        }
+        Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Float4 | Kind::Float8 => integer || float || decimal,
+        Kind::Decimal { .. } | Kind::Numeric { .. } => integer || float || decimal,
         Kind::Text { .. } => textual(from),
         Kind::Bytea => matches!(from, T::Binary | T::FixedSizeBinary(_)),
         Kind::Uuid => *from == T::FixedSizeBinary(16) && (uuid || field.metadata().get(TYPE_KEY).is_none()),
-        Kind::Date | Kind::Timestamp | Kind::TimestampTz => matches!(from, T::Date32 | T::Timestamp(..)),
-        Kind::Time => matches!(from, T::Time64(_)),
-        Kind::Interval => matches!(from, T::Interval(_)),
+        Kind::Date | Kind::Timestamp(_) | Kind::TimestampTz(_) => matches!(from, T::Date32 | T::Timestamp(..)),
+        Kind::Time(_) => matches!(from, T::Time64(_)),
+        Kind::Interval(_) => matches!(from, T::Interval(_)),
         Kind::Array(element, _) => match from {
             T::List(item) => way(item, element) == Some(Way::Binary),
             _ => false,
         },
-        Kind::Json | Kind::Jsonb | Kind::Enum | Kind::Other | Kind::OtherArray => false,
+        Kind::Json | Kind::Jsonb | Kind::Enum(_) | Kind::Other | Kind::OtherArray => false,
     }
 }
 
@@ -154,8 +153,8 @@ impl Cast {
         if finer_than_micros(before.data_type()) {
             // Nanoseconds are cut by the cast: only what comes back the same has converted.
             let back = cast_with_options(&self.array, before.data_type(), &options).ok()?;
-            let same = arrow_ord_eq(&before, &back)?;
-            self.array = arrow_select::nullif::nullif(&self.array, &same).ok()?;
+            let cut = differ(&before, &back)?;
+            self.array = arrow_select::nullif::nullif(&self.array, &cut).ok()?;
         }
         Some(())
     }
@@ -166,7 +165,7 @@ fn finer_than_micros(from: &DataType) -> bool {
 }
 
 /// Where two columns of nanoseconds differ.
-fn arrow_ord_eq(left: &ArrayRef, right: &ArrayRef) -> Option<arrow_array::BooleanArray> {
+fn differ(left: &ArrayRef, right: &ArrayRef) -> Option<arrow_array::BooleanArray> {
     let (left, right) = (cast_int(left)?, cast_int(right)?);
     let (left, right) = (left.as_primitive::<Int64Type>(), right.as_primitive::<Int64Type>());
     Some((0..left.len()).map(|row| Some(left.is_valid(row) && left.value(row) != right.value(row))).collect())
@@ -181,11 +180,12 @@ fn from_text(array: &ArrayRef, kind: &Kind, demands: Demands) -> Option<Values> 
     let parsed = |values, parse| Some(Values::Parsed(values, parse));
     match kind {
         Kind::Text { max } => Some(Values::Text(texts(values, *max))),
-        Kind::Enum | Kind::Other | Kind::OtherArray => Some(Values::Text(texts(values, None))),
+        Kind::Enum(labels) => Some(Values::Label(values, Arc::clone(labels))),
+        Kind::Other | Kind::OtherArray => Some(Values::Text(texts(values, None))),
         Kind::Json => Some(Values::Json(Jsons { texts: texts(values, None), binary: false, check: demands.check })),
         Kind::Jsonb => Some(Values::Json(Jsons { texts: texts(values, None), binary: true, check: demands.check })),
-        Kind::Numeric => Some(Values::NumericText(values, None)),
-        Kind::Decimal { precision, scale } => Some(Values::NumericText(values, limits(*precision, *scale))),
+        Kind::Numeric { limits } => Some(Values::NumericText(values, *limits)),
+        Kind::Decimal { limits, .. } => Some(Values::NumericText(values, Some(*limits))),
         Kind::Bool => parsed(values, Parse::Bool),
         Kind::Int2 => parsed(values, Parse::Int(Width::Two)),
         Kind::Int4 => parsed(values, Parse::Int(Width::Four)),
@@ -193,12 +193,12 @@ fn from_text(array: &ArrayRef, kind: &Kind, demands: Demands) -> Option<Values> 
         Kind::Float4 => parsed(values, Parse::Float(Width::Four)),
         Kind::Float8 => parsed(values, Parse::Float(Width::Eight)),
         Kind::Date => parsed(values, Parse::Date),
-        Kind::Time => parsed(values, Parse::Time),
-        Kind::Timestamp => parsed(values, Parse::Timestamp),
-        Kind::TimestampTz => parsed(values, Parse::TimestampTz),
+        Kind::Time(step) => parsed(values, Parse::Time(*step)),
+        Kind::Timestamp(step) => parsed(values, Parse::Timestamp(*step)),
+        Kind::TimestampTz(step) => parsed(values, Parse::TimestampTz(*step)),
         Kind::Uuid => parsed(values, Parse::Uuid),
         Kind::Bytea => parsed(values, Parse::Bytea),
-        Kind::Interval | Kind::Array(..) => None,
+        Kind::Interval(_) | Kind::Array(..) => None,
     }
 }
 
@@ -209,8 +209,8 @@ fn from_typed(cast: &mut Cast, field: &Field, kind: &Kind, demands: Demands) -> 
         Kind::Int8 => into_int(cast, Width::Eight),
         Kind::Float4 => into_float(cast, Width::Four),
         Kind::Float8 => into_float(cast, Width::Eight),
-        Kind::Decimal { precision, scale } => into_numeric(cast, limits(*precision, *scale)),
-        Kind::Numeric => into_numeric(cast, None),
+        Kind::Decimal { limits, .. } => into_numeric(cast, Some(*limits)),
+        Kind::Numeric { limits } => into_numeric(cast, *limits),
         Kind::Text { max } => into_text(cast, field, *max),
         Kind::Other | Kind::OtherArray => into_text(cast, field, None),
         Kind::Bool => match cast.array.data_type() {
@@ -229,14 +229,16 @@ fn from_typed(cast: &mut Cast, field: &Field, kind: &Kind, demands: Demands) -> 
             DataType::Date32 => Some(Values::Date(cast.array.as_primitive::<Date32Type>().clone())),
             _ => Some(Values::Midnight(cast.array.as_primitive_opt::<TimestampMicrosecondType>()?.clone())),
         },
-        Kind::Timestamp | Kind::TimestampTz => {
+        Kind::Timestamp(step) | Kind::TimestampTz(step) => {
             if cast.array.data_type() == &DataType::Date32 {
                 cast.to(&DataType::Timestamp(TimeUnit::Microsecond, None), "a timestamp")?;
             }
-            Some(Values::Timestamp(cast.array.as_primitive_opt::<TimestampMicrosecondType>()?.clone()))
+            Some(Values::Timestamp(cast.array.as_primitive_opt::<TimestampMicrosecondType>()?.clone(), *step))
         }
-        Kind::Time => Some(Values::Time(cast.array.as_primitive_opt::<Time64MicrosecondType>()?.clone())),
-        Kind::Interval => Some(Values::Interval(cast.array.as_primitive_opt::<IntervalMonthDayNanoType>()?.clone())),
+        Kind::Time(step) => Some(Values::Time(cast.array.as_primitive_opt::<Time64MicrosecondType>()?.clone(), *step)),
+        Kind::Interval(span) => {
+            Some(Values::Interval(cast.array.as_primitive_opt::<IntervalMonthDayNanoType>()?.clone(), *span))
+        }
         Kind::Array(element, oid) => {
             let list = cast.array.as_list_opt::<i32>()?;
             let DataType::List(item) = list.data_type() else { return None };
@@ -244,7 +246,7 @@ fn from_typed(cast: &mut Cast, field: &Field, kind: &Kind, demands: Demands) -> 
             let items = Box::new(cells(list.values(), item, element, inner).ok()?);
             Some(Values::List { offsets: list.offsets().clone(), items, element: *oid })
         }
-        Kind::Json | Kind::Jsonb | Kind::Enum => None,
+        Kind::Json | Kind::Jsonb | Kind::Enum(_) => None,
     }
 }
 
@@ -323,8 +325,4 @@ fn texts(values: arrow_array::StringArray, max: Option<u32>) -> Texts {
     let own = offsets.first().zip(offsets.last()).map(|(first, last)| *first as usize..*last as usize);
     let zero = own.is_some_and(|own| memchr::memchr(0, &values.values()[own]).is_some());
     Texts { values, max, zero }
-}
-
-fn limits(precision: u8, scale: i8) -> Option<Limits> {
-    Some(Limits { precision, scale })
 }

@@ -23,7 +23,7 @@ pub(super) const BLOCK_BYTES: usize = 512 * 1024;
 const MESSAGE_BYTES: usize = 64 * 1024;
 
 /// Characters of a bad value that an error shows.
-const SHOWN_CHARS: usize = 100;
+pub(super) const SHOWN_CHARS: usize = 100;
 
 /// A message's tag and length.
 const HEAD: usize = 5;

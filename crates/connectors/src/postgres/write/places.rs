@@ -23,8 +23,9 @@ pub(super) struct Place {
     /// As which its cells are written: plain text where the server casts.
     pub kind: Kind,
     pub way: Way,
-    /// The target's type.
+    /// The target's type, and the same without its limits.
     pub type_name: String,
+    pub bare_type: String,
     pub required: bool,
 }
 
@@ -43,8 +44,20 @@ impl Place {
     pub(super) fn selected(&self) -> String {
         match self.way {
             Way::Binary => identifier(&self.name),
-            Way::Cast | Way::CastArray => format!("{}::{}", identifier(&self.name), self.type_name),
+            Way::Cast | Way::CastArray => self.cast("", &self.bare_type),
         }
+    }
+
+    /// The staged text, read as a type.
+    pub(super) fn cast(&self, table: &str, type_name: &str) -> String {
+        format!("{table}{}::{type_name}", identifier(&self.name))
+    }
+
+    /// What is true for a staged value that the target's type would round or cut; for one without limits, nothing.
+    pub(super) fn cut(&self) -> Option<String> {
+        let limited = self.way != Way::Binary && self.type_name != self.bare_type;
+        let bare = self.cast("", &self.bare_type);
+        limited.then(|| format!("({bare})::{} is distinct from {bare}", self.type_name))
     }
 }
 
@@ -105,6 +118,7 @@ fn place(index: usize, column: &Column, way: Way, write: &Write) -> Place {
         },
         way,
         type_name: column.type_name.clone(),
+        bare_type: column.bare_type.clone(),
         // A key with a NULL in it would never meet its row.
         required: column.required || write.key.contains(&column.name),
     }

@@ -2,7 +2,8 @@
 //!
 //! Kept: defaults, checks, NOT NULL, identities and generated columns, comments, storage, primary key, unique and
 //! exclusion constraints, its own foreign keys, indexes, triggers, grants on the table, its owner, owned sequences.
-//! Refused: a partitioned table, a view, row level security, and a table that others depend on.
+//! Refused: a partitioned table, a partition, inheritance, a view, row level security, and a table that others depend
+//! on. Privileges that new tables get by default are taken away: the new one has those of the old.
 
 use arrow_schema::Schema;
 
@@ -33,8 +34,11 @@ impl Replacement {
         write: &Write,
         doing: &str,
     ) -> Result<Self, Error> {
-        if old.sort != 'r' || old.guarded {
-            let message = format!("{doing}: only an ordinary table without row level security can be replaced");
+        if old.sort != 'r' || old.guarded || old.related {
+            let message = format!(
+                "{doing}: only an ordinary table without row level security, which is no partition and neither inherits \
+                 nor is inherited from, can be replaced"
+            );
             return Err(Error::permanent(FailureKind::Connector, "not_replaceable", message)
                 .advise("use the mode `truncate`, which keeps the table itself"));
         }
@@ -55,6 +59,7 @@ impl Replacement {
         let name = self.old.name.sql();
         // From here on nobody reads or changes the old table.
         client.simple(&format!("lock table {name} in access exclusive mode"))?;
+        self.is_the_same(client)?;
         let mut after = Vec::new();
         // First, as a sequence and its table must have one owner.
         let mut before = texts(client, &owner(oid, &self.fresh.sql()))?;
@@ -63,9 +68,11 @@ impl Replacement {
             after.extend(texts(client, &constraints(oid, &name))?);
             after.extend(texts(client, &indexes(oid))?);
             after.extend(texts(client, &triggers(oid))?);
+            after.extend(texts(client, &switched(oid, &name))?);
             after.extend(texts(client, &self.identities())?);
         }
         after.extend(texts(client, &comment(oid, &name))?);
+        before.extend(texts(client, &defaults(&self.fresh.sql()))?);
         after.extend(texts(client, &grants(oid, &name))?);
         before.push(format!("drop table {name}"));
         before.push(format!("alter table {} rename to {}", self.fresh.sql(), identifier(&self.old.name.table)));
@@ -73,6 +80,18 @@ impl Replacement {
             client.simple(&statement)?;
         }
         Ok(())
+    }
+
+    /// While this session waited for the lock, another may have put a table of its own there.
+    fn is_the_same(&self, client: &mut Client) -> Result<(), WireError> {
+        let name = self.old.name.sql();
+        let found =
+            client.one(&format!("select pg_catalog.to_regclass({})::oid = {}", literal(&name), self.old.oid))?;
+        if found.first().is_some_and(|same| same.as_deref() == Some("t")) {
+            return Ok(());
+        }
+        let message = format!("another session has replaced the table `{}` in the meantime", self.old.name);
+        Err(Error::transient(FailureKind::Connector, "serialization_failure", message).into())
     }
 
     /// Sequences of serial columns go with the new table; else dropping the old one would drop them.
@@ -120,6 +139,27 @@ fn indexes(oid: u32) -> String {
 fn triggers(oid: u32) -> String {
     format!(
         "select pg_catalog.pg_get_triggerdef(oid) from pg_catalog.pg_trigger where tgrelid = {oid} and not tgisinternal"
+    )
+}
+
+/// Triggers that are off, or fire on replicas.
+fn switched(oid: u32, name: &str) -> String {
+    format!(
+        "select format('alter table %s %s trigger %I', {}, case tgenabled when 'D' then 'disable' \
+         when 'R' then 'enable replica' else 'enable always' end, tgname) \
+         from pg_catalog.pg_trigger where tgrelid = {oid} and not tgisinternal and tgenabled <> 'O'",
+        literal(name)
+    )
+}
+
+/// Takes away what the new table's grantees were given by default.
+fn defaults(name: &str) -> String {
+    format!(
+        "select distinct format('revoke all on table %s from %s', {0}, \
+         case when a.grantee = 0 then 'public' else a.grantee::regrole::text end) \
+         from pg_catalog.pg_class c, lateral pg_catalog.aclexplode(c.relacl) a \
+         where c.oid = pg_catalog.to_regclass({0}) and a.grantee <> c.relowner",
+        literal(name)
     )
 }
 

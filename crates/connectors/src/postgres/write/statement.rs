@@ -1,14 +1,15 @@
 //! The SQL of each mode: where COPY goes, and what follows it.
 
-use sallyport_protocol::LogLevel;
+use sallyport_protocol::{FailureKind, LogLevel};
 
 use super::convert::Way;
+use super::encode::SHOWN_CHARS;
 use super::places::Place;
 use super::table::Table;
-use crate::Context;
 use crate::postgres::name::{identifier, identifiers};
 use crate::postgres::settings::{Mode, Write};
-use crate::postgres::wire::{Client, Error as WireError};
+use crate::postgres::wire::{Client, Error as WireError, cut as cut_text};
+use crate::{Context, Error as StepError};
 
 /// Lives in the session's own schema and ends with the transaction.
 const STAGING: &str = "pg_temp.sallyport_staging";
@@ -20,6 +21,8 @@ pub(super) struct Plan {
     target: String,
     key: Vec<String>,
     staged: bool,
+    /// Foreign keys of other tables refer to the target, which TRUNCATE would refuse.
+    referenced: bool,
     overriding: &'static str,
 }
 
@@ -35,6 +38,7 @@ impl Plan {
             target: table.name.sql(),
             key: write.key.clone(),
             staged: !direct || cast,
+            referenced: table.referenced,
             overriding: if always { " overriding system value" } else { "" },
         }
     }
@@ -55,18 +59,46 @@ impl Plan {
 
     /// What follows COPY.
     pub(super) fn finish(&self, client: &mut Client, cx: &Context) -> Result<(), WireError> {
+        self.check(client)?;
         match self.mode {
             Mode::Append | Mode::Replace if !self.staged => {}
             Mode::Append | Mode::Replace => {
                 client.simple(&self.insert())?;
             }
             Mode::Truncate => {
-                client.simple(&format!("truncate {}; {}", self.target, self.insert()))?;
+                let empty = if self.referenced { "delete from" } else { "truncate" };
+                client.simple(&format!("{empty} {}; {}", self.target, self.insert()))?;
             }
             Mode::Upsert => self.upsert(client, cx)?,
             Mode::Delete => {
                 client.simple(&format!("analyze {STAGING}"))?;
                 client.simple(&self.delete())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses staged texts that the server would round or cut to fit: it does so without a word.
+    fn check(&self, client: &mut Client) -> Result<(), WireError> {
+        if self.mode == Mode::Delete {
+            // Keys are compared as they are.
+            return Ok(());
+        }
+        for (place, cut) in self.places.iter().filter_map(|place| Some((place, place.cut()?))) {
+            let name = identifier(&place.name);
+            let found = client.simple(&format!("select {name}::text from {STAGING} where {cut} limit 1"))?;
+            if let Some(value) = found.into_iter().next() {
+                let value = cut_text(&value.into_iter().next().flatten().unwrap_or_default(), SHOWN_CHARS);
+                return Err(StepError::permanent(
+                    FailureKind::Input,
+                    "bad_value",
+                    format!(
+                        "table {}: column `{}` ({}): it does not fit without being rounded or cut: `{value}`",
+                        self.target, place.name, place.type_name
+                    ),
+                )
+                .advise("correct the value at its source, or round it in a transform between the steps")
+                .into());
             }
         }
         Ok(())
@@ -121,7 +153,7 @@ impl Plan {
             .places
             .iter()
             .map(|place| {
-                let cast = if place.way != Way::Binary { format!("::{}", place.type_name) } else { String::new() };
+                let cast = if place.way != Way::Binary { format!("::{}", place.bare_type) } else { String::new() };
                 format!("target.{0} = staging.{0}{cast}", identifier(&place.name))
             })
             .collect();

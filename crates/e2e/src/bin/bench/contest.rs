@@ -140,6 +140,7 @@ pub(crate) fn import(options: &Options) -> Result<()> {
 fn contest(options: &Options, tools: &[Tool<'_>], rows: u64) -> Result<()> {
     let tools: Vec<&Tool<'_>> = tools
         .iter()
+        .filter(|tool| tool.rounds != Some(0))
         .filter(|tool| options.only.is_empty() || options.only.iter().any(|word| tool.name.contains(word.as_str())))
         .collect();
     let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); tools.len()];
