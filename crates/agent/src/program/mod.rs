@@ -111,7 +111,7 @@ impl Setup {
         }
         let by = ExecutedBy::from(flags.executed_by);
         let lock = occupy(&layout, by, &clock)?;
-        let site = Site { files_root: layout.files(), programs: programs::load(&layout.programs())? };
+        let site = Site { files_root: layout.files(), confined: false, programs: programs::load(&layout.programs())? };
         Ok(Self { flags, layout, settings, environment, log, site, clock, lock })
     }
 }
