@@ -27,8 +27,8 @@ fn read(place: &mut Place<'_>, log: &[u64]) -> Vec<u64> {
 
 #[test]
 fn lines_come_once_and_in_their_order_and_later_ones_are_appended() {
-    let mut log: Vec<u64> = (1..=3 * PAGE as u64).collect();
     for (newest, first) in [(false, 1), (true, 2 * PAGE as u64 + 1)] {
+        let mut log: Vec<u64> = (1..=3 * PAGE as u64).collect();
         let mut place = Place { path: String::new(), query: vec![("level", "Info")], newest, after: None };
         assert_eq!(read(&mut place, &log), (first..=log.len() as u64).collect::<Vec<_>>());
         assert!(read(&mut place, &log).is_empty());
