@@ -173,11 +173,11 @@ impl Client {
         Ok(Answer { etag, body })
     }
 
-    /// Saves an answer to a file; gives its size. `progress` hears of every piece.
+    /// Saves an answer to a new file that only its owner can read; gives its size. `progress` hears of every piece.
     pub(crate) fn download(&self, path: &str, to: &Path, mut progress: impl FnMut(u64)) -> Result<u64> {
         let response = self.request(&Method::GET, path, None, &[])?;
         let mut reader = response.into_body().into_with_config().limit(u64::MAX).reader();
-        let mut file = std::fs::File::create(to).doing(|| format!("writing {}", to.display()))?;
+        let mut file = private_file(to).doing(|| format!("writing {}", to.display()))?;
         let mut buffer = vec![0; 64 * 1024];
         let mut total = 0;
         loop {
@@ -228,12 +228,27 @@ impl Client {
             return made
                 .problem(format!("log in anew to decide about its certificate: `sallyport login {}`", self.address));
         }
-        made
+        made.passing()
     }
 
     fn broken(&self, method: &Method, path: &str, error: &ureq::Error) -> Error {
-        Error::failed(format!("the answer of {} broke off: {error}", self.address)).detail(format!("{method} {path}"))
+        Error::failed(format!("the answer of {} broke off: {error}", self.address))
+            .detail(format!("{method} {path}"))
+            .passing()
     }
+}
+
+/// What an earlier attempt has left is not written into: its mode may be another.
+fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Adds a query to a path.
@@ -275,6 +290,7 @@ fn refused(path: &str, mut response: Response<Body>) -> Error {
     let say = |key: &str| problem.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let message = say("detail").or_else(|| say("title")).map_or_else(|| format!("{status}"), str::to_owned);
     let mut error = Error::new(exit, message);
+    error.passing = status.is_server_error() || status.as_u16() == 429;
     for (key, item) in problem.as_object().into_iter().flatten() {
         match (key.as_str(), item) {
             ("problems" | "errors", Value::Array(items)) => error.problems.extend(items.iter().map(one_problem)),

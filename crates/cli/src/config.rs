@@ -14,8 +14,10 @@ pub(crate) struct Config {
     pub(crate) token_file: Option<PathBuf>,
     /// `SALLYPORT_CA`: a PEM file to trust besides the system's roots.
     pub(crate) ca: Option<PathBuf>,
-    /// Whether output may be coloured.
+    /// Whether standard output may be coloured.
     pub(crate) colour: bool,
+    /// Whether standard error may be.
+    pub(crate) colour_errors: bool,
     /// Whether a person sits in front: standard input and error are a terminal.
     pub(crate) interactive: bool,
 }
@@ -23,13 +25,14 @@ pub(crate) struct Config {
 impl Config {
     /// Reads the environment.
     pub(crate) fn read() -> Self {
-        let terminal = std::io::stdout().is_terminal();
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             folder: folder(),
             server: text("SALLYPORT_SERVER"),
             token_file: text("SALLYPORT_TOKEN_FILE").map(PathBuf::from),
             ca: text("SALLYPORT_CA").map(PathBuf::from),
-            colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            colour: wanted && std::io::stdout().is_terminal(),
+            colour_errors: wanted && std::io::stderr().is_terminal(),
             interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
         }
     }

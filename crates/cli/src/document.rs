@@ -18,11 +18,12 @@ pub(crate) struct Document {
     pub(crate) text: String,
 }
 
-/// Reads every document of a file; `-` is standard input.
+/// Reads every document of a file; `-` is standard input. The file may hold secrets: an error names the place and shows
+/// nothing of what stands there.
 pub(crate) fn read(path: &Path) -> Result<Vec<Document>> {
     let text = text(path)?;
     let values: Vec<Value> = serde_saphyr::from_multiple(&text)
-        .map_err(|error| Error::failed(format!("{} is not valid YAML: {error}", path.display())))?;
+        .map_err(|error| Error::failed(format!("{} is not valid YAML: {}", path.display(), error.without_snippet())))?;
     let several = values.len() > 1;
     let mut documents = Vec::new();
     for (index, value) in values.into_iter().enumerate().filter(|(_, value)| !value.is_null()) {

@@ -37,6 +37,8 @@ pub(crate) struct Error {
     pub(crate) problems: Vec<String>,
     /// What is shown with `-v`.
     pub(crate) detail: Vec<String>,
+    /// The same may work a little later: the server was away or busy.
+    pub(crate) passing: bool,
 }
 
 /// What commands return.
@@ -45,7 +47,7 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// A failure of this kind.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), problems: Vec::new(), detail: Vec::new() }
+        Self { exit, message: message.into(), problems: Vec::new(), detail: Vec::new(), passing: false }
     }
 
     /// A failure without a code of its own.
@@ -56,6 +58,13 @@ impl Error {
     /// A wrong command line.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
+    }
+
+    /// The same may work a little later.
+    #[must_use]
+    pub(crate) fn passing(mut self) -> Self {
+        self.passing = true;
+        self
     }
 
     /// Adds a line for `-v`.
@@ -81,9 +90,8 @@ impl fmt::Display for Error {
 
 impl From<anyhow::Error> for Error {
     fn from(error: anyhow::Error) -> Self {
-        let mut made = Self::failed(error.to_string());
-        made.detail = error.chain().skip(1).map(ToString::to_string).collect();
-        made
+        // The cause belongs to the line: without it nobody knows what to do.
+        Self::failed(format!("{error:#}"))
     }
 }
 

@@ -11,6 +11,7 @@ mod credentials;
 mod document;
 mod error;
 mod output;
+mod patience;
 mod say;
 mod trust;
 
@@ -45,7 +46,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let config = Config::read();
-    say::set_colour(config.colour);
+    say::set_colour(config.colour, config.colour_errors);
     let context = Context { server: arguments.server, format: arguments.output, config };
     match arguments.command.run(&context) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,4 @@
 //! What goes to the terminal. Results go to standard output, everything else to standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place where this program talks")]
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,48 +8,54 @@ use owo_colors::OwoColorize;
 use crate::error::Error;
 
 static COLOUR: AtomicBool = AtomicBool::new(false);
+static COLOUR_ERRORS: AtomicBool = AtomicBool::new(false);
+static UNHEARD: AtomicBool = AtomicBool::new(false);
 
-/// Decides once whether output is coloured.
-pub(crate) fn set_colour(on: bool) {
-    COLOUR.store(on, Ordering::Relaxed);
+/// Decides once whether standard output and standard error are coloured.
+pub(crate) fn set_colour(output: bool, errors: bool) {
+    COLOUR.store(output, Ordering::Relaxed);
+    COLOUR_ERRORS.store(errors, Ordering::Relaxed);
 }
 
-/// Whether output is coloured.
-pub(crate) fn colour() -> bool {
-    COLOUR.load(Ordering::Relaxed)
+/// Whether whoever read the results has gone (`| head`): a command that goes on saying more may end.
+pub(crate) fn unheard() -> bool {
+    UNHEARD.load(Ordering::Relaxed)
 }
 
 /// A result, as it is.
 pub(crate) fn text(text: &str) {
-    print!("{text}");
-    // A closed pipe is the reader's choice.
-    let _ = std::io::stdout().flush();
+    // Not `print!`: a reader who leaves early is no reason to panic.
+    let mut output = std::io::stdout();
+    if output.write_all(text.as_bytes()).and_then(|()| output.flush()).is_err() {
+        UNHEARD.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A result, one line.
 pub(crate) fn line(line: &str) {
-    // Not `println!`: a reader who leaves early (`| head`) is no reason to panic.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    text(&format!("{line}\n"));
 }
 
 /// A remark that is no result.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    // Nobody may be listening.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A failure.
 pub(crate) fn failure(error: &Error, verbose: bool) {
-    let label = if colour() { "error:".red().bold().to_string() } else { "error:".to_owned() };
-    eprintln!("{label} {}", error.message);
+    let colour = COLOUR_ERRORS.load(Ordering::Relaxed);
+    let label = if colour { "error:".red().bold().to_string() } else { "error:".to_owned() };
+    note(&format!("{label} {}", error.message));
     for problem in &error.problems {
-        eprintln!("  - {problem}");
+        note(&format!("  - {problem}"));
     }
     if verbose {
         for line in &error.detail {
-            eprintln!("  {line}");
+            note(&format!("  {line}"));
         }
     } else if !error.detail.is_empty() && error.problems.is_empty() {
-        eprintln!("  (-v shows more)");
+        note("  (-v shows more)");
     }
 }
 
@@ -69,9 +74,9 @@ pub(crate) enum Tone {
     Strong,
 }
 
-/// The word in the tone's colour, or as it is.
+/// The word of a result in the tone's colour, or as it is.
 pub(crate) fn paint(tone: Tone, word: &str) -> String {
-    if !colour() {
+    if !COLOUR.load(Ordering::Relaxed) {
         return word.to_owned();
     }
     match tone {

@@ -45,6 +45,9 @@ pub struct CommitKey {
 pub struct Site {
     /// Where relative file paths start and which they cannot leave, unless a connection names another root.
     pub files_root: PathBuf,
+    /// Whether connections may not name another root either: so on the server's own agent, whose user can read what
+    /// nobody who writes tasks may see.
+    pub confined: bool,
     /// Third-party connectors by name.
     pub programs: BTreeMap<String, Program>,
 }

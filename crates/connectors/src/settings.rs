@@ -23,6 +23,12 @@ pub(crate) fn invalid(field: &str, what: impl AsRef<str>) -> Error {
     Error::permanent(FailureKind::Connector, "bad_settings", format!("`{field}`: {}", what.as_ref()))
 }
 
+/// An absolute path where only the files root may be reached.
+pub(crate) fn not_confined(field: &str) -> Error {
+    invalid(field, "must be relative on the background agent, which reaches the server's files folder only")
+        .advise("name a place below that folder, or let a remote agent reach it")
+}
+
 /// The JSON Schema of `T`, for the catalogue.
 pub(crate) fn schema<T: JsonSchema>() -> Value {
     schemars::schema_for!(T).to_value()

@@ -1,5 +1,7 @@
 //! Rules about connections: what a person may save.
 
+use std::path::Path;
+
 use sallyport_protocol::Descriptor;
 use serde_json::Value;
 
@@ -65,7 +67,25 @@ pub fn check(draft: Draft<'_>, catalog: &[Descriptor]) -> Vec<Problem> {
         let message = format!("agent `{agent}` cannot serve connector `{}`: {why}; choose a remote agent", draft.kind);
         problems.push(problem("/agent", "agent_not_allowed", message));
     }
+    if let (Some((agent, Kind::Background)), Some(schema)) = (draft.agent, &descriptor.connection_schema) {
+        problems.extend(absolute(schema, draft.settings).map(|field| {
+            let message = format!(
+                "`{field}` must be relative: agent `{agent}` reaches the server's files folder only; name a place below \
+                 it, or choose a remote agent"
+            );
+            problem(&format!("/settings/{field}"), "absolute_path", message)
+        }));
+    }
     problems
+}
+
+/// The settings that the schema calls paths and that are absolute here, where the background agent runs.
+fn absolute<'a>(schema: &'a Value, settings: &'a Value) -> impl Iterator<Item = &'a str> {
+    let fields = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    fields.filter(|(_, shape)| shape.get("format").is_some_and(|format| format == "path")).filter_map(|(field, _)| {
+        let path = Path::new(settings.get(field)?.as_str()?);
+        path.has_root().then_some(field.as_str())
+    })
 }
 
 fn is_name(name: &str) -> bool {

@@ -9,11 +9,14 @@ use serde_json::json;
 
 use crate::api::Api;
 use crate::binaries::{Profile, binary};
+use crate::cli::Cli;
 use crate::process::{Process, free_port};
 use crate::wait::within;
 
 /// How long a server may take to answer after its start.
 const START_MAX: Duration = Duration::from_secs(30);
+/// What stands before the code in the output of a first start.
+const CODE: &str = "one-time code: ";
 /// The first administrator's.
 const EMAIL: &str = "admin@example.com";
 const PASSWORD: &str = "correct horse battery staple";
@@ -41,8 +44,8 @@ pub struct Server {
     pub process: Option<Process>,
     /// The administrator's API.
     pub api: Api,
-    /// The setup link that the first start printed.
-    pub setup_link: String,
+    /// The one-time code that the first start printed.
+    pub setup_code: String,
     options: Options,
     data: PathBuf,
     log: PathBuf,
@@ -63,16 +66,13 @@ impl Server {
             }
         }
         let mut process = spawn(options, &data, &log, port)?;
-        let line = process.line("its setup link", START_MAX, |line| line.contains("/setup"))?;
-        let setup_link = line
-            .split_whitespace()
-            .find(|word| word.contains("/setup"))
-            .map(str::to_owned)
-            .with_context(|| format!("no link in `{line}`"))?;
+        let line = process.line("its one-time code", START_MAX, |line| line.contains(CODE))?;
+        let (_, code) = line.split_once(CODE).with_context(|| format!("no code in `{line}`"))?;
+        let setup_code = code.trim().to_owned();
         let api = Api::new(&url(port), &data.join("tls/ca.pem"))?;
-        let mut server = Self { process: Some(process), api, setup_link, options: options.clone(), data, log, port };
+        let mut server = Self { process: Some(process), api, setup_code, options: options.clone(), data, log, port };
         server.ready()?;
-        server.set_up()?;
+        server.set_up(folder)?;
         server.set_licence(options.licence)?;
         Ok(server)
     }
@@ -146,15 +146,12 @@ impl Server {
         })
     }
 
-    fn set_up(&mut self) -> Result<()> {
-        let token = self
-            .setup_link
-            .rsplit(['#', '=', '?'])
-            .next()
-            .filter(|token| !token.is_empty())
-            .context("the setup link holds no token")?;
-        let body = json!({"token": token, "name": "Ada", "email": EMAIL, "password": PASSWORD});
-        self.api.post("/api/v1/setup", &body)?;
+    /// As the first administrator does, on a terminal.
+    fn set_up(&mut self, folder: &Path) -> Result<()> {
+        let cli = Cli::new(self.options.profile, &folder.join("first-login"), folder)?;
+        let (url, ca) = (self.url(), self.ca().display().to_string());
+        let arguments = ["login", &url, "--setup", "--ca", &ca, "--name", "Ada", "--email", EMAIL, "--password-stdin"];
+        cli.good_with(&arguments, &format!("{}\n{PASSWORD}\n", self.setup_code))?;
         let login = self.api.post("/api/v1/login", &json!({"email": EMAIL, "password": PASSWORD}))?;
         let token = login["token"].as_str().context("the login gave no token")?;
         self.api = self.api.clone().with_token(token);

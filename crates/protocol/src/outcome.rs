@@ -25,6 +25,21 @@ pub enum FailureKind {
     Other,
 }
 
+impl FailureKind {
+    /// As it stands in messages and answers.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connector => "connector",
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Runtime => "runtime",
+            Self::AgentLost => "agent_lost",
+            Self::TimedOut => "timed_out",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What went wrong, for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

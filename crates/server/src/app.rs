@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sallyport_domain::plan::{AgentFacts, ConnectionFacts, World};
+use sallyport_domain::plan::World;
 use sallyport_protocol::{Clock, Descriptor, EnvironmentId};
-use sallyport_store::{Connection, Error, Store};
+use sallyport_store::{Error, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::throttle::Throttle;
@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::secrets::Secrets;
+use crate::world::world;
 
 /// The server's parts.
 pub(crate) struct App {
@@ -40,25 +41,6 @@ pub(crate) struct App {
 impl App {
     /// What tasks of an environment can name.
     pub(crate) async fn world(&self, environment: EnvironmentId) -> Result<World, Error> {
-        let agents = self.store.environment_agents(environment).await?;
-        let connections = self.store.all_connections(environment).await?;
-        Ok(World {
-            catalog: self.catalog.as_ref().clone(),
-            agents: agents
-                .into_iter()
-                .map(|agent| AgentFacts { id: agent.id, name: agent.name, kind: agent.kind, active: agent.active })
-                .collect(),
-            connections: connections.iter().map(facts).collect(),
-        })
-    }
-}
-
-/// A connection as far as tasks can see it.
-pub(crate) fn facts(connection: &Connection) -> ConnectionFacts {
-    ConnectionFacts {
-        id: connection.id,
-        name: connection.name.clone(),
-        kind: connection.kind.clone(),
-        agent: connection.agent,
+        world(&self.store, &self.catalog, environment).await
     }
 }

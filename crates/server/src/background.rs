@@ -1,11 +1,12 @@
 //! The background agents: the same agent code inside the server, one for each environment, always online.
 //!
-//! Invariant: it reaches the server's own files folder and nothing else. The rule is asked when a task is saved, when a
-//! run leaves the queue, when its order is built, and by the agent itself.
+//! Invariant: it reaches its environment's folder among the server's files and nothing else. The rule is asked when a
+//! task or connection is saved, when a run leaves the queue, when its order is built, and by the agent itself.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sallyport_agent::{
@@ -14,8 +15,8 @@ use sallyport_agent::{
 use sallyport_connectors::Site;
 use sallyport_dataplane::Transport;
 use sallyport_protocol::{
-    AgentId, ExecutedBy, InstallationId, InstanceId, LINES_PER_BATCH_MAX, LogBatch, LogLine, Presence, RunId,
-    ServerToAgent, Ticket,
+    AgentId, EnvironmentId, ExecutedBy, InstallationId, InstanceId, LINES_PER_BATCH_MAX, LogBatch, LogLine, Presence,
+    RunId, ServerToAgent, Ticket,
 };
 use sallyport_store::{Agent, AgentKind, LogSource};
 use tokio::sync::mpsc;
@@ -36,7 +37,7 @@ const TRANSFORM_MEMORY: usize = 64 * 1024 * 1024;
 /// An answer within the process takes as long as a commit.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
 
-/// Where the background agents work.
+/// Where the background agents work, each in its environment's part.
 #[derive(Clone, Debug)]
 pub(crate) struct Folders {
     /// What they read and write.
@@ -45,11 +46,20 @@ pub(crate) struct Folders {
     pub(crate) scratch: PathBuf,
 }
 
+impl Folders {
+    /// What lies in one environment is out of reach of the others.
+    fn of(&self, environment: EnvironmentId) -> Self {
+        let part = environment.to_string();
+        Self { files: self.files.join(&part), scratch: self.scratch.join(&part) }
+    }
+}
+
 /// Starts the agents that there are; they go on until the server stops.
 pub(crate) async fn start(gateway: &Handle, folders: Folders) -> Result<(), sallyport_store::Error> {
     let agents = gateway.parts().store.all_agents(AgentKind::Background).await?;
     for agent in agents {
-        gateway.parts().tasks.spawn(run(gateway.clone(), agent, folders.clone()));
+        let folders = folders.of(agent.environment);
+        gateway.parts().tasks.spawn(run(gateway.clone(), agent, folders));
     }
     Ok(())
 }
@@ -62,23 +72,30 @@ async fn run(gateway: Handle, agent: Agent, folders: Folders) {
     }
     let instance = InstanceId::new();
     let (lines, queue) = mpsc::channel(LINES_MAX);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&dropped);
     let surroundings = Surroundings {
-        site: Arc::new(Site { files_root: folders.files.clone(), programs: std::collections::BTreeMap::new() }),
+        site: Arc::new(Site { files_root: folders.files.clone(), confined: true, ..Site::default() }),
         scratch_root: folders.scratch,
         data: Arc::new(Door { relay: gateway.parts().relay.clone(), agent: agent.id }),
         // A full queue drops the line: the work goes before its log.
-        log: Arc::new(move |line| drop(lines.try_send(line))),
+        log: Arc::new(move |line| {
+            if lines.try_send(line).is_err() {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }),
         transform_memory: TRANSFORM_MEMORY,
         clock: gateway.parts().clock.clone(),
         background: true,
     };
     let mut core = Core::new(identity(&gateway, folders.files, instance), surroundings, behaviour(), None);
-    let ship = ship(gateway.clone(), agent.id, instance, queue);
-    tokio::select! {
-        () = sessions(&gateway, agent.id, &mut core) => {}
-        () = ship => {}
-    }
-    core.cancel_all("the server stops").await;
+    let ship = ship(gateway.clone(), agent.id, instance, (queue, dropped));
+    let work = async move {
+        sessions(&gateway, agent.id, &mut core).await;
+        core.cancel_all("the server stops").await;
+        // With the agent goes the last of who writes lines: what is left of them is stored.
+    };
+    tokio::join!(work, ship);
 }
 
 async fn sessions(gateway: &Handle, agent: AgentId, core: &mut Core) {
@@ -104,7 +121,7 @@ async fn sessions(gateway: &Handle, agent: AgentId, core: &mut Core) {
 async fn answer(gateway: &Handle, agent: AgentId, end: ServerEnd) {
     let ServerEnd { mut from_agent, to_agent } = end;
     let Some(hello) = from_agent.recv().await else { return };
-    match gateway::open(gateway, agent, hello, None).await {
+    match gateway::open(gateway, agent, hello).await {
         Ok(line) => drop(line.carry(to_agent, from_agent).await),
         // The agent may have ended meanwhile.
         Err(refusal) => drop(to_agent.send(ServerToAgent::Refused { refusal }).await),
@@ -112,14 +129,19 @@ async fn answer(gateway: &Handle, agent: AgentId, end: ServerEnd) {
 }
 
 /// Stores the log lines of steps.
-async fn ship(gateway: Handle, agent: AgentId, instance: InstanceId, mut queue: mpsc::Receiver<LogLine>) {
+async fn ship(
+    gateway: Handle,
+    agent: AgentId,
+    instance: InstanceId,
+    (mut queue, dropped): (mpsc::Receiver<LogLine>, Arc<AtomicU64>),
+) {
     let mut lines = Vec::with_capacity(LINES_PER_BATCH_MAX);
     let mut seq = 0;
     while queue.recv_many(&mut lines, LINES_PER_BATCH_MAX).await > 0 {
         seq += 1;
         let lines = std::mem::take(&mut lines);
         let runs: BTreeSet<RunId> = lines.iter().filter_map(|line| Some(line.run.as_ref()?.run)).collect();
-        let batch = LogBatch { seq, dropped: 0, lines };
+        let batch = LogBatch { seq, dropped: dropped.swap(0, Ordering::Relaxed), lines };
         let stored = gateway
             .parts()
             .store

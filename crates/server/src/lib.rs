@@ -23,8 +23,9 @@ mod rig;
 mod secrets;
 mod serve;
 mod tls;
+mod world;
 
 pub use config::{Config, Error as ConfigError, Flags, Tls};
 pub use http::openapi;
-pub use offline::set_licence;
+pub use offline::{LicenceError, set_licence};
 pub use serve::{Ready, log_to_stderr, run, run_announced};

@@ -84,10 +84,13 @@ impl Listener {
         let Some(tls) = &self.tls else {
             return self.speak(stream, from, true).await;
         };
-        let Ok(turn) = handshakes.acquire().await else { return };
-        let shaken = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await;
-        drop(turn);
-        match shaken {
+        // The turn is for peers that speak: one that says nothing keeps nobody waiting.
+        let shake = async {
+            stream.peek(&mut [0]).await?;
+            let _turn = handshakes.acquire().await.map_err(std::io::Error::other)?;
+            tls.accept(stream).await
+        };
+        match tokio::time::timeout(HANDSHAKE_MAX, shake).await {
             Ok(Ok(stream)) => self.speak(stream, from, false).await,
             Ok(Err(error)) => {
                 self.metrics.handshake_failed();

@@ -57,13 +57,14 @@ pub(crate) struct Live {
     pub(crate) relay: Relay,
     tasks: TaskTracker,
     stop: CancellationToken,
+    broken: CancellationToken,
 }
 
 impl Live {
     /// Forgets the sessions of an earlier process, takes up its runs, starts the background agents.
     pub(crate) async fn start(parts: Parts) -> anyhow::Result<Self> {
         let Parts { store, clock, catalog, hash_credential, open_secrets, files_root, scratch_root, .. } = parts;
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (tasks, stop, broken) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         store.clear_sessions(REPLICA).await.context("forgetting old sessions")?;
         let relay = Relay::new();
         let engine_parts = engine::Parts {
@@ -74,7 +75,8 @@ impl Live {
             open_secrets,
             reconnect_grace: parts.reconnect_grace,
         };
-        let engine = engine::Handle::start(engine_parts, &tasks, stop.clone()).await.context("loading open runs")?;
+        let engine = engine::Handle::start(engine_parts, &tasks, stop.clone(), broken.clone());
+        let engine = engine.await.context("loading open runs")?;
         let gateway = gateway::Handle::new(gateway::Parts {
             store,
             clock,
@@ -86,10 +88,15 @@ impl Live {
             tasks: tasks.clone(),
             stop: stop.clone(),
         });
-        tasks.spawn(gateway::note_seen(gateway.clone()));
+        tasks.spawn(gateway::keep_sessions(gateway.clone()));
         let folders = background::Folders { files: files_root, scratch: scratch_root };
         background::start(&gateway, folders).await.context("starting the background agents")?;
-        Ok(Self { engine, gateway, relay, tasks, stop })
+        Ok(Self { engine, gateway, relay, tasks, stop, broken })
+    }
+
+    /// Returns when a part has ended that nothing goes on without.
+    pub(crate) async fn broken(&self) {
+        self.broken.cancelled().await;
     }
 
     /// Sends agents away, then ends everything; takes at most seven seconds.

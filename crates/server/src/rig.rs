@@ -99,7 +99,7 @@ impl Rig {
             open_secrets: Arc::new(|_| Ok(BTreeMap::new())),
             reconnect_grace: grace,
         };
-        let engine = engine::Handle::start(parts, &tasks, stop.clone()).await.unwrap();
+        let engine = engine::Handle::start(parts, &tasks, stop.clone(), CancellationToken::new()).await.unwrap();
         let gateway = gateway::Handle::new(gateway::Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -241,6 +241,17 @@ impl Scripted {
         match self.next().await {
             ServerToAgent::Cancel { key, reason } => (key, reason),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until the server ends the connection, without another word.
+    pub(crate) async fn until_closed(&mut self) {
+        loop {
+            match tokio::time::timeout(DEADLINE, self.socket.next()).await.unwrap() {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(other)) => panic!("{other:?}"),
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sallyport_protocol::{Clock, Descriptor, Secret};
 use sallyport_store::Store;
 use tokio::net::TcpListener;
@@ -34,6 +34,9 @@ const LOGS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How often old log lines are removed.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
 
+/// How often the server's own certificate is looked at: it is renewed weeks before it ends.
+const RENEW_EVERY: Duration = Duration::from_secs(24 * 3600);
+
 /// What a start has to tell the person in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
@@ -41,10 +44,18 @@ pub struct Ready {
     pub listening: SocketAddr,
     /// What agents and people use.
     pub public_url: String,
-    /// The one-time link to set the first administrator's password; absent once that is done.
-    pub setup_link: Option<Secret>,
+    /// The one-time code to set the first administrator's password; absent once that is done.
+    pub setup_code: Option<Secret>,
     /// The file of the server's own CA, for command-line clients; absent where it has none.
     pub ca_file: Option<std::path::PathBuf>,
+}
+
+impl Ready {
+    /// The address at which a browser asks for the first administrator's password.
+    pub fn setup_link(&self) -> Option<Secret> {
+        let code = self.setup_code.as_ref()?;
+        Some(Secret::new(format!("{}/setup?token={}", self.public_url, code.expose())))
+    }
 }
 
 /// Runs a server until `stop` fires, then tells agents, finishes what it does and closes the database.
@@ -70,7 +81,7 @@ pub async fn run_announced(
     let announcement = Ready {
         listening,
         public_url: config.public_url.clone(),
-        setup_link: setup.map(|token| Secret::new(format!("{}/setup?token={}", config.public_url, token.expose()))),
+        setup_code: setup,
         ca_file: identity.ca_pem.is_some().then(|| folder.tls().join("ca.pem")),
     };
 
@@ -99,10 +110,20 @@ pub async fn run_announced(
         tracing::info!("server stops");
         live.stop().await;
     };
-    tokio::join!(listener.serve(socket), goodbye, trim(&app));
+    let watch = async {
+        tokio::select! {
+            () = live.broken() => {
+                stop.cancel();
+                Err(anyhow!("the engine has ended by a bug, which the log names: start the server again and report it"))
+            }
+            () = stop.cancelled() => Ok(()),
+        }
+    };
+    let renewal = renew(&app, identity.own.map(Arc::new));
+    let ((), (), (), (), ended) = tokio::join!(listener.serve(socket), goodbye, trim(&app), renewal, watch);
     store.close().await;
     tracing::info!("server stopped");
-    Ok(())
+    ended
 }
 
 /// Writes the server's log to its standard error: time, level, message, fields.
@@ -139,6 +160,22 @@ fn parts(
         reconnect_grace: RECONNECT_GRACE,
         heartbeat_seconds: HEARTBEAT_SECONDS,
     })
+}
+
+/// Keeps the server's own certificate good until the server stops.
+async fn renew(app: &App, own: Option<Arc<tls::Own>>) {
+    let Some(own) = own else { return };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(RENEW_EVERY) => {}
+            () = app.stop.cancelled() => return,
+        }
+        let (own, now) = (Arc::clone(&own), app.clock.now());
+        let renewed = tokio::task::spawn_blocking(move || own.renew(now)).await;
+        if let Err(error) = renewed.map_err(anyhow::Error::from).flatten() {
+            tracing::error!(error = format!("{error:#}"), "the server's certificate could not be renewed");
+        }
+    }
 }
 
 /// Removes old log lines, some at a time, until the server stops.

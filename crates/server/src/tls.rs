@@ -1,7 +1,7 @@
 //! The server's own CA and certificate, or the ones it was given.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, bail};
 use jiff::tz::TimeZone;
@@ -11,6 +11,8 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256,
 };
 use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sallyport_protocol::Timestamp;
@@ -25,7 +27,7 @@ const CA_YEARS: i64 = 20;
 /// The server's certificate lives this long: what common TLS stacks take at most.
 const LEAF_DAYS: i64 = 397;
 
-/// A certificate is renewed at a start when it has less than this to live.
+/// A certificate is renewed when it has less than this to live.
 const RENEW_BEFORE_DAYS: i64 = 60;
 
 /// Certificates begin a little in the past, for agents whose clocks are late.
@@ -37,6 +39,38 @@ pub(crate) struct Identity {
     pub(crate) server: Option<Arc<ServerConfig>>,
     /// For the agents; absent where they trust the certificate anyway.
     pub(crate) ca_pem: Option<String>,
+    /// Where the certificate is the server's own to renew.
+    pub(crate) own: Option<Own>,
+}
+
+/// The server's own certificate, renewed while it is in use.
+pub(crate) struct Own {
+    files: Files,
+    names: Vec<String>,
+    current: Arc<Current>,
+}
+
+/// The certificate that the next handshake shows.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Own {
+    /// Makes a new certificate if the standing one ends soon; the next handshakes show it.
+    pub(crate) fn renew(&self, now: Timestamp) -> anyhow::Result<()> {
+        if self.files.leaf_is_good(&self.names, now) {
+            return Ok(());
+        }
+        self.files.make_leaf(self.names.clone(), now)?;
+        let renewed = Arc::new(certified(&self.files.cert, &self.files.key)?);
+        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(())
+    }
 }
 
 /// What the server's certificate was made for.
@@ -49,8 +83,11 @@ struct Made {
 /// Reads the certificates, making or renewing what is the server's own to make.
 pub(crate) fn prepare(config: &Config, folder: &Path, now: Timestamp) -> anyhow::Result<Identity> {
     match &config.tls {
-        Tls::BehindProxy => Ok(Identity { server: None, ca_pem: None }),
-        Tls::Given { cert, key } => Ok(Identity { server: Some(server_config(cert, key)?), ca_pem: None }),
+        Tls::BehindProxy => Ok(Identity { server: None, ca_pem: None, own: None }),
+        Tls::Given { cert, key } => {
+            let current = Arc::new(Current(RwLock::new(Arc::new(certified(cert, key)?))));
+            Ok(Identity { server: Some(server_config(current)?), ca_pem: None, own: None })
+        }
         Tls::Own => {
             make_private(folder).with_context(|| format!("making `{}`", folder.display()))?;
             let files = Files::new(folder);
@@ -59,11 +96,13 @@ pub(crate) fn prepare(config: &Config, folder: &Path, now: Timestamp) -> anyhow:
             }
             let names = names(config);
             if !files.leaf_is_good(&names, now) {
-                files.make_leaf(names, now)?;
+                files.make_leaf(names.clone(), now)?;
             }
             let ca_pem = std::fs::read_to_string(&files.ca_cert)
                 .with_context(|| format!("reading `{}`", files.ca_cert.display()))?;
-            Ok(Identity { server: Some(server_config(&files.cert, &files.key)?), ca_pem: Some(ca_pem) })
+            let current = Arc::new(Current(RwLock::new(Arc::new(certified(&files.cert, &files.key)?))));
+            let server = server_config(Arc::clone(&current))?;
+            Ok(Identity { server: Some(server), ca_pem: Some(ca_pem), own: Some(Own { files, names, current }) })
         }
     }
 }
@@ -165,7 +204,7 @@ fn valid(params: &mut CertificateParams, now: Timestamp, days: i64) -> anyhow::R
     Ok(())
 }
 
-fn server_config(cert: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+fn certified(cert: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect)
         .with_context(|| format!("reading the certificate `{}`", cert.display()))?;
@@ -173,13 +212,20 @@ fn server_config(cert: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
         bail!("`{}` holds no certificate", cert.display());
     }
     let key_der = PrivateKeyDer::from_pem_file(key).with_context(|| format!("reading the key `{}`", key.display()))?;
+    CertifiedKey::from_der(chain, key_der, &rustls::crypto::ring::default_provider())
+        .with_context(|| format!("`{}` and `{}` do not fit together", cert.display(), key.display()))
+}
+
+fn server_config(current: Arc<Current>) -> anyhow::Result<Arc<ServerConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("choosing TLS versions")?
         .with_no_client_auth()
-        .with_single_cert(chain, key_der)
-        .with_context(|| format!("`{}` and `{}` do not fit together", cert.display(), key.display()))?;
+        .with_cert_resolver(current);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection as Sqlite, OptionalExtension, Row, params};
 use sallyport_domain::agent::Kind;
-use sallyport_protocol::{AgentExit, AgentId, CompanyId, EnvironmentId, Levels, Presence, Timestamp};
+use sallyport_protocol::{AgentExit, AgentId, CompanyId, EnvironmentId, Levels, LogLevel, Presence, Timestamp};
 
 use crate::company::company_of;
 use crate::connection::{Connection, connections_of};
@@ -78,8 +78,10 @@ pub struct NewAgent {
 pub struct AgentEdit {
     /// Checked by the caller.
     pub name: Option<String>,
-    /// For file and console.
-    pub levels: Option<Levels>,
+    /// For the file.
+    pub file_level: Option<LogLevel>,
+    /// For the console.
+    pub console_level: Option<LogLevel>,
     /// Whether it may log in.
     pub active: Option<bool>,
     /// The platform to make its download for.
@@ -97,17 +99,28 @@ pub struct AgentFilter {
     pub search: Option<String>,
 }
 
-/// What a rule about an agent is decided by, all read in the transaction that writes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AgentUse {
+/// What a rule about an agent is decided by. Only what the rule asks for is read, in the transaction that writes.
+pub struct AgentUse<'a> {
     /// The agent as it stands.
     pub agent: Agent,
+    sql: &'a Sqlite,
+}
+
+impl AgentUse<'_> {
     /// The current versions of all tasks of the environment, inactive ones included.
-    pub tasks: Vec<TaskVersion>,
+    pub fn tasks(&self) -> Result<Vec<TaskVersion>, Error> {
+        current_versions(self.sql, self.agent.environment)
+    }
+
     /// All connections of the environment.
-    pub connections: Vec<Connection>,
+    pub fn connections(&self) -> Result<Vec<Connection>, Error> {
+        connections_of(self.sql, self.agent.environment)
+    }
+
     /// All agents of the environment.
-    pub agents: Vec<Agent>,
+    pub fn agents(&self) -> Result<Vec<Agent>, Error> {
+        agents_of(self.sql, self.agent.environment)
+    }
 }
 
 /// How many active agents are online and how many are not.
@@ -188,7 +201,7 @@ impl Store {
             .and_if("a.active = ?", filter.active)
             .and_if("(s.agent IS NOT NULL) = ?", filter.online)
             .and_if("instr(lower(a.name), lower(?)) > 0", filter.search);
-        self.read(move |sql| fetch(sql, &AGENTS, &conditions, &request, agent_row)).await
+        self.list(move |sql| fetch(sql, &AGENTS, &conditions, &request, agent_row)).await
     }
 
     /// Every agent of one kind in the installation.
@@ -232,7 +245,7 @@ impl Store {
         id: AgentId,
         (expected, now): (Option<i64>, Timestamp),
         edit: AgentEdit,
-        rule: impl FnOnce(&AgentUse) -> Result<(), E> + Send + 'static,
+        rule: impl FnOnce(&AgentUse<'_>) -> Result<(), E> + Send + 'static,
     ) -> Result<Agent, E> {
         self.write(move |sql| {
             let facts = agent_use(sql, environment, id)?;
@@ -241,15 +254,14 @@ impl Store {
                 return Err(Error::Stale { current: agent.version }.into());
             }
             rule(&facts)?;
-            let levels = edit.levels.unwrap_or(agent.levels);
             let changed = sql.execute(
                 "UPDATE agent SET name = ?, active = ?, file_level = ?, console_level = ?, platform = ?, \
                  version = version + 1, updated_at = ? WHERE id = ?",
                 params![
                     edit.name.as_ref().unwrap_or(&agent.name),
                     edit.active.unwrap_or(agent.active),
-                    Rank(levels.file),
-                    Rank(levels.console),
+                    Rank(edit.file_level.unwrap_or(agent.levels.file)),
+                    Rank(edit.console_level.unwrap_or(agent.levels.console)),
                     edit.platform.as_ref().or(agent.platform.as_ref()),
                     Micros(now),
                     Text(id)
@@ -300,17 +312,9 @@ fn find_in(sql: &Sqlite, environment: EnvironmentId, id_or_name: &str) -> Result
         .ok_or(Error::NotFound)
 }
 
-fn agent_use(sql: &Sqlite, environment: EnvironmentId, id: AgentId) -> Result<AgentUse, Error> {
+fn agent_use(sql: &Sqlite, environment: EnvironmentId, id: AgentId) -> Result<AgentUse<'_>, Error> {
     let agent = find(sql, id)?;
-    if agent.environment != environment {
-        return Err(Error::NotFound);
-    }
-    Ok(AgentUse {
-        agent,
-        tasks: current_versions(sql, environment)?,
-        connections: connections_of(sql, environment)?,
-        agents: agents_of(sql, environment)?,
-    })
+    if agent.environment == environment { Ok(AgentUse { agent, sql }) } else { Err(Error::NotFound) }
 }
 
 fn agents_of(sql: &Sqlite, environment: EnvironmentId) -> Result<Vec<Agent>, Error> {

@@ -108,7 +108,7 @@ impl Store {
     /// The companies a person of `company` may see: their own.
     pub async fn companies(&self, company: CompanyId, request: ListRequest) -> Result<Page<Company>, Error> {
         let filter = Filter::new("c.id = ?", company.to_string());
-        self.read(move |sql| fetch(sql, &COMPANIES, &filter, &request, company_row)).await
+        self.list(move |sql| fetch(sql, &COMPANIES, &filter, &request, company_row)).await
     }
 
     /// Every company of the installation, the oldest first.
@@ -124,7 +124,7 @@ impl Store {
     /// The environments of a company.
     pub async fn environments(&self, company: CompanyId, request: ListRequest) -> Result<Page<Environment>, Error> {
         let filter = Filter::new("e.company = ?", company.to_string());
-        self.read(move |sql| fetch(sql, &ENVIRONMENTS, &filter, &request, environment_row)).await
+        self.list(move |sql| fetch(sql, &ENVIRONMENTS, &filter, &request, environment_row)).await
     }
 
     /// An environment of the company by id or name; without either the oldest.
@@ -143,18 +143,19 @@ impl Store {
         .await
     }
 
-    /// Sets what a company has bought; by name, or the only one. Answers with the company as it is now.
+    /// Sets what a company has bought; by name or id, or the only one. Answers with the company as it is now.
     pub async fn set_tier(&self, company: Option<&str>, tier: Tier) -> Result<Company, Error> {
         let company = company.map(ToOwned::to_owned);
         self.write(move |sql| {
-            let found: Option<CompanyId> = sql
-                .query_row(
-                    "SELECT id FROM company WHERE ?1 IS NULL OR name = ?1 OR id = ?1 ORDER BY created_at LIMIT 1",
-                    params![company],
-                    |row| Ok(row.get::<_, Text<CompanyId>>(0)?.0),
-                )
-                .optional()?;
-            let id = found.ok_or(Error::NotFound)?;
+            let mut statement =
+                sql.prepare("SELECT id FROM company WHERE ?1 IS NULL OR name = ?1 OR id = ?1 LIMIT 2")?;
+            let rows = statement.query_map(params![company], |row| Ok(row.get::<_, Text<CompanyId>>(0)?.0))?;
+            let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            let id = match found.as_slice() {
+                [] => return Err(Error::NotFound),
+                [id] => *id,
+                _ => return Err(Error::Ambiguous),
+            };
             sql.execute("UPDATE company SET tier = ? WHERE id = ?", params![Text(tier), Text(id)])?;
             find_company(sql, id)
         })

@@ -139,7 +139,7 @@ impl Store {
             .and_if("c.kind = ?", filter.kind)
             .and_if("c.agent = ?", filter.agent.map(|agent| agent.to_string()))
             .and_if("instr(lower(c.name), lower(?)) > 0", filter.search);
-        self.read(move |sql| fetch(sql, &CONNECTIONS, &conditions, &request, connection_row)).await
+        self.list(move |sql| fetch(sql, &CONNECTIONS, &conditions, &request, connection_row)).await
     }
 
     /// All connections of an environment.

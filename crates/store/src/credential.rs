@@ -115,6 +115,13 @@ impl Store {
     }
 }
 
+/// Whether a password of this agent has not been revoked.
+pub(crate) fn is_valid(sql: &Sqlite, agent: AgentId, hash: &[u8]) -> Result<bool, Error> {
+    let mut statement =
+        sql.prepare_cached("SELECT 1 FROM credential WHERE hash = ? AND agent = ? AND revoked_at IS NULL")?;
+    Ok(statement.exists(params![hash, Text(agent)])?)
+}
+
 fn revoke(sql: &Sqlite, agent: AgentId, used_too: bool, now: Timestamp) -> Result<usize, Error> {
     Ok(sql.execute(
         "UPDATE credential SET revoked_at = ? WHERE agent = ? AND revoked_at IS NULL AND (?3 OR first_used_at IS NULL)",

@@ -8,6 +8,9 @@ pub enum Error {
     /// No such row in this environment.
     #[error("not found")]
     NotFound,
+    /// Several rows could be meant.
+    #[error("more than one could be meant")]
+    Ambiguous,
     /// Another row has this name.
     #[error("the {what} is taken")]
     Taken {
@@ -33,6 +36,12 @@ pub enum Error {
         given: String,
         /// What can be asked for.
         allowed: Vec<&'static str>,
+    },
+    /// A list took longer than it may.
+    #[error("the list took longer than {seconds} s")]
+    TooSlow {
+        /// How long it may take.
+        seconds: u64,
     },
     /// The cursor is not one that this list gave with this sort.
     #[error("the cursor does not belong to this list and sort")]

@@ -41,8 +41,8 @@ pub use credential::{Credential, CredentialState};
 pub use error::Error;
 pub use log::{AgentLogEntry, LogFilter, LogSource, RunLogEntry, RunLogLine};
 pub use outbox::{Happening, ParseHappeningError, RunNews};
-pub use page::{ListRequest, Page};
-pub use person::{ApiToken, Login, NewToken, Person, TokenLogin};
+pub use page::{ListRequest, Page, TOTAL_MAX};
+pub use person::{ApiToken, Login, NewToken, Person, TokenLogin, TokenUse};
 pub use run::{NewRun, Run, RunCommit, RunFilter, Started, StepRun};
 pub use session::{Admission, Admit, RefusalCount, Session, SessionKind};
 pub use task::{NewTask, Task, TaskFilter, TaskVersion};
@@ -93,6 +93,14 @@ impl Store {
         op: impl FnOnce(&Sqlite) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.readers.run(op).await
+    }
+
+    /// A read that may take long.
+    async fn list<T: Send + 'static>(
+        &self,
+        op: impl FnOnce(&Sqlite) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.readers.list(op).await
     }
 }
 

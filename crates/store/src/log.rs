@@ -231,7 +231,7 @@ impl Store {
         request: ListRequest,
     ) -> Result<Page<RunLogEntry>, Error> {
         let conditions = run_conditions(environment, run, &filter);
-        self.read(move |sql| fetch(sql, &RUN_LOG, &conditions, &request, run_entry)).await
+        self.list(move |sql| fetch(sql, &RUN_LOG, &conditions, &request, run_entry)).await
     }
 
     /// The lines of a run's log after `filter.after`, at most a thousand: for followers.
@@ -260,16 +260,17 @@ impl Store {
             .and_if("l.event = ?", filter.event)
             .and_if("instr(lower(l.message), lower(?)) > 0", filter.search)
             .and_if("l.seq > ?", filter.after);
-        self.read(move |sql| fetch(sql, &AGENT_LOG, &conditions, &request, agent_entry)).await
+        self.list(move |sql| fetch(sql, &AGENT_LOG, &conditions, &request, agent_entry)).await
     }
 
     /// Removes a bounded number of lines stored before `before`; answers how many, so that the caller goes on until none.
+    /// Lines are stored in the order of their time, so that only the oldest are looked at.
     pub async fn trim_logs(&self, before: Timestamp) -> Result<usize, Error> {
         self.write(move |sql| {
             let mut gone = 0;
             for (table, column) in [("agent_log", "received_at"), ("run_log", "at")] {
                 let text = format!(
-                    "DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} WHERE {column} < ? ORDER BY seq LIMIT ?)"
+                    "DELETE FROM {table} WHERE {column} < ?1 AND seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?2)"
                 );
                 gone += sql.prepare_cached(&text)?.execute(params![Micros(before), TRIM_MAX])?;
             }
@@ -325,7 +326,8 @@ fn insert_batch(
                 run.step,
                 run.attempt,
                 Text(agent),
-                Micros(line.at),
+                // A clock that runs ahead must not keep its lines, and those after them, for longer than others.
+                Micros(line.at.min(now)),
                 Rank(line.level),
                 line.target,
                 line.event,

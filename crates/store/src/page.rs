@@ -11,6 +11,9 @@ use crate::Error;
 /// The most rows of one page.
 const LIMIT_MAX: u32 = 500;
 
+/// Rows of a list are counted this far: nobody reads further, and the count of a long log costs more than its page.
+pub const TOTAL_MAX: u64 = 10_000;
+
 /// What a caller asks of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListRequest {
@@ -35,7 +38,7 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Asks for the next page; absent on the last.
     pub next_cursor: Option<String>,
-    /// Rows of the whole list.
+    /// Rows of the whole list, counted up to [`TOTAL_MAX`].
     pub total: u64,
 }
 
@@ -103,7 +106,10 @@ pub(crate) fn fetch<T>(
 ) -> Result<Page<T>, Error> {
     let order = order(listing, request.sort.as_deref())?;
     let total: i64 = sql
-        .prepare_cached(&format!("SELECT count(*) FROM {} WHERE {}", listing.from, filter.sql))?
+        .prepare_cached(&format!(
+            "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {TOTAL_MAX})",
+            listing.from, filter.sql
+        ))?
         .query_row(params_from_iter(&filter.values), |row| row.get(0))?;
 
     let Listing { columns, from, id, .. } = listing;

@@ -79,14 +79,22 @@ pub struct NewToken {
 pub struct TokenLogin {
     /// Who.
     pub person: Person,
-    /// For an API token: its id and the one environment it is good for.
-    pub api_token: Option<(TokenId, EnvironmentId)>,
+    /// Absent for a login.
+    pub api_token: Option<TokenUse>,
     /// When it ends, if ever.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A token's use is written down at most this often.
-const USE_NOTED_EVERY_MICROS: i64 = 60_000_000;
+/// An API token that was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenUse {
+    /// Its id.
+    pub id: TokenId,
+    /// The one environment it is good for.
+    pub environment: EnvironmentId,
+    /// When it was shown last, as far as that was written down.
+    pub last_used_at: Option<Timestamp>,
+}
 
 const TOKENS: Listing = Listing {
     columns: "t.*",
@@ -214,12 +222,12 @@ impl Store {
         .await
     }
 
-    /// Writes down that an API token was used, at most once a minute.
+    /// Writes down that an API token was used.
     pub async fn note_token_use(&self, id: TokenId, now: Timestamp) -> Result<(), Error> {
         self.write(move |sql| {
             sql.execute(
-                "UPDATE api_token SET last_used_at = ?1 WHERE id = ?2 AND coalesce(last_used_at, 0) < ?1 - ?3",
-                params![Micros(now), Text(id), USE_NOTED_EVERY_MICROS],
+                "UPDATE api_token SET last_used_at = ?1 WHERE id = ?2 AND coalesce(last_used_at, 0) < ?1",
+                params![Micros(now), Text(id)],
             )?;
             Ok(())
         })
@@ -264,7 +272,7 @@ impl Store {
     ) -> Result<Page<ApiToken>, Error> {
         let mut filter = Filter::new("t.person = ?", person.to_string());
         filter.and("t.environment = ?", environment.to_string()).always("t.revoked_at IS NULL");
-        self.read(move |sql| fetch(sql, &TOKENS, &filter, &request, token_row)).await
+        self.list(move |sql| fetch(sql, &TOKENS, &filter, &request, token_row)).await
     }
 
     /// Revokes a person's token.
@@ -318,12 +326,16 @@ fn login_of(sql: &Sqlite, hash: &[u8], now: Timestamp) -> Result<Option<TokenLog
 fn api_token_of(sql: &Sqlite, hash: &[u8], now: Timestamp) -> Result<Option<TokenLogin>, Error> {
     Ok(sql
         .prepare_cached(
-            "SELECT p.*, t.id AS token, t.environment, t.expires_at FROM api_token t JOIN person p ON p.id = t.person \
+            "SELECT p.*, t.id AS token, t.environment, t.expires_at, t.last_used_at FROM api_token t JOIN person p ON p.id = t.person \
              WHERE t.token_hash = ? AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?) \
              AND p.active",
         )?
         .query_row(params![hash, Micros(now)], |row| {
-            let token = (row.get::<_, Text<_>>("token")?.0, row.get::<_, Text<_>>("environment")?.0);
+            let token = TokenUse {
+                id: row.get::<_, Text<_>>("token")?.0,
+                environment: row.get::<_, Text<_>>("environment")?.0,
+                last_used_at: row.get::<_, Option<Micros>>("last_used_at")?.map(|at| at.0),
+            };
             let expires_at = row.get::<_, Option<Micros>>("expires_at")?.map(|at| at.0);
             Ok(TokenLogin { person: person_row(row)?, api_token: Some(token), expires_at })
         })

@@ -221,7 +221,7 @@ impl Store {
             .and_if("r.state = ?", filter.state)
             .and_if("(r.finished_at IS NULL) = ?", filter.open)
             .and_if("r.queued_at >= ?", filter.since.map(|since| since.0));
-        self.read(move |sql| fetch(sql, &RUNS, &conditions, &request, run_row)).await
+        self.list(move |sql| fetch(sql, &RUNS, &conditions, &request, run_row)).await
     }
 
     /// Every open run of the installation, in the order in which they may start: for the engine's start.

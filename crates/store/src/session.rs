@@ -9,6 +9,7 @@ use sallyport_protocol::{
 
 use crate::agent::{Agent, find};
 use crate::company::find_company;
+use crate::credential::is_valid;
 use crate::row::{Json, Micros, Text};
 use crate::{Error, Store};
 
@@ -56,6 +57,8 @@ pub struct Session {
 pub struct Admit {
     /// Whose.
     pub agent: AgentId,
+    /// The hash of the password it has shown; absent for the agent inside the server.
+    pub credential: Option<Vec<u8>>,
     /// The server process that holds the socket.
     pub replica: String,
     /// The process at the other end.
@@ -130,7 +133,7 @@ impl Store {
             {
                 return Ok(Admission::Duplicate { standing });
             }
-            if let Err(refusal) = may_come_in(sql, kind, &agent) {
+            if let Err(refusal) = may_come_in(sql, kind, &agent, admit.credential.as_deref()) {
                 let refusal = refusal?;
                 note(sql, &agent, &refusal, admit.address.as_deref(), admit.now)?;
                 return Ok(Admission::Refused { refusal });
@@ -179,6 +182,24 @@ impl Store {
         self.read(move |sql| standing(sql, kind, agent)).await
     }
 
+    /// The sessions that a server process has held since before this time: whose, and their epochs.
+    pub async fn sessions_before(
+        &self,
+        kind: SessionKind,
+        replica: &str,
+        before: Timestamp,
+    ) -> Result<Vec<(AgentId, i64)>, Error> {
+        let replica = replica.to_owned();
+        self.read(move |sql| {
+            let text = format!("SELECT agent, epoch FROM {} WHERE replica = ? AND since < ?", kind.table());
+            let mut statement = sql.prepare_cached(&text)?;
+            let rows = statement
+                .query_map(params![replica, Micros(before)], |row| Ok((row.get::<_, Text<_>>(0)?.0, row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
     /// Remote agents of a company that are online and count for its licence.
     pub async fn licence_in_use(&self, company: CompanyId) -> Result<u32, Error> {
         self.read(move |sql| counted(sql, company, None)).await
@@ -215,7 +236,21 @@ impl Store {
 }
 
 /// The inner error is the database's.
-fn may_come_in(sql: &Sqlite, kind: SessionKind, agent: &Agent) -> Result<(), Result<Refusal, Error>> {
+fn may_come_in(
+    sql: &Sqlite,
+    kind: SessionKind,
+    agent: &Agent,
+    credential: Option<&[u8]>,
+) -> Result<(), Result<Refusal, Error>> {
+    // The login was some time ago: between it and the hello the password may have been rotated.
+    if let Some(hash) = credential
+        && !is_valid(sql, agent.id, hash).map_err(Err)?
+    {
+        let message =
+            "The password was rotated or revoked; download the agent again, or copy the new appsettings.json.";
+        let code = RefusalCode::RevokedCredentials;
+        return Err(Ok(Refusal { code, message: message.to_owned(), retry_after_seconds: Some(60) }));
+    }
     if !agent.active {
         let message =
             format!("Agent `{}` is deactivated; reactivate it in the console or with `sallyport`.", agent.name);

@@ -184,7 +184,7 @@ impl Store {
             .always("t.deleted_at IS NULL")
             .and_if("t.active = ?", filter.active)
             .and_if("instr(lower(t.name), lower(?)) > 0", filter.search);
-        self.read(move |sql| fetch(sql, &TASKS, &conditions, &request, task_row)).await
+        self.list(move |sql| fetch(sql, &TASKS, &conditions, &request, task_row)).await
     }
 
     /// The versions of a task, the newest first.
@@ -196,7 +196,7 @@ impl Store {
     ) -> Result<Page<TaskVersion>, Error> {
         let mut conditions = Filter::new("v.environment = ?", environment.to_string());
         conditions.and("v.task = ?", task.to_string());
-        self.read(move |sql| fetch(sql, &VERSIONS, &conditions, &request, version_row)).await
+        self.list(move |sql| fetch(sql, &VERSIONS, &conditions, &request, version_row)).await
     }
 
     /// One version, by its id: for a run, which keeps the version it was started with.

@@ -71,6 +71,7 @@ pub(crate) fn document(name: &str, text: &str) -> NewTask {
 pub(crate) fn knock(agent: AgentId) -> Admit {
     Admit {
         agent,
+        credential: None,
         replica: "one".into(),
         instance: InstanceId::new(),
         installation: InstallationId::new(),

@@ -120,7 +120,7 @@ impl Setup {
         }
         let by = ExecutedBy::from(flags.executed_by);
         let lock = occupy(&layout, by, &clock)?;
-        let site = Site { files_root: layout.files(), programs: programs::load(&layout.programs())? };
+        let site = Site { files_root: layout.files(), confined: false, programs: programs::load(&layout.programs())? };
         let dialer = Dialer::from_settings(&settings, &environment)?;
         let tls = tls::client_config(&layout.server_ca())?;
         Ok(Self { flags, layout, settings, environment, log, dialer, tls, site, clock, lock })

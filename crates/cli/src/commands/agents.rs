@@ -201,6 +201,11 @@ pub(super) fn is_online(agent: &Value) -> bool {
     text(agent, "status") == "online"
 }
 
+/// Whether an agent may connect.
+pub(super) fn is_active(agent: &Value) -> bool {
+    output::at(agent, "active").and_then(Value::as_bool) != Some(false)
+}
+
 fn edit(client: &Client, context: &Context, agent: &str, name: Option<&str>, levels: &Levels) -> Result<()> {
     let mut body = levels.json();
     if let Some(name) = name {
@@ -209,16 +214,7 @@ fn edit(client: &Client, context: &Context, agent: &str, name: Option<&str>, lev
     if body.is_empty() {
         return Err(Error::usage("nothing to change: give --name, --file-level or --console-level"));
     }
-    let now = client.get(&path(agent))?;
-    // Levels are one value with two parts: the one that was not named stays as it is.
-    if let Some(given) = body.get_mut("levels").and_then(Value::as_object_mut)
-        && let Some(current) = now.body.get("levels").and_then(Value::as_object)
-    {
-        for (key, value) in current {
-            given.entry(key.clone()).or_insert_with(|| value.clone());
-        }
-    }
-    let tag = now.etag.unwrap_or_else(|| "*".into());
+    let tag = client.get(&path(agent))?.etag.unwrap_or_else(|| "*".into());
     let edited = client.send(&Method::PATCH, &path(agent), Some(&Value::Object(body)), &[("if-match", &tag)])?;
     context.format.one(&edited.body, FIELDS)
 }
@@ -274,10 +270,10 @@ fn path(agent: &str) -> String {
 }
 
 fn status(agent: &Value) -> String {
-    let word = match (output::at(agent, "active").and_then(Value::as_bool), is_online(agent)) {
-        (Some(false), _) => "deactivated",
-        (_, true) => "online",
-        (_, false) => "offline",
+    let word = match (is_active(agent), is_online(agent)) {
+        (false, _) => "deactivated",
+        (true, true) => "online",
+        (true, false) => "offline",
     };
     say::paint(say::tone_of(word), word)
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use sallyport_domain::licence::Tier;
+use sallyport_server::LicenceError;
 use serde_json::Value;
 
 use super::Context;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Exit, Result};
 use crate::output::{Column, column, text};
 use crate::say;
 
@@ -47,7 +48,15 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                 .enable_all()
                 .build()
                 .doing(|| "starting the threads".into())?;
-            let set = runtime.block_on(sallyport_server::set_licence(data_dir, company.as_deref(), *tier))?;
+            let set = runtime.block_on(sallyport_server::set_licence(data_dir, company.as_deref(), *tier));
+            let set = set.map_err(|error| {
+                let exit = match error {
+                    LicenceError::NoData(_) | LicenceError::NoCompany => Exit::NotFound,
+                    LicenceError::SeveralCompanies => Exit::Usage,
+                    LicenceError::Store(_) => Exit::Failed,
+                };
+                Error { exit, ..anyhow::Error::from(error).into() }
+            })?;
             say::note(&format!("{} has the licence {} now", set.name, set.tier));
             Ok(())
         }

@@ -19,17 +19,21 @@ use crate::trust::{self, Seen};
 #[command(after_help = "\
 Examples:
   sallyport login https://sallyport.example.com
-  sallyport login 'https://localhost:8443/setup#...'        the link that the server prints at its first start
+  sallyport login https://localhost:8443 --setup            with the one-time code that the server's first start prints
   sallyport login https://localhost:8443 --token-stdin < token.txt
-Passwords and tokens are asked for or read from standard input, never taken from the command line.")]
+Passwords, tokens and the one-time code are asked for or read from standard input, never taken from the command line:
+a line each, the code before the password.")]
 pub(crate) struct Arguments {
-    /// The server's address, or its one-time setup link
+    /// The server's address
     address: Option<String>,
+    /// Set the first administrator up with the one-time code that the server printed, and log in
+    #[arg(long, conflicts_with = "token_stdin")]
+    setup: bool,
     /// The user
     #[arg(long)]
     email: Option<String>,
-    /// With a setup link: the administrator's name
-    #[arg(long)]
+    /// With --setup: the administrator's name
+    #[arg(long, requires = "setup")]
     name: Option<String>,
     /// Read the password from standard input
     #[arg(long, conflicts_with = "token_stdin")]
@@ -45,14 +49,13 @@ pub(crate) struct Arguments {
     fingerprint: Option<String>,
 }
 
-/// A server's address, and the one-time token if it came as a setup link.
+/// A server's address.
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
     address: String,
     host: String,
     port: u16,
     secure: bool,
-    setup: Option<String>,
 }
 
 pub(super) fn login(arguments: &Arguments, context: &Context) -> Result<()> {
@@ -63,10 +66,12 @@ pub(super) fn login(arguments: &Arguments, context: &Context) -> Result<()> {
     };
     let ca = trusted(arguments, &target, &credentials, &context.config)?;
     let client = Client::with(&target.address, ca.as_deref(), None)?;
-    let token = match (&target.setup, arguments.token_stdin) {
-        (_, true) => Secret::new(read_line("token")?),
-        (Some(setup), false) => set_up(arguments, &client, setup, &context.config)?,
-        (None, false) => with_password(arguments, &client, &context.config)?,
+    let token = if arguments.token_stdin {
+        Secret::new(read_line("token")?)
+    } else if arguments.setup {
+        set_up(arguments, &client, &context.config)?
+    } else {
+        with_password(arguments, &client, &context.config)?
     };
     let known = Client::with(&target.address, ca.as_deref(), Some(token.clone()))?;
     let me = known.get("/api/v1/me")?.body;
@@ -103,11 +108,16 @@ pub(super) fn who(me: &Value) -> String {
         .unwrap_or_else(|| "an API token".into())
 }
 
-fn set_up(arguments: &Arguments, client: &Client, setup: &str, config: &Config) -> Result<Secret> {
+fn set_up(arguments: &Arguments, client: &Client, config: &Config) -> Result<Secret> {
+    let code = if config.interactive {
+        prompt_password("One-time code that the server printed: ")?
+    } else {
+        Secret::new(read_line("one-time code")?)
+    };
     let name = ask("Your name", arguments.name.as_deref(), config)?;
     let email = ask("Your e-mail address", arguments.email.as_deref(), config)?;
     let password = password(arguments, config, true)?;
-    let body = json!({"token": setup, "name": name, "email": email, "password": password.expose()});
+    let body = json!({"token": code.expose(), "name": name, "email": email, "password": password.expose()});
     let answer = client.post("/api/v1/setup", Some(&body))?.body;
     match answer.get("token").and_then(Value::as_str) {
         Some(token) => Ok(Secret::new(token)),
@@ -220,6 +230,11 @@ impl Target {
         let wrong = || Error::usage(format!("`{text}` is no address: write it as https://HOST:PORT"));
         let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let uri: ureq::http::Uri = with_scheme.split('#').next().unwrap_or_default().parse().map_err(|_| wrong())?;
+        if uri.path().trim_end_matches('/') == "/setup" {
+            // Whoever lists the processes of this machine sees their arguments.
+            let text = "the set-up link is for a browser: its code is a secret and does not belong on a command line";
+            return Err(Error::usage(text).problem("`sallyport login ADDRESS --setup` asks for the code"));
+        }
         let secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
@@ -228,20 +243,9 @@ impl Target {
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_owned();
         let authority = uri.authority().ok_or_else(wrong)?.as_str().to_owned();
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let setup = if uri.path().trim_end_matches('/') == "/setup" {
-            let fragment = with_scheme.split_once('#').map(|(_, fragment)| fragment);
-            let token = fragment.or(uri.query()).map(|part| part.trim_start_matches("token=").to_owned());
-            Some(
-                token
-                    .filter(|token| !token.is_empty())
-                    .ok_or_else(|| Error::usage("the setup link holds no token: copy all of it, in quotes"))?,
-            )
-        } else {
-            None
-        };
         let scheme = if secure { "https" } else { "http" };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { address: format!("{scheme}://{authority}"), host, port, secure, setup })
+        Ok(Self { address: format!("{scheme}://{authority}"), host, port, secure })
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use sallyport_protocol::Clock;
 use serde_json::Value;
 
 use super::Context;
 use crate::client::{Client, encode};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
 use crate::output::{Format, at, text};
+use crate::patience::Patience;
 use crate::say::{self, Tone};
 
 /// How often a log that is followed is asked for news.
@@ -20,7 +22,8 @@ const PAGE: usize = 200;
 #[command(after_help = "\
 Examples:
   sallyport logs --run run_0198...        what the steps of a run said
-  sallyport logs --agent client-server -f what an agent and its wrapper say, as it comes")]
+  sallyport logs --agent client-server -f what an agent and its wrapper say, as it comes
+Of a run all lines are shown, of an agent the newest 200.")]
 pub(crate) struct Arguments {
     /// A run's id
     #[arg(long, required_unless_present = "agent", conflicts_with = "agent")]
@@ -50,66 +53,90 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     query.extend(attempt.as_deref().map(|attempt| ("attempt", attempt)));
     query.extend(arguments.level.as_deref().map(|level| ("level", level)));
     match (&arguments.run, &arguments.agent) {
-        (Some(run), _) => of_run(&client, context, run, &query, arguments.follow),
-        (None, Some(agent)) => tail(&client, context, &agent_path(agent), &query, arguments.follow, || Ok(false)),
+        (Some(run), _) => of_run(&client, context, run, query, arguments.follow),
+        (None, Some(agent)) => follow_agent(&client, context, agent, query, arguments.follow),
         (None, None) => Err(Error::usage("name a --run or an --agent")),
     }
 }
 
 /// An agent's log.
 pub(super) fn of_agent(client: &Client, context: &Context, agent: &str, follow: bool) -> Result<()> {
-    tail(client, context, &agent_path(agent), &[], follow, || Ok(false))
+    follow_agent(client, context, agent, Vec::new(), follow)
 }
 
-fn of_run(client: &Client, context: &Context, run: &str, query: &[(&str, &str)], follow: bool) -> Result<()> {
-    let path = format!("/api/v1/runs/{}", encode(run));
-    tail(client, context, &format!("{path}/log"), query, follow, || {
-        Ok(super::runs::has_ended(&text(&client.get(&path)?.body, "state")))
-    })
+fn follow_agent(client: &Client, context: &Context, agent: &str, query: Query<'_>, follow: bool) -> Result<()> {
+    let path = format!("/api/v1/agents/{}/log", encode(agent));
+    tail(client, context, Place { path, query, newest: true, after: None }, follow, || Ok(false))
 }
 
-fn agent_path(agent: &str) -> String {
-    format!("/api/v1/agents/{}/log", encode(agent))
+fn of_run(client: &Client, context: &Context, run: &str, query: Query<'_>, follow: bool) -> Result<()> {
+    let run = format!("/api/v1/runs/{}", encode(run));
+    let place = Place { path: format!("{run}/log"), query, newest: false, after: None };
+    tail(client, context, place, follow, || Ok(super::runs::has_ended(&text(&client.get(&run)?.body, "state"))))
 }
 
 /// Prints what is there and, if asked, what comes, until `ended` says that nothing more will.
 fn tail(
     client: &Client,
     context: &Context,
-    path: &str,
-    query: &[(&str, &str)],
+    mut place: Place<'_>,
     follow: bool,
     ended: impl Fn() -> Result<bool>,
 ) -> Result<()> {
-    let mut after: Option<String> = None;
+    if !follow {
+        return place.print_new(client, context.format);
+    }
+    let mut patience = Patience::new(Clock::system());
+    let mut over = false;
     loop {
         // Asked before the lines are: what was said before the end is then surely among them.
-        let over = !follow || ended()?;
-        loop {
-            let mut all = query.to_vec();
-            all.extend(after.as_deref().map(|after| ("after", after)));
-            let (lines, _) = match client.page(path, &all, PAGE, None) {
-                Err(error) if follow && error.exit == Exit::Failed => {
-                    say::note(&format!("{error}; trying again"));
-                    break;
-                }
-                other => other?,
-            };
-            for line in &lines {
-                print(line, context.format);
-            }
-            match lines.last().map(|line| text(line, "seq")).filter(|seq| !seq.is_empty()) {
-                Some(seq) => after = Some(seq),
-                None => break,
-            }
-            if lines.len() < PAGE {
-                break;
-            }
-        }
-        if over {
+        over = over || patience.bear(ended())?.unwrap_or(false);
+        let read = patience.bear(place.print_new(client, context.format))?.is_some();
+        if (read && over) || say::unheard() {
             return Ok(());
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+type Query<'a> = Vec<(&'a str, &'a str)>;
+
+/// How far a log was read.
+struct Place<'a> {
+    path: String,
+    query: Query<'a>,
+    /// The first lines are the newest page, as of a log without an end; else all, from the oldest on.
+    newest: bool,
+    after: Option<String>,
+}
+
+impl Place<'_> {
+    /// Prints the lines that were not read yet.
+    fn print_new(&mut self, client: &Client, format: Format) -> Result<()> {
+        let path = self.path.clone();
+        loop {
+            let lines = self.next(|query| Ok(client.page(&path, query, PAGE, None)?.0))?;
+            lines.iter().for_each(|line| print(line, format));
+            if lines.len() < PAGE || say::unheard() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// At most a page of lines that were not read yet, in the order they were stored.
+    fn next(&mut self, page: impl FnOnce(&[(&str, &str)]) -> Result<Vec<Value>>) -> Result<Vec<Value>> {
+        let mut query = self.query.clone();
+        let backwards = self.newest && self.after.is_none();
+        query.push(("sort", if backwards { "-seq" } else { "seq" }));
+        query.extend(self.after.as_deref().map(|after| ("after", after)));
+        let mut lines = page(&query)?;
+        if backwards {
+            lines.reverse();
+        }
+        if let Some(last) = lines.last() {
+            self.after = Some(text(last, "seq"));
+        }
+        Ok(lines)
     }
 }
 
@@ -134,3 +161,6 @@ fn print(line: &Value, format: Format) {
     let head = format!("{} {}", say::paint(Tone::Dim, &text(line, "at")), say::paint(tone, &format!("{level:<7}")));
     say::line(&format!("{head} {source}{}{event}", text(line, "message")));
 }
+
+#[cfg(test)]
+mod tests;

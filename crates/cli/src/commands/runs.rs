@@ -11,12 +11,11 @@ use crate::bars::{Bars, StepLine};
 use crate::client::{Client, encode};
 use crate::error::{Error, Exit, Result};
 use crate::output::{self, Column, Format, column, count, number, state, text, time};
+use crate::patience::Patience;
 use crate::say;
 
 /// How often a run that is waited for is looked at.
 const PAUSE: Duration = Duration::from_millis(300);
-/// How long a server that is away is waited for.
-const AWAY_MAX: Duration = Duration::from_secs(300);
 /// How many runs are listed unless more are asked for.
 const LATEST: usize = 20;
 
@@ -131,18 +130,13 @@ fn start(client: &Client, context: &Context, task: &str, wait: bool, key: Option
 fn follow(client: &Client, context: &Context, id: &str) -> Result<()> {
     let clock = Clock::system();
     let mut bars = Bars::new(context.config.interactive);
-    let mut seen = clock.now();
+    let mut patience = Patience::new(clock.clone());
     let run = loop {
-        match client.get(&path(id)) {
-            Ok(answer) => {
-                seen = clock.now();
-                bars.update(&lines(&answer.body), seen);
-                if has_ended(&text(&answer.body, "state")) {
-                    break answer.body;
-                }
+        if let Some(answer) = patience.bear(client.get(&path(id)))? {
+            bars.update(&lines(&answer.body), clock.now());
+            if has_ended(&text(&answer.body, "state")) {
+                break answer.body;
             }
-            Err(error) if error.exit == Exit::Failed && clock.now().since(seen) < AWAY_MAX => {}
-            Err(error) => return Err(error),
         }
         std::thread::sleep(PAUSE);
     };

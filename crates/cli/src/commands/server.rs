@@ -59,8 +59,8 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<()> {
     let check = arguments.check_config;
     let config = Config::load(&flags(arguments)).map_err(|error| match error {
-        ConfigError::Together(_) => Error::usage(error.to_string()),
-        ConfigError::File { .. } | ConfigError::Value { .. } => Error::failed(error.to_string()),
+        ConfigError::Together(_) | ConfigError::Value { .. } => Error::usage(error.to_string()),
+        ConfigError::File { .. } => Error::failed(error.to_string()),
     })?;
     if check {
         say::text(&config.report());
@@ -132,12 +132,13 @@ fn announce(ready: &Ready, data: &Path) {
             say::line(&format!("  fingerprint  {fingerprint}"));
         }
     }
-    if let Some(link) = &ready.setup_link {
+    if let (Some(link), Some(code)) = (ready.setup_link(), &ready.setup_code) {
         say::line("");
         say::line("Set the administrator's password with this link, once:");
         say::line(&format!("  {}", link.expose()));
-        say::line("or on a terminal:");
+        say::line("or on a terminal, where the one-time code is asked for:");
         let ca = ready.ca_file.as_ref().map(|file| format!(" --ca {}", file.display())).unwrap_or_default();
-        say::line(&format!("  sallyport login '{}'{ca}", link.expose()));
+        say::line(&format!("  sallyport login {} --setup{ca}", ready.public_url));
+        say::line(&format!("  one-time code: {}", code.expose()));
     }
 }

@@ -20,12 +20,17 @@ pub(super) fn run(context: &Context) -> Result<()> {
         let all = json!({"server": client.address(), "me": me, "licence": licence, "agents": agents, "runs": latest});
         return context.format.structured(&all);
     }
-    let online = agents.iter().filter(|agent| super::agents::is_online(agent)).count();
+    let active: Vec<_> = agents.iter().filter(|agent| super::agents::is_active(agent)).collect();
+    let online = active.iter().filter(|agent| super::agents::is_online(agent)).count();
+    let mut counts = format!("{online} online, {} offline", active.len() - online);
+    if active.len() < agents.len() {
+        counts.push_str(&format!(", {} deactivated", agents.len() - active.len()));
+    }
     let rows = vec![
         row("Server", client.address().to_owned()),
         row("User", login::who(&me)),
         row("Licence", super::licence::in_words(&licence)),
-        row("Agents", format!("{online} online, {} offline", agents.len() - online)),
+        row("Agents", counts),
     ];
     say::text(&output::table(None, rows));
     say::line("");

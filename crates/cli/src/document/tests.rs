@@ -38,3 +38,13 @@ fn a_document_alone_keeps_its_comments() {
     std::fs::write(&path, "# why\nname: a\n").unwrap();
     assert_eq!(read(&path).unwrap()[0].text, "# why\nname: a\n");
 }
+
+#[test]
+fn an_error_in_a_file_with_secrets_shows_none_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("connection.yaml");
+    std::fs::write(&path, "name: a\nsecrets:\n  password: tops3cret\n  key: [\n").unwrap();
+    let error = read(&path).map(|_| ()).unwrap_err();
+    assert!(error.message.contains("line"), "{}", error.message);
+    assert!(!format!("{error:?}").contains("tops3cret"), "{error:?}");
+}

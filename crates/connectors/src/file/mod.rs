@@ -24,7 +24,7 @@ use sallyport_protocol::{Clock, ConnectionOrder, ConnectionTest, Descriptor, Ori
 use serde_json::Value;
 
 use crate::paths::{Folder, Root, components};
-use crate::settings::{connection, schema, with};
+use crate::settings::{connection, not_confined, schema, with};
 use crate::{Error, Sink, Site, Source};
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ fn root(connection: Option<&settings::Connection>, site: &Site) -> Result<Root, 
     let Some(connection) = connection else { return Root::new(&site.files_root) };
     let path = Path::new(&connection.root);
     if path.is_absolute() {
-        return Root::new(path);
+        return if site.confined { Err(not_confined("root")) } else { Root::new(path) };
     }
     let base = Root::new(&site.files_root)?;
     if matches!(connection.root.as_str(), "" | "." | "./") {

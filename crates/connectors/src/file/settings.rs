@@ -15,6 +15,7 @@ use crate::settings::invalid;
 #[schemars(title = "Folder")]
 pub(super) struct Connection {
     /// The folder that paths start in and cannot leave: absolute, or relative to the agent's files root.
+    #[schemars(extend("format" = "path"))]
     pub(super) root: String,
 }
 

@@ -36,6 +36,9 @@ pub(super) enum Access {
 /// Where the database is.
 pub(super) fn locate(connection: &Connection, site: &Site, access: Access) -> Result<PathBuf, Error> {
     let path = Path::new(&connection.path);
+    if path.is_absolute() && site.confined {
+        return Err(crate::settings::not_confined("path"));
+    }
     if path.is_absolute() {
         // The owner of the connection named the file itself; only a relative path is bound to the files root.
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {

@@ -13,6 +13,7 @@ use crate::settings::invalid;
 #[schemars(title = "SQLite database")]
 pub(super) struct Connection {
     /// The database file: relative to the agent's files root, or absolute.
+    #[schemars(extend("format" = "path"))]
     pub(super) path: String,
 }
 

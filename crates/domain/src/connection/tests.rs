@@ -26,6 +26,13 @@ fn catalog() -> Vec<Descriptor> {
         descriptor("postgres", Origin::BuiltIn, Reach::Network, &["password"]),
         descriptor("program", Origin::ThirdParty, Reach::Programs, &[]),
         Descriptor { connection_schema: None, ..descriptor("memory", Origin::BuiltIn, Reach::Nothing, &[]) },
+        Descriptor {
+            connection_schema: Some(json!({
+                "type": "object",
+                "properties": { "root": { "type": "string", "format": "path" }, "note": { "type": "string" } },
+            })),
+            ..descriptor("file", Origin::BuiltIn, Reach::Files, &[])
+        },
     ]
 }
 
@@ -54,4 +61,13 @@ fn good_connections_pass() {
 fn kinds_without_connections_are_refused() {
     assert_eq!(codes("a", "oracle", json!({}), &[], Kind::Remote), [("/kind".into(), "unknown_connector".into())]);
     assert_eq!(codes("a", "memory", json!({}), &[], Kind::Remote), [("/kind".into(), "no_connection".into())]);
+}
+
+#[test]
+fn the_background_agent_takes_no_absolute_paths() {
+    let outside = json!({ "root": "/etc", "note": "/etc" });
+    let refused = [("/settings/root".to_owned(), "absolute_path".to_owned())];
+    assert_eq!(codes("a", "file", outside.clone(), &[], Kind::Background), refused);
+    assert!(codes("a", "file", outside, &[], Kind::Remote).is_empty());
+    assert!(codes("a", "file", json!({ "root": "in/today" }), &[], Kind::Background).is_empty());
 }

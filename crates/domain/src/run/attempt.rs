@@ -24,7 +24,10 @@ impl Run {
 
     pub(super) fn accepted(&mut self, key: AttemptKey, agent: AgentId) -> Result<(), Refused> {
         let index = self.current(key)?;
-        self.set_order(index, agent, OrderState::Accepted);
+        // An acceptance that comes late opens nothing again that has ended or was lost.
+        if self.pipelines[index].open_orders().any(|order| order.agent == agent) {
+            self.set_order(index, agent, OrderState::Accepted);
+        }
         Ok(())
     }
 

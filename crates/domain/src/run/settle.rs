@@ -141,9 +141,8 @@ impl Run {
             }
             return self.end_pipeline(pipeline, "the run was stopped", scene);
         }
-        let Some((step, failure)) = self.cause(&members) else {
-            // Cancelled on the agent's side without anybody having asked: tried again like a loss.
-            return self.retry(pipeline, LOSS_BACKOFF, scene, effects);
+        let Some((step, failure)) = self.cause(&members).or_else(|| self.stopped_unasked(&members)) else {
+            return self.end_pipeline(pipeline, "the pipeline delivered nothing", scene);
         };
         let name = self.plan.steps[step].name.clone();
         let retry = self.plan.steps[step].retry;
@@ -194,6 +193,21 @@ impl Run {
             .iter()
             .filter_map(|step| Some((*step, self.steps[*step].failure.clone()?)))
             .min_by_key(|(_, failure)| (is_stream(failure), is_loss(failure), failure.transient))
+    }
+
+    /// Cancelled on the agent's side without anybody having asked: that counts like a loss of the agent.
+    fn stopped_unasked(&mut self, members: &[usize]) -> Option<(usize, Failure)> {
+        let step = *members.iter().find(|step| self.steps[**step].state == StepState::Cancelled)?;
+        let failure = Failure {
+            kind: FailureKind::AgentLost,
+            code: "agent_stopped".to_owned(),
+            message: format!("agent `{}` stopped the step by itself", self.plan.steps[step].agent_name),
+            advice: Some("see the agent's log for why it stopped".to_owned()),
+            transient: true,
+        };
+        self.steps[step].state = StepState::Failed;
+        self.steps[step].failure = Some(failure.clone());
+        Some((step, failure))
     }
 
     /// Broken streams that follow from another step's failure are that step's story.

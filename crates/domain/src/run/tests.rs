@@ -186,6 +186,38 @@ fn retries_end_at_the_limit_and_the_wait_doubles() {
 }
 
 #[test]
+fn work_that_an_agent_stops_unasked_is_tried_again_but_not_for_ever() {
+    for (attempts, tries) in [(1, 1), (3, LOSSES_MAX + 1)] {
+        let mut plan = two_agents();
+        for step in &mut plan.steps {
+            step.retry.attempts = attempts;
+        }
+        let mut world = World::new(plan, &[ONE, TWO]);
+        world.on(Event::Start).unwrap();
+        for attempt in 1..=tries {
+            assert_eq!((world.run.state, world.key().attempt), (RunState::Running, attempt));
+            for agent in [ONE, TWO] {
+                world.report(agent, &StepOutcome::Cancelled { reason: "out of order".to_owned() }).unwrap();
+            }
+            world.after(Duration::from_secs(5));
+        }
+        assert_eq!(world.run.state, RunState::Failed);
+        assert_eq!(world.run.failure.as_ref().unwrap().code, "agent_stopped");
+    }
+}
+
+#[test]
+fn a_late_acceptance_reopens_nothing() {
+    let mut world = World::new(two_agents(), &[ONE, TWO]);
+    world.on(Event::Start).unwrap();
+    let key = world.key();
+    world.report(ONE, &StepOutcome::Succeeded).unwrap();
+    world.on(Event::Accepted { key, agent: ONE }).unwrap();
+    assert_eq!(world.run.orders_at(ONE).count(), 0);
+    assert_eq!(world.run.orders_at(TWO).count(), 1);
+}
+
+#[test]
 fn a_cancelled_run_waits_for_its_agents_but_not_forever() {
     let mut world = World::new(two_agents(), &[ONE, TWO]);
     world.on(Event::Start).unwrap();

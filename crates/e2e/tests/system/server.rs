@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sallyport_e2e::{Signal, within};
+use sallyport_e2e::{Postgres, Signal, within};
 use serde_json::{Value, json};
 
-use crate::system;
+use crate::{moving, slow, system, to_csv};
 
 /// Names and contents of the files that a second start must not touch.
 fn keys(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
@@ -49,7 +49,11 @@ fn a_second_start_changes_nothing_and_asks_for_nothing() -> Result<()> {
 fn a_stop_takes_less_than_ten_seconds_with_agents_online_and_a_run_going_on() -> Result<()> {
     system(|system| {
         let agent = system.agent("client")?;
-        std::fs::create_dir_all(agent.file(""))?;
+        let postgres = Postgres::start(system.folder.path(), &[])?;
+        system.connection("db", "postgres", "client", &postgres.settings(), &postgres.secrets())?;
+        system.task(&to_csv("long", &slow(2_000_000, 0.05), "client", "long.csv"))?;
+        let run = system.start_run("long")?;
+        system.run_that(&run, "to be moving", moving)?;
         let mut process = system.server.process.take().context("the server does not run")?;
         process.signal(Signal::TERM)?;
         let status = process.wait(Duration::from_secs(10))?;

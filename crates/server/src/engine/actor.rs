@@ -132,6 +132,10 @@ impl Engine {
         match command {
             Command::Start { start, answer } => self.start(start, answer),
             Command::Cancel { run, reason, answer } => {
+                if !self.entries.contains_key(&run) {
+                    // Its start is not taken up yet, or it has just ended: without an answer the question comes again.
+                    return drop(answer);
+                }
                 // One that has ended meanwhile stays as it is.
                 let _ = self.event(run, Event::Stop(Stop::Cancel { reason }));
                 self.wait_for([run].into(), answer);
@@ -241,12 +245,13 @@ impl Engine {
                 Err(error) => self.not_stored(run, &error),
             }
         }
-        self.answer_all(&failed);
         for (run, effects) in performed {
             self.perform(run, effects).await;
             // Nobody may be following.
             let _ = self.hints.send(run);
         }
+        // Whoever asked goes on from here: what they say next must not overtake what follows from their question.
+        self.answer_all(&failed);
     }
 
     /// What was not stored has not happened. The agents concerned are disconnected: they come back and say again

@@ -39,7 +39,7 @@ impl Entry {
             id: run.id,
             expected: self.version,
             state: run.state.word().to_owned(),
-            failure_kind: run.failure.as_ref().map(failure_word).transpose()?,
+            failure_kind: run.failure.as_ref().map(|failure| failure.kind.word().to_owned()),
             reason: run.reason.clone(),
             started_at: run.started_at,
             finished_at: run.ended_at,
@@ -116,12 +116,4 @@ fn line(effect: &Effect, now: Timestamp) -> Option<RunLogLine> {
         }
         _ => None,
     }
-}
-
-/// The failed part's word, as the wire spells it.
-fn failure_word(failure: &sallyport_protocol::Failure) -> Result<String, serde_json::Error> {
-    Ok(match serde_json::to_value(failure.kind)? {
-        serde_json::Value::String(word) => word,
-        other => other.to_string(),
-    })
 }

@@ -127,17 +127,31 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// Loads what is unfinished and starts the engine's task, which ends with `stop`.
+    /// Loads what is unfinished and starts the engine's task, which ends with `stop`. One that ends before has met a bug:
+    /// `broken` fires.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) async fn start(parts: Parts, tasks: &TaskTracker, stop: CancellationToken) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        parts: Parts,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+        broken: CancellationToken,
+    ) -> Result<Self, Error> {
         let (commands, queue) = mpsc::channel(COMMANDS_MAX);
         let (hints, _) = broadcast::channel(HINTS_MAX);
         let (store, counters) = (parts.store.clone(), Arc::<Counters>::default());
         let mut engine = Engine::new(parts, queue, hints.clone(), Arc::clone(&counters));
         engine.load().await?;
-        tasks.spawn(async move { engine.run(&stop).await });
+        let stopping = stop.clone();
+        let running = tasks.spawn(async move { engine.run(&stopping).await });
+        tasks.spawn(async move {
+            let ended = running.await;
+            if !stop.is_cancelled() {
+                tracing::error!(?ended, "the engine has ended by a bug; no run goes on");
+                broken.cancel();
+            }
+        });
         Ok(Self { store, commands, hints, counters })
     }
 
@@ -172,6 +186,11 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Cancel { run, reason, answer }).await.map_err(|_| CancelError::Stopped)?;
         answered.await.map_err(|_| CancelError::Store(Error::Commit("the change was not stored".to_owned())))
+    }
+
+    /// Whether runs go on.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.commands.is_closed()
     }
 
     /// Follows a run.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sallyport_domain::plan::{AgentFacts, ConnectionFacts, Plan, World, plan};
+use sallyport_domain::plan::{Plan, plan};
 use sallyport_domain::queue::{Queued, startable};
 use sallyport_domain::run::{Event, Run, RunState, Stop};
 use sallyport_domain::task::{Problem, Task};
@@ -10,6 +10,7 @@ use sallyport_protocol::{Failure, FailureKind, RunId, TaskId};
 
 use super::Parts;
 use super::actor::{Engine, STORE_RETRY};
+use crate::world::world;
 
 /// A resolved task, or everything that is wrong with it.
 pub(super) type Resolved = Result<Plan, Vec<Problem>>;
@@ -76,16 +77,7 @@ pub(super) async fn resolve(
     environment: sallyport_protocol::EnvironmentId,
     task: &Task,
 ) -> Result<Resolved, sallyport_store::Error> {
-    let agents = parts.store.environment_agents(environment).await?.into_iter();
-    let connections = parts.store.all_connections(environment).await?;
-    let world = World {
-        catalog: parts.catalog.as_ref().clone(),
-        agents: agents.map(|a| AgentFacts { id: a.id, name: a.name, kind: a.kind, active: a.active }).collect(),
-        connections: connections
-            .into_iter()
-            .map(|c| ConnectionFacts { id: c.id, name: c.name, kind: c.kind, agent: c.agent })
-            .collect(),
-    };
+    let world = world(&parts.store, &parts.catalog, environment).await?;
     Ok(plan(task, &world))
 }
 

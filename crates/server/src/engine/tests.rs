@@ -273,7 +273,7 @@ async fn a_third_party_connector_is_refused_on_the_background_agent_when_a_run_s
     let edit = sallyport_store::AgentEdit { name: Some("moved".into()), ..Default::default() };
     let agent = rig.store.agent(rig.environment, "one").await.unwrap().id;
     let now = rig.clock.now();
-    let rule = |_: &sallyport_store::AgentUse| Ok::<(), sallyport_store::Error>(());
+    let rule = |_: &sallyport_store::AgentUse<'_>| Ok::<(), sallyport_store::Error>(());
     rig.store.edit_agent(rig.environment, agent, (None, now), edit, rule).await.unwrap();
     rig.engine.cancel(rig.environment, first, "eva", None).await.unwrap();
     let ended = rig.until(second, "failed").await;
@@ -300,6 +300,25 @@ async fn a_report_is_acknowledged_only_when_it_is_stored() {
     // The acknowledgement came, so a server killed now knows of it.
     let rig = rig.killed_and_started(LONG).await;
     assert_eq!(rig.store.run(rig.environment, run).await.unwrap().state, "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_stored_is_not_acknowledged_and_is_said_again() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let run = rig.run(&rig.task(ONE_AGENT).await).await;
+    let order = one.order().await;
+    rig.until(run, "running").await;
+    rig.store.close().await;
+    one.say(&AgentMessage::Finished { report: report(&order, &StepOutcome::Succeeded) }).await;
+    // No acknowledgement, which the agent would take for leave to forget: the connection ends.
+    one.until_closed().await;
+    let rig = rig.killed_and_started(LONG).await;
+    assert_eq!(rig.store.run(rig.environment, run).await.unwrap().state, "running");
+    let mut one = rig.online(&login, vec![order.key]).await;
+    one.finish(&order, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

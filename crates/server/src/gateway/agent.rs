@@ -10,6 +10,7 @@ use sallyport_protocol::{AgentMessage, AttemptKey, InstanceId, LogBatch, LogLeve
 use sallyport_store::{Agent, LogSource, SessionKind};
 use tokio::sync::mpsc;
 
+use super::login::Known;
 use super::registry::Slot;
 use super::socket::{self, Outbox};
 use super::{Handle, session};
@@ -72,11 +73,11 @@ pub(super) struct Session {
 }
 
 /// Serves an agent's control connection from its hello to its end.
-pub(super) async fn serve(gateway: Handle, agent: Agent, address: String, mut socket: WebSocket) {
+pub(super) async fn serve(gateway: Handle, known: Known, address: String, mut socket: WebSocket) {
     let Some(hello) = socket::first::<AgentMessage>(&mut socket).await else {
-        return tracing::info!(agent = agent.name, %address, "an agent connected and said no hello");
+        return tracing::info!(agent = known.agent.name, %address, "an agent connected and said no hello");
     };
-    let Line { session, outbox } = match session::open(&gateway, agent.id, hello, Some(address)).await {
+    let Line { session, outbox } = match session::open_known(&gateway, known, hello, address).await {
         Ok(line) => line,
         Err(refusal) => return socket::turn_away(socket, &ServerToAgent::Refused { refusal }).await,
     };
@@ -99,11 +100,10 @@ impl Session {
         Self { gateway, agent, instance, slot, acks }
     }
 
-    /// Shows the session to the rest of the server.
+    /// Tells the engine and the operator.
     pub(super) async fn begin(&self, running: Vec<AttemptKey>) {
         let agent = self.agent.id;
         self.gateway.count_login();
-        self.gateway.shared().agents.insert(agent, Arc::clone(&self.slot));
         if self.gateway.parts().engine.online(agent, self.slot.link.clone(), running).await.is_err() {
             self.slot.link.close();
         }

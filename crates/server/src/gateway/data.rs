@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use bytes::Bytes;
@@ -11,16 +10,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Handle;
+use super::socket::{GOODBYE_WITHIN, SILENCE_MAX};
 use crate::relay::{End, PING_EVERY, reply};
 
 /// Data connections of one agent that may wait at one time; an agent keeps two.
 const IDLE_MAX: usize = 8;
-
-/// A waiting connection that has said nothing, not even a pong, for so long is lost.
-const SILENCE_MAX: Duration = Duration::from_secs(65);
-
-/// How long the last words may take.
-const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Messages that may lie in a write buffer beside the one that is being written.
 const WRITE_BUFFER: usize = 128 * 1024;
@@ -37,7 +31,7 @@ pub(super) fn configure(ws: WebSocketUpgrade) -> WebSocketUpgrade {
         .max_frame_size(MESSAGE_MAX)
 }
 
-/// The data connections that wait, by agent.
+/// The data connections by agent: how many wait, and the signal that ends them, also once they are part of a stream.
 #[derive(Clone, Default)]
 pub(super) struct Idlers {
     agents: Arc<Mutex<HashMap<AgentId, Waiting>>>,
@@ -67,7 +61,7 @@ impl Idlers {
         Some(Place { idlers: self.clone(), agent, drop: waiting.drop.clone() })
     }
 
-    /// Ends an agent's waiting connections.
+    /// Ends an agent's connections, waiting or part of a stream.
     pub(super) fn drop_all(&self, agent: AgentId) {
         if let Some(waiting) = self.agents().get_mut(&agent) {
             std::mem::take(&mut waiting.drop).cancel();
@@ -81,12 +75,9 @@ impl Idlers {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut agents = self.idlers.agents();
-        if let Some(waiting) = agents.get_mut(&self.agent) {
+        // The entry stays: streams hold its signal for as long as they go on.
+        if let Some(waiting) = self.idlers.agents().get_mut(&self.agent) {
             waiting.count -= 1;
-            if waiting.count == 0 {
-                agents.remove(&self.agent);
-            }
         }
     }
 }
@@ -99,16 +90,17 @@ pub(super) async fn serve(gateway: Handle, agent: AgentId, place: Place, mut soc
         () = place.drop.cancelled() => None,
         () = gateway.parts().stop.cancelled() => None,
     };
+    let revoked = place.drop.clone();
     drop((idle, place));
     let Some(ticket) = asked else {
         let _ = tokio::time::timeout(GOODBYE_WITHIN, socket.send(Message::Close(None))).await;
         return;
     };
     let attached = tokio::select! {
-        attached = gateway.parts().relay.attach(agent, &ticket, End::Socket(Box::new(socket))) => attached,
+        attached = gateway.parts().relay.attach(agent, &ticket, End::Socket { socket: Box::new(socket), revoked }) => attached,
         () = gateway.parts().stop.cancelled() => return,
     };
-    if let Err((refusal, End::Socket(mut socket))) = attached {
+    if let Err((refusal, End::Socket { mut socket, .. })) = attached {
         tracing::info!(%agent, reason = refusal.message, "a data connection was refused");
         if let Ok(text) = reply(&DataReply::Refused { refusal }) {
             let goodbye = async {

@@ -1,17 +1,19 @@
 //! How the rest of the server speaks to agents and wrappers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sallyport_protocol::{
     AgentId, ConnectionOrder, ConnectionTest, Levels, LogLevel, Refusal, RequestId, ServerToAgent, ServerToWrapper,
     Timestamp,
 };
+use sallyport_store::{CredentialState, SessionKind};
 
 use super::Parts;
 use super::data::Idlers;
 use super::registry::Registry;
+use super::seat::Peer;
 
 /// Above the 30 s that an agent gives a test.
 const TEST_WITHIN: Duration = Duration::from_secs(35);
@@ -27,6 +29,8 @@ pub(super) struct Shared {
     seen_until: AtomicI64,
     logins: AtomicU64,
     refused: AtomicU64,
+    /// The server has said goodbye: whoever comes now is told so too.
+    pub(super) leaving: AtomicBool,
     pub(super) agents: Registry<ServerToAgent>,
     pub(super) wrappers: Registry<ServerToWrapper>,
     pub(super) idlers: Idlers,
@@ -68,6 +72,7 @@ impl Handle {
             seen_until: AtomicI64::new(0),
             logins: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
             agents: Registry::default(),
             wrappers: Registry::default(),
             idlers: Idlers::default(),
@@ -134,27 +139,49 @@ impl Handle {
 
     /// Ends the connections of agent and wrapper, and tells them why.
     pub(crate) fn disconnect(&self, agent: AgentId, refusal: Refusal) {
-        if let Some(slot) = self.shared.agents.get(agent) {
-            slot.link.send(ServerToAgent::Refused { refusal: refusal.clone() });
-            slot.link.close();
-        }
-        if let Some(slot) = self.shared.wrappers.get(agent) {
-            slot.link.send(ServerToWrapper::Refused { refusal });
-            slot.link.close();
-        }
+        self.turn_out::<ServerToAgent>(agent, refusal.clone());
+        self.turn_out::<ServerToWrapper>(agent, refusal);
         self.shared.idlers.drop_all(agent);
     }
 
-    /// Tells everyone to come again after a random part of `spread`.
+    /// Tells everyone, and whoever still comes, to come again after a random part of `spread`.
     pub(crate) fn go_away(&self, spread: Duration) {
-        let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
-        for (_, slot) in self.shared.agents.all() {
-            slot.link.send(ServerToAgent::GoAway { spread_ms });
+        self.shared.leaving.store(true, Ordering::SeqCst);
+        self.send_away::<ServerToAgent>(spread);
+        self.send_away::<ServerToWrapper>(spread);
+    }
+
+    fn turn_out<M: Peer>(&self, agent: AgentId, refusal: Refusal) {
+        if let Some(slot) = M::registry(self).get(agent) {
+            slot.link.send(M::refused(refusal));
             slot.link.close();
         }
-        for (_, slot) in self.shared.wrappers.all() {
-            slot.link.send(ServerToWrapper::GoAway { spread_ms });
+    }
+
+    fn send_away<M: Peer>(&self, spread: Duration) {
+        for (_, slot) in M::registry(self).all() {
+            slot.link.send(M::go_away(spread));
             slot.link.close();
+        }
+    }
+
+    /// Whether a session stands here.
+    pub(super) fn holds(&self, kind: SessionKind, agent: AgentId, epoch: i64) -> bool {
+        let standing = match kind {
+            SessionKind::Agent => self.shared.agents.get(agent).map(|slot| slot.link.epoch()),
+            SessionKind::Wrapper => self.shared.wrappers.get(agent).map(|slot| slot.link.epoch()),
+        };
+        standing == Some(epoch)
+    }
+
+    /// Whether the password with this hash still opens the door. What cannot be found out is left to the next login.
+    pub(super) async fn is_good(&self, credential: Vec<u8>) -> bool {
+        match self.parts().store.credential(credential, self.parts().clock.now()).await {
+            Ok(found) => found.is_some_and(|found| found.state != CredentialState::Revoked),
+            Err(error) => {
+                tracing::error!(%error, "a credential could not be looked at again");
+                true
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! An agent's or wrapper's login: Basic, the agent's bare UUID and its password.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -40,22 +42,34 @@ impl IntoResponse for Refused {
     }
 }
 
+/// An agent that has shown its password.
+pub(crate) struct Known {
+    pub(crate) agent: Agent,
+    /// The password's hash.
+    pub(crate) credential: Vec<u8>,
+}
+
 impl Handle {
     /// Checks the credentials of a request and writes their first use down.
-    pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Agent, Refused> {
-        let outcome = self.check(headers).await;
+    pub(crate) async fn authenticate(&self, headers: &HeaderMap, from: IpAddr) -> Result<Known, Refused> {
+        let shown = credentials(headers);
+        let agent = shown.as_ref().ok().map(|(id, _)| *id);
+        let outcome = match shown {
+            Ok((id, password)) => self.check(id, &password).await,
+            Err(refused) => Err(refused),
+        };
         if let Err(Refused(refusal)) = &outcome {
             self.count_refused();
-            tracing::warn!(code = ?refusal.code, reason = refusal.message, "agent login refused");
+            let agent = agent.map(tracing::field::display);
+            tracing::warn!(agent, %from, code = ?refusal.code, reason = refusal.message, "agent login refused");
         }
         outcome
     }
 
-    async fn check(&self, headers: &HeaderMap) -> Result<Agent, Refused> {
+    async fn check(&self, id: AgentId, password: &Secret) -> Result<Known, Refused> {
         if self.parts().stop.is_cancelled() {
             return Err(unavailable("The server is stopping; try again."));
         }
-        let (id, password) = credentials(headers)?;
         let hash = (self.parts().hash_credential)(password.expose());
         let (store, now) = (&self.parts().store, self.parts().clock.now());
         let agent = match store.agent_anywhere(id).await {
@@ -96,9 +110,9 @@ impl Handle {
             )),
             CredentialState::Good => {
                 if !credential.used {
-                    store.note_credential_use(hash, now).await.map_err(|error| unchecked(&error))?;
+                    store.note_credential_use(hash.clone(), now).await.map_err(|error| unchecked(&error))?;
                 }
-                Ok(agent)
+                Ok(Known { agent, credential: hash })
             }
         }
     }

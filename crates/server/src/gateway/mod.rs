@@ -10,6 +10,7 @@ mod handle;
 mod login;
 mod registry;
 mod routes;
+mod seat;
 mod session;
 mod socket;
 #[cfg(test)]
@@ -19,15 +20,15 @@ mod wrapper;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_protocol::Clock;
-use sallyport_store::Store;
+use sallyport_protocol::{Clock, Timestamp};
+use sallyport_store::{SessionKind, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine;
 use crate::relay::Relay;
 
-pub(crate) use handle::Handle;
+pub(crate) use handle::{Handle, TestError};
 pub(crate) use routes::routes;
 pub(crate) use session::open;
 pub(crate) use wrapper::exit_text;
@@ -60,8 +61,11 @@ pub(crate) struct Parts {
     pub(crate) stop: CancellationToken,
 }
 
-/// Writes signs of life down until the server stops.
-pub(crate) async fn note_seen(gateway: Handle) {
+/// A session that is not in the registry by then is no newcomer but a leftover.
+const SETTLED_AFTER: Duration = Duration::from_secs(60);
+
+/// Writes signs of life down, and takes off sessions that could not be when they ended, until the server stops.
+pub(crate) async fn keep_sessions(gateway: Handle) {
     let mut tick = tokio::time::interval(SEEN_EVERY);
     loop {
         tokio::select! {
@@ -74,5 +78,23 @@ pub(crate) async fn note_seen(gateway: Handle) {
         {
             tracing::warn!(%error, "signs of life were not written");
         }
+        if let Err(error) = release_leftovers(&gateway).await {
+            tracing::warn!(%error, "leftover sessions were not taken off");
+        }
     }
+}
+
+/// An agent whose end was not stored would be online, and keep a place of the licence, until the next start.
+async fn release_leftovers(gateway: &Handle) -> Result<(), sallyport_store::Error> {
+    let Parts { store, clock, replica, .. } = gateway.parts();
+    let now = clock.now();
+    let settled = Timestamp(now.0.saturating_sub(i64::try_from(SETTLED_AFTER.as_micros()).unwrap_or(i64::MAX)));
+    for kind in [SessionKind::Agent, SessionKind::Wrapper] {
+        for (agent, epoch) in store.sessions_before(kind, replica, settled).await? {
+            if !gateway.holds(kind, agent, epoch) && store.release(kind, agent, epoch, now).await? {
+                tracing::warn!(%agent, epoch, "a session that had ended was taken off late");
+            }
+        }
+    }
+    Ok(())
 }

@@ -9,9 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::HeaderMap;
 use sallyport_protocol::{CONTROL_MESSAGE_BYTES_MAX, path};
-use sallyport_store::Agent;
 
-use super::login::unavailable;
+use super::login::{Known, unavailable};
 use super::{Handle, agent, data, wrapper};
 
 /// Small: a control connection rests most of its life, and there are many.
@@ -37,31 +36,39 @@ async fn wrapper_route(State(to): State<Handle>, from: Peer, headers: HeaderMap,
     control(to, from, &headers, ws, wrapper::serve).await
 }
 
-async fn data_route(State(gateway): State<Handle>, headers: HeaderMap, ws: WebSocketUpgrade) -> Response {
-    let agent = match gateway.authenticate(&headers).await {
-        Ok(agent) => agent,
+async fn data_route(State(gateway): State<Handle>, from: Peer, headers: HeaderMap, ws: WebSocketUpgrade) -> Response {
+    let Known { agent, credential } = match gateway.authenticate(&headers, address(from)).await {
+        Ok(known) => known,
         Err(refused) => return refused.into_response(),
     };
     let Some(place) = gateway.shared().idlers.take(agent.id) else {
         return unavailable("The agent has too many data connections that wait.").into_response();
     };
+    // A rotation that came before the place was taken did not free it.
+    if !gateway.is_good(credential).await {
+        return unavailable("The password was rotated meanwhile; try again.").into_response();
+    }
     data::configure(ws).on_upgrade(move |socket| {
         let tasks = gateway.parts().tasks.clone();
         tasks.track_future(data::serve(gateway, agent.id, place, socket))
     })
 }
 
+/// Where a request comes from.
+fn address(from: Peer) -> IpAddr {
+    from.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |axum::Extension(ConnectInfo(address))| address.ip())
+}
+
 async fn control<F, Fut>(gateway: Handle, from: Peer, headers: &HeaderMap, ws: WebSocketUpgrade, serve: F) -> Response
 where
-    F: FnOnce(Handle, Agent, String, WebSocket) -> Fut + Send + 'static,
+    F: FnOnce(Handle, Known, String, WebSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let agent = match gateway.authenticate(headers).await {
-        Ok(agent) => agent,
+    let from = address(from);
+    let known = match gateway.authenticate(headers, from).await {
+        Ok(known) => known,
         Err(refused) => return refused.into_response(),
     };
-    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let from = from.map_or(unknown, |axum::Extension(ConnectInfo(address))| address.ip());
     ws.read_buffer_size(CONTROL_BUFFER)
         .write_buffer_size(CONTROL_BUFFER)
         .max_write_buffer_size(CONTROL_BUFFER + 2 * CONTROL_MESSAGE_BYTES_MAX)
@@ -69,6 +76,6 @@ where
         .max_frame_size(CONTROL_MESSAGE_BYTES_MAX)
         .on_upgrade(move |socket| {
             let tasks = gateway.parts().tasks.clone();
-            tasks.track_future(serve(gateway, agent, from.to_string(), socket))
+            tasks.track_future(serve(gateway, known, from.to_string(), socket))
         })
 }

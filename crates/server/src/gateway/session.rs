@@ -1,22 +1,30 @@
 //! The beginning of an agent's session, whatever carries it: a socket, or a channel inside this process.
 
-use std::sync::Arc;
+use sallyport_protocol::{AgentId, AgentMessage, Refusal, RefusalCode};
 
-use sallyport_protocol::{AgentId, AgentMessage, Refusal, RefusalCode, ServerToAgent};
-use sallyport_store::{Admit, SessionKind};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
+use super::Handle;
 use super::agent::{Line, Session};
-use super::registry::Slot;
-use super::socket::{ACKS_MAX, Outbox};
-use super::{Handle, admission};
-use crate::engine::Link;
+use super::login::Known;
+use super::seat::{self, Newcomer, Seat};
 
-/// Lets an agent in that has said hello. The welcome is the first thing that the line says.
-pub(crate) async fn open(
+/// Lets an agent in that has shown its password and said hello. The welcome is the first thing that the line says.
+pub(super) async fn open_known(
     gateway: &Handle,
-    agent: AgentId,
+    known: Known,
+    hello: AgentMessage,
+    address: String,
+) -> Result<Line, Refusal> {
+    begin(gateway, (known.agent.id, Some(known.credential)), hello, Some(address)).await
+}
+
+/// Lets the agent inside this process in.
+pub(crate) async fn open(gateway: &Handle, agent: AgentId, hello: AgentMessage) -> Result<Line, Refusal> {
+    begin(gateway, (agent, None), hello, None).await
+}
+
+async fn begin(
+    gateway: &Handle,
+    (agent, credential): (AgentId, Option<Vec<u8>>),
     hello: AgentMessage,
     address: Option<String>,
 ) -> Result<Line, Refusal> {
@@ -27,32 +35,9 @@ pub(crate) async fn open(
             retry_after_seconds: None,
         });
     };
-    let version = admission::agree(&versions)?;
-    let now = gateway.parts().clock.now();
-    let admit = Admit {
-        agent,
-        replica: gateway.parts().replica.clone(),
-        instance,
-        installation,
-        address: address.clone(),
-        presence: presence.clone(),
-        programs,
-        replace: false,
-        now,
-    };
-    let (epoch, agent) = admission::admit(gateway, SessionKind::Agent, admit).await?;
-    let (link, commands) = Link::new(epoch, CancellationToken::new());
-    let (slot, pings) = Slot::new(link, presence, address, now);
-    let slot = Arc::new(slot);
-    let (acks, queue) = mpsc::channel(ACKS_MAX);
-    slot.link.send(ServerToAgent::Welcome {
-        version,
-        name: agent.name.clone(),
-        heartbeat_seconds: gateway.parts().heartbeat_seconds,
-        server_time: gateway.parts().clock.now(),
-        levels: agent.levels,
-    });
-    let session = Session::new(gateway.clone(), *agent, instance, Arc::clone(&slot), acks);
+    let newcomer = Newcomer { agent, credential, versions, presence, installation, instance, programs, address };
+    let Seat { agent, instance, slot, acks, outbox } = seat::take(gateway, newcomer).await?;
+    let session = Session::new(gateway.clone(), agent, instance, slot, acks);
     session.begin(running).await;
-    Ok(Line { session, outbox: Outbox { commands, acks: queue, pings } })
+    Ok(Line { session, outbox })
 }

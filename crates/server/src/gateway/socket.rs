@@ -17,13 +17,13 @@ use crate::relay::PING_EVERY;
 use sallyport_protocol::Clock;
 
 /// A connection without a byte for so long is lost.
-const SILENCE_MAX: Duration = Duration::from_secs(65);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(65);
 
 /// How long the first message may take.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long the last messages may take.
-const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Acknowledgements that may wait; a peer that does not read them is not read from either.
 pub(super) const ACKS_MAX: usize = 64;

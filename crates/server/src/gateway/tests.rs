@@ -7,7 +7,7 @@ use sallyport_protocol::{
     AgentExit, AgentMessage, ConnectionOrder, ConnectionTest, InstallationId, InstanceId, Levels, LogBatch, LogLevel,
     LogLine, Refusal, RefusalCode, ServerToAgent, ServerToWrapper, Stage, Timestamp, Versions, WrapperMessage, path,
 };
-use sallyport_store::{AgentEdit, AgentUse, LogFilter};
+use sallyport_store::{Admit, AgentEdit, AgentUse, LogFilter, SessionKind};
 use tokio::task::JoinSet;
 
 use super::exit_text;
@@ -32,7 +32,7 @@ async fn a_refused_login_says_why_as_http() {
     assert!(body.contains("\"unknown_agent\""), "{body}");
 
     let edit = AgentEdit { active: Some(false), ..AgentEdit::default() };
-    let rule = |_: &AgentUse| Ok::<(), sallyport_store::Error>(());
+    let rule = |_: &AgentUse<'_>| Ok::<(), sallyport_store::Error>(());
     rig.store.edit_agent(rig.environment, good.agent, (None, Timestamp(0)), edit, rule).await.unwrap();
     let (status, body) = rig.dial(path::WRAPPER, &good).await.unwrap_err();
     assert_eq!(status, 403);
@@ -238,4 +238,88 @@ fn an_exit_reads_like_a_sentence() {
         "agent process was ended by signal 9, restarting in 500 ms (11th restart)"
     );
     assert_eq!(exit(Some(0), None, 3, 0, true), "agent process exited with code 0, as asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_rotated_between_login_and_hello_opens_nothing() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut agent = rig.dial(path::AGENT, &login).await.unwrap();
+    let mut wrapper = rig.dial(path::WRAPPER, &login).await.unwrap();
+    rig.store.revoke_credentials(rig.environment, login.agent, rig.clock.now()).await.unwrap();
+    say(&mut agent, &crate::rig::hello(InstanceId::new(), vec![])).await;
+    let ServerToAgent::Refused { refusal } = hear(&mut agent).await else { panic!("the agent was let in") };
+    assert_eq!(refusal.code, RefusalCode::RevokedCredentials);
+    let hello = WrapperMessage::Hello {
+        versions: Versions::ours(&[]),
+        presence: presence("machine", 1),
+        installation: InstallationId::new(),
+        instance: InstanceId::new(),
+    };
+    say(&mut wrapper, &hello).await;
+    let ServerToWrapper::Refused { refusal } = hear(&mut wrapper).await else { panic!("the wrapper was let in") };
+    assert_eq!(refusal.code, RefusalCode::RevokedCredentials);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_too_old_is_counted_and_in_the_agents_log() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut socket = rig.dial(path::AGENT, &login).await.unwrap();
+    let AgentMessage::Hello { versions, presence, installation, instance, running, programs } =
+        crate::rig::hello(InstanceId::new(), vec![])
+    else {
+        unreachable!()
+    };
+    let versions = Versions { min: 0, max: 0, ..versions };
+    say(&mut socket, &AgentMessage::Hello { versions, presence, installation, instance, running, programs }).await;
+    let ServerToAgent::Refused { refusal } = hear(&mut socket).await else { panic!("it was let in") };
+    assert_eq!(refusal.code, RefusalCode::VersionTooOld);
+    assert_eq!(rig.gateway.figures().refused_total, 1);
+    let filter = LogFilter { search: Some("speaks protocol 0 to 0".into()), ..LogFilter::default() };
+    assert_eq!(rig.store.agent_log(rig.environment, filter, Default::default()).await.unwrap().total, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_after_the_goodbye_is_sent_away_too() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    rig.gateway.go_away(Duration::ZERO);
+    let mut late = rig.hello(&login, InstanceId::new(), vec![]).await;
+    assert!(matches!(late.next().await, ServerToAgent::Welcome { .. }));
+    assert!(matches!(late.next().await, ServerToAgent::GoAway { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_end_was_not_stored_is_taken_off_later() {
+    let rig = Rig::start(Tier::Trial, LONG).await;
+    let (one, two) = (rig.agent("one").await, rig.agent("two").await);
+    // As if its release had failed: a row without a session, and one that has just been admitted.
+    let long_ago = Timestamp(rig.clock.now().0 - 120_000_000);
+    for (login, now) in [(&one, long_ago), (&two, rig.clock.now())] {
+        let admit = Admit {
+            agent: login.agent,
+            credential: None,
+            replica: "rig".into(),
+            instance: InstanceId::new(),
+            installation: InstallationId::new(),
+            address: None,
+            presence: presence("machine", 1),
+            programs: vec![],
+            replace: false,
+            now,
+        };
+        rig.store.admit(SessionKind::Wrapper, admit.clone()).await.unwrap();
+        if login.agent == one.agent {
+            rig.store.admit(SessionKind::Agent, admit).await.unwrap();
+        }
+    }
+    super::release_leftovers(&rig.gateway).await.unwrap();
+    let stands = async |kind, agent| rig.store.session(kind, agent).await.unwrap().is_some();
+    assert!(!stands(SessionKind::Agent, one.agent).await && !stands(SessionKind::Wrapper, one.agent).await);
+    assert!(stands(SessionKind::Wrapper, two.agent).await, "a newcomer is left alone");
+    let mut agent = rig.online(&two, vec![]).await;
+    super::release_leftovers(&rig.gateway).await.unwrap();
+    agent.say(&AgentMessage::Heartbeat { seq: 1, said_at: Timestamp(0) }).await;
+    assert!(matches!(agent.next().await, ServerToAgent::HeartbeatAck { .. }), "who is here stays");
 }

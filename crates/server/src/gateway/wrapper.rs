@@ -7,14 +7,14 @@ use futures_util::StreamExt as _;
 use sallyport_protocol::{
     AgentExit, InstanceId, LogBatch, LogLevel, Refusal, RefusalCode, ServerToWrapper, WrapperMessage, event,
 };
-use sallyport_store::{Admit, Agent, LogSource, SessionKind};
+use sallyport_store::{Agent, LogSource, SessionKind};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
+use super::Handle;
+use super::login::Known;
 use super::registry::Slot;
-use super::socket::{self, ACKS_MAX, Outbox};
-use super::{Handle, admission};
-use crate::engine::Link;
+use super::seat::{self, Newcomer, Seat};
+use super::socket::{self, Outbox};
 
 /// Names of events that the server writes into the agent's log.
 const AGENT_STARTED: &str = "agentStarted";
@@ -57,11 +57,11 @@ struct Session {
 }
 
 /// Serves a wrapper's control connection from its hello to its end.
-pub(super) async fn serve(gateway: Handle, agent: Agent, address: String, mut socket: WebSocket) {
+pub(super) async fn serve(gateway: Handle, known: Known, address: String, mut socket: WebSocket) {
     let Some(hello) = socket::first::<WrapperMessage>(&mut socket).await else {
-        return tracing::info!(agent = agent.name, %address, "a wrapper connected and said no hello");
+        return tracing::info!(agent = known.agent.name, %address, "a wrapper connected and said no hello");
     };
-    let (session, outbox) = match open(&gateway, agent, hello, address).await {
+    let (session, outbox) = match open(&gateway, known, hello, address).await {
         Ok(opened) => opened,
         Err(refusal) => return socket::turn_away(socket, &ServerToWrapper::Refused { refusal }).await,
     };
@@ -76,7 +76,7 @@ pub(super) async fn serve(gateway: Handle, agent: Agent, address: String, mut so
 
 async fn open(
     gateway: &Handle,
-    agent: Agent,
+    known: Known,
     hello: WrapperMessage,
     address: String,
 ) -> Result<(Session, Outbox<ServerToWrapper>), Refusal> {
@@ -87,33 +87,18 @@ async fn open(
             retry_after_seconds: None,
         });
     };
-    let version = admission::agree(&versions)?;
-    let now = gateway.parts().clock.now();
-    let admit = Admit {
-        agent: agent.id,
-        replica: gateway.parts().replica.clone(),
-        instance,
+    let newcomer = Newcomer {
+        agent: known.agent.id,
+        credential: Some(known.credential),
+        versions,
+        presence,
         installation,
-        address: Some(address.clone()),
-        presence: presence.clone(),
+        instance,
         programs: Vec::new(),
-        replace: false,
-        now,
+        address: Some(address),
     };
-    let (epoch, agent) = admission::admit(gateway, SessionKind::Wrapper, admit).await?;
-    let (link, commands) = Link::new(epoch, CancellationToken::new());
-    let (slot, pings) = Slot::new(link, presence, Some(address), now);
-    let slot = Arc::new(slot);
-    let (acks, queue) = mpsc::channel(ACKS_MAX);
-    slot.link.send(ServerToWrapper::Welcome {
-        version,
-        name: agent.name.clone(),
-        heartbeat_seconds: gateway.parts().heartbeat_seconds,
-        server_time: gateway.parts().clock.now(),
-    });
-    gateway.shared().wrappers.insert(agent.id, Arc::clone(&slot));
-    let session = Session { gateway: gateway.clone(), agent: *agent, instance, slot, acks };
-    Ok((session, Outbox { commands, acks: queue, pings }))
+    let Seat { agent, instance, slot, acks, outbox } = seat::take(gateway, newcomer).await?;
+    Ok((Session { gateway: gateway.clone(), agent, instance, slot, acks }, outbox))
 }
 
 impl Session {

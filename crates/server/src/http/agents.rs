@@ -7,16 +7,16 @@ mod view;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_domain::agent::{Refused, check_name};
-use sallyport_protocol::{Levels, LogLevel};
+use sallyport_protocol::LogLevel;
 use sallyport_store::{Agent, AgentEdit, AgentFilter, AgentKind, AgentUse, NewAgent};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::http::extract::{Body, IfMatch, Params, etag};
+use crate::http::extract::{Body, IfMatch, Params, Path, etag};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::who::Who;
@@ -62,7 +62,7 @@ pub(crate) struct EditAgent {
 }
 
 /// Log levels to change; what is absent stays.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EditLevels {
     /// For the log file and the server.
@@ -149,10 +149,7 @@ pub(crate) async fn edit(
 ) -> Result<(HeaderMap, Json<AgentView>)> {
     let agent = find(&app, &who, &id).await?;
     check_platform(edit.platform.as_deref())?;
-    let levels = edit.levels.map(|levels| Levels {
-        file: levels.file.unwrap_or(agent.levels.file),
-        console: levels.console.unwrap_or(agent.levels.console),
-    });
+    let levels = edit.levels.unwrap_or_default();
     let renamed = edit.name.clone().filter(|name| *name != agent.name);
     if let Some(name) = &renamed {
         if agent.kind == AgentKind::Background {
@@ -160,7 +157,13 @@ pub(crate) async fn edit(
         }
         check_name(name).map_err(refused)?;
     }
-    let change = AgentEdit { name: edit.name, levels, active: None, platform: edit.platform };
+    let change = AgentEdit {
+        name: edit.name,
+        file_level: levels.file,
+        console_level: levels.console,
+        active: None,
+        platform: edit.platform,
+    };
     let agent = app
         .store
         .edit_agent(who.environment.id, agent.id, (expected, app.clock.now()), change, move |facts| {
@@ -189,9 +192,9 @@ pub(crate) fn refused(refused: Refused) -> Problem {
 }
 
 /// Tasks name agents; a new name would leave them without one.
-fn may_rename(facts: &AgentUse) -> Result<()> {
+fn may_rename(facts: &AgentUse<'_>) -> Result<()> {
     let name = &facts.agent.name;
-    match uses::naming_task(facts) {
+    match uses::naming_task(facts)? {
         Some((task, step)) => Err(Problem::new(
             Code::InUse,
             format!("step `{step}` of task `{task}` names agent `{name}`; change the task first"),

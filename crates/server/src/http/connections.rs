@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_domain::connection::{Draft, check};
 use sallyport_domain::task::Task;
@@ -15,7 +15,8 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::http::extract::{Body, IfMatch, Params, SomeIfMatch, etag};
+use crate::gateway::TestError;
+use crate::http::extract::{Body, IfMatch, Params, Path, SomeIfMatch, etag};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::time::rfc3339;
@@ -240,7 +241,11 @@ pub(crate) async fn test(State(app): State<Arc<App>>, who: Who, Path(id): Path<S
     tested.map(|test| Json(test.into())).map_err(|error| {
         let detail =
             format!("connection `{}` is tested by agent `{}`: {error}", connection.name, connection.agent_name);
-        Problem::new(Code::AgentOffline, detail)
+        let code = match error {
+            TestError::Offline => Code::AgentOffline,
+            TestError::Silent => Code::AgentSilent,
+        };
+        Problem::new(code, detail)
     })
 }
 

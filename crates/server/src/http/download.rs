@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::unfold;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use sallyport_domain::agent::Refused;
 use sallyport_protocol::{LogLevel, Secret};
 use sallyport_site::launchers::{SCHEDULER_BAT, START_BAT, START_SH, batch_file, read_me};
@@ -26,7 +27,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::app::App;
 use crate::http::agents::{find, refused};
-use crate::http::extract::Params;
+use crate::http::extract::{Params, Path};
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::who::Who;
 use crate::release::{self, Missing, Programs};
@@ -63,6 +64,7 @@ pub(crate) async fn download(
     who: Who,
     Path(id): Path<String>,
     Params(wanted): Params<Platform>,
+    method: Method,
 ) -> Result<Response> {
     let agent = find(&app, &who, &id).await?;
     if agent.kind == AgentKind::Background {
@@ -72,26 +74,32 @@ pub(crate) async fn download(
     let platform = platform.as_deref().unwrap_or(release::own_platform());
     let programs = release::find(&app.config.release_dir, platform).map_err(missing)?;
 
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    headers.insert(header::CONTENT_DISPOSITION, disposition(&agent.name)?);
+    if method == Method::HEAD {
+        // Nobody gets a zip, so that no password is made and none of an earlier zip is revoked.
+        return Ok(headers.into_response());
+    }
+
     let password = Secrets::token("")?;
     let hash = app.secrets.hash(Purpose::Agent, &password);
     let now = app.clock.now();
     app.store.issue_credential(who.environment.id, agent.id, (hash, None), false, now).await?;
     tracing::info!(agent = %agent.id, platform, by = %who.person.id, "agent download made");
     let kit = Kit::new(&app, &agent, &password, programs)?;
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
-    headers.insert(header::CONTENT_DISPOSITION, disposition(&agent.name)?);
     Ok((headers, Body::from_stream(zipped(kit))).into_response())
 }
 
 /// The agent's program for a wrapper that installs or updates it; asked with the agent's own credentials.
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     Params(wanted): Params<Platform>,
 ) -> Response {
-    let agent = match app.live.gateway.authenticate(&headers).await {
-        Ok(agent) => agent,
+    let agent = match app.live.gateway.authenticate(&headers, from.ip()).await {
+        Ok(known) => known.agent,
         Err(refused) => return refused.into_response(),
     };
     let platform = wanted.platform.unwrap_or_else(|| release::own_platform().to_owned());

@@ -1,5 +1,7 @@
 //! Bodies, parameters and preconditions, each refused as a problem.
 
+use std::time::Duration;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use futures_util::StreamExt;
@@ -11,6 +13,9 @@ use crate::http::problem::{Code, Problem, Result};
 
 /// How much of a body that is too large is read before the connection is closed on it.
 const DRAIN_BYTES_MAX: usize = 16 * super::BODY_BYTES_MAX;
+
+/// A body that has not come by then is not waited for.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -71,6 +76,16 @@ impl<S: Send + Sync> FromRequest<S> for Text {
 /// The body, if it is within the limit. A larger one is read to its end, within reason, before it is refused: a
 /// connection that is closed on a client that still writes shows it a broken pipe instead of the answer.
 async fn whole(request: Request) -> Result<Vec<u8>> {
+    within(BODY_WITHIN, request).await
+}
+
+async fn within(limit: Duration, request: Request) -> Result<Vec<u8>> {
+    tokio::time::timeout(limit, read(request)).await.unwrap_or_else(|_| {
+        Err(Problem::new(Code::SlowBody, format!("the body did not come within {} s", limit.as_secs())))
+    })
+}
+
+async fn read(request: Request) -> Result<Vec<u8>> {
     let mut stream = request.into_body().into_data_stream();
     let (mut body, mut seen) = (Vec::new(), 0);
     while let Some(part) = stream.next().await {
@@ -88,6 +103,20 @@ async fn whole(request: Request) -> Result<Vec<u8>> {
 
 fn too_large() -> Problem {
     Problem::new(Code::TooLarge, format!("the body is larger than {} bytes", super::BODY_BYTES_MAX))
+}
+
+/// Names and ids between the slashes.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(segments)) => Ok(Self(segments)),
+            Err(rejection) => Err(Problem::new(Code::BadRequest, rejection.body_text())),
+        }
+    }
 }
 
 /// Parameters behind the question mark.
@@ -152,3 +181,6 @@ pub(crate) fn etag(version: i64) -> HeaderMap {
     }
     headers
 }
+
+#[cfg(test)]
+mod tests;

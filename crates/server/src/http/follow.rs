@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::Stream;
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::engine;
-use crate::http::extract::Params;
+use crate::http::extract::{Params, Path};
 use crate::http::logs::{AgentLines, LineView, RunLineView};
 use crate::http::problem::Result;
 use crate::http::runs::RunView;

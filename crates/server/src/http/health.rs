@@ -18,10 +18,13 @@ pub(crate) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// The database can be read and written and the server does not stop.
+/// The database can be read and written, runs go on, and the server does not stop.
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
     if app.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into());
+    }
+    if !app.live.engine.is_running() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "engine: it has ended\n".into());
     }
     match tokio::time::timeout(READY_WITHIN, app.store.ping()).await {
         Ok(Ok(())) => (StatusCode::OK, "ok\n".into()),

@@ -24,6 +24,9 @@ use crate::secrets::{Purpose, Secrets};
 /// A login ends after a working day.
 const LOGIN_VALID: Duration = Duration::from_secs(12 * 3600);
 
+/// The longest e-mail address there can be.
+pub(crate) const EMAIL_BYTES_MAX: usize = 254;
+
 /// What a person knows.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Credentials {
@@ -92,21 +95,27 @@ pub(crate) async fn login(
     Body(credentials): Body<Credentials>,
 ) -> Result<Response> {
     let email = credentials.email.trim().to_owned();
+    if email.len() > EMAIL_BYTES_MAX {
+        return Err(Problem::field("/email", "too_long", format!("`email` is longer than {EMAIL_BYTES_MAX} bytes")));
+    }
     let from = from.ip();
-    app.throttle.check(&email, from).map_err(|wait| {
+    app.throttle.reserve(&email, from).map_err(|wait| {
         let detail = format!("too many failed logins; try again in {} s", wait.as_secs().max(1));
         Problem::new(Code::TooManyTries, detail).retry_after(wait)
     })?;
     let person = match app.store.person_by_email(&email).await {
         Ok(person) => Some(person),
         Err(sallyport_store::Error::NotFound) => None,
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            app.throttle.give_back(&email, from);
+            return Err(error.into());
+        }
     };
     let hash = person.as_ref().and_then(|person| person.password_hash.clone());
     let too_long = credentials.password.expose().len() > password::BYTES_MAX;
-    let right = !too_long && password::verify(credentials.password, hash).await?;
+    let right = if too_long { Ok(false) } else { password::verify(credentials.password, hash).await };
+    let right = right.inspect_err(|_| app.throttle.give_back(&email, from))?;
     let Some(person) = person.filter(|_| right) else {
-        app.throttle.failed(&email, from);
         tracing::warn!(%from, "login failed");
         return Err(Problem::new(Code::WrongPassword, "e-mail address or password is wrong"));
     };

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use sallyport_protocol::{EnvironmentId, LogLevel};
 use sallyport_store::{AgentLogEntry, LogFilter, LogSource, RunLogEntry};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::http::extract::Params;
+use crate::http::extract::{Params, Path};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Problem, Result};
 use crate::http::time::rfc3339;

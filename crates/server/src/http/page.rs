@@ -32,7 +32,7 @@ pub(crate) struct PageView<T> {
     items: Vec<T>,
     /// Asks for the next page; null on the last.
     next_cursor: Option<String>,
-    /// Rows of the whole list.
+    /// Rows of the whole list, counted up to 10,000.
     total: u64,
 }
 

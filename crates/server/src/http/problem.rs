@@ -10,6 +10,8 @@ use sallyport_store::Error as StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::password;
+
 /// What a handler answers.
 pub(crate) type Result<T> = std::result::Result<T, Problem>;
 
@@ -56,10 +58,12 @@ codes! {
     NotFound = "not_found", NOT_FOUND, "There is no such thing in this environment";
     NoSuchRoute = "no_such_route", NOT_FOUND, "There is nothing at this address";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method";
+    SlowBody = "slow_body", REQUEST_TIMEOUT, "The request's body came too slowly";
     NameTaken = "name_taken", CONFLICT, "The name is taken";
     InUse = "in_use", CONFLICT, "Something else depends on it";
     AgentOnline = "agent_online", CONFLICT, "The agent is online";
     AgentOffline = "agent_offline", CONFLICT, "The agent is offline";
+    AgentSilent = "agent_silent", GATEWAY_TIMEOUT, "The agent is online and did not answer in time";
     BackgroundAgent = "background_agent", CONFLICT, "The background agent belongs to the platform";
     ReleaseMissing = "release_missing", CONFLICT, "The server has no programs for this platform";
     TaskInactive = "task_inactive", CONFLICT, "The task is inactive";
@@ -151,6 +155,11 @@ impl Problem {
         self
     }
 
+    /// Which one it is.
+    pub(crate) const fn code(&self) -> Code {
+        self.code
+    }
+
     /// What is wrong with the fields, where that is the problem.
     pub(crate) fn texts(&self) -> Option<Vec<&str>> {
         (self.code == Code::Invalid).then(|| self.problems.iter().map(|problem| problem.message.as_str()).collect())
@@ -187,12 +196,25 @@ impl From<StoreError> for Problem {
             StoreError::InUse { .. } => Self::new(Code::InUse, detail),
             StoreError::BadSort { .. } => Self::new(Code::BadSort, detail),
             StoreError::BadCursor => Self::new(Code::BadCursor, detail),
+            StoreError::TooSlow { .. } => {
+                Self::new(Code::Unavailable, format!("{detail}; ask for less with filters such as `after` or `since`"))
+            }
             StoreError::Closed => Self::new(Code::Unavailable, "the server stops; try again"),
             StoreError::Commit(_) => {
                 tracing::error!(%detail, "a change was not kept");
                 Self::new(Code::Unavailable, "the change was not kept; try again").retry_after(Duration::from_secs(5))
             }
             other => Self::internal(&other.into()),
+        }
+    }
+}
+
+impl From<password::Error> for Problem {
+    fn from(error: password::Error) -> Self {
+        match error {
+            password::Error::Busy => Self::new(Code::Unavailable, "too many logins at one time; try again")
+                .retry_after(Duration::from_secs(5)),
+            password::Error::Fault(error) => Self::internal(&error),
         }
     }
 }

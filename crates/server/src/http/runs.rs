@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_domain::run::RunState;
@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::engine::{CancelError, StartError, StartRun};
-use crate::http::extract::{MaybeBody, Params};
+use crate::http::extract::{MaybeBody, Params, Path};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::time::{maybe_rfc3339, parse, rfc3339};
@@ -114,7 +114,7 @@ pub(crate) struct StepRunView {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FailureView {
     /// connector, input, output, runtime, agent_lost, timed_out.
-    kind: String,
+    kind: &'static str,
     /// A stable word.
     code: String,
     /// What was attempted and what went wrong.
@@ -184,7 +184,7 @@ impl StepRunView {
             rows_rejected: step.counts.rows_rejected,
             rows_per_second: rate,
             failure: step.failure.map(|failure| FailureView {
-                kind: word(&failure.kind),
+                kind: failure.kind.word(),
                 code: failure.code,
                 message: failure.message,
                 advice: failure.advice,
@@ -308,8 +308,4 @@ pub(crate) async fn find(app: &App, who: &Who, id: &str) -> Result<Run> {
 
 fn no_run(id: &str) -> Problem {
     Problem::new(Code::NotFound, format!("there is no run `{id}` in this environment"))
-}
-
-fn word(kind: &impl Serialize) -> String {
-    serde_json::to_value(kind).ok().and_then(|word| word.as_str().map(ToOwned::to_owned)).unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use crate::auth::password;
 use crate::first_start::SETUP;
 use crate::http::docs::{self, escape};
 use crate::http::extract::{Body, Params};
-use crate::http::login::UserView;
+use crate::http::login::{EMAIL_BYTES_MAX, UserView};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::secrets::Purpose;
 
@@ -68,7 +68,9 @@ pub(crate) async fn submit(State(app): State<Arc<App>>, Form(setup): Form<Setup>
         Ok(user) => html(StatusCode::OK, &done(&user.email)),
         Err(problem) => match problem.texts() {
             Some(texts) => html(StatusCode::UNPROCESSABLE_ENTITY, &form(&token, &texts.join(" "))),
-            None => html(StatusCode::FORBIDDEN, GONE),
+            None if problem.code() == Code::SetupToken => html(StatusCode::FORBIDDEN, GONE),
+            // The link is as good as before.
+            None => problem.into_response(),
         },
     }
 }
@@ -111,7 +113,7 @@ fn problems(name: &str, email: &str, password: &Secret) -> Vec<FieldProblem> {
         add("/name", "name", format!("The name must have 1 to {NAME_CHARS_MAX} characters."));
     }
     let at = email.split_once('@');
-    if email.len() > 254
+    if email.len() > EMAIL_BYTES_MAX
         || email.chars().any(|c| c.is_whitespace() || c.is_control())
         || !at.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
     {

@@ -28,7 +28,7 @@ pub(crate) async fn measure(State(app): State<Arc<App>>, request: Request, next:
     let mut response = next.run(request).await;
     let took = began.elapsed();
     let status = response.status().as_u16();
-    app.metrics.request(method.as_str(), &route, status, took);
+    app.metrics.request(&method, &route, status, took);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     tracing::debug!(%method, route, status, micros, "request answered");
 

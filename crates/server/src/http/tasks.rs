@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_domain::plan::plan;
@@ -15,7 +15,7 @@ use similar::TextDiff;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::http::extract::{IfMatch, Params, SomeIfMatch, Text, etag};
+use crate::http::extract::{IfMatch, Params, Path, SomeIfMatch, Text, etag};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::time::rfc3339;

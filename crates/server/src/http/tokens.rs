@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use sallyport_protocol::{Secret, TokenId};
 use sallyport_store::{ApiToken, NewToken};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::http::extract::{Body, Params};
+use crate::http::extract::{Body, Params, Path};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::time::{maybe_rfc3339, rfc3339};

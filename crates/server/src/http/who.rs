@@ -1,12 +1,13 @@
 //! Who asks, and in which environment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
-use sallyport_protocol::Secret;
-use sallyport_store::{Environment, Person};
+use sallyport_protocol::{Secret, Timestamp};
+use sallyport_store::{Environment, Person, TokenUse};
 
 use crate::app::App;
 use crate::http::problem::{Code, Problem, Result};
@@ -17,6 +18,9 @@ pub(crate) const COOKIE: &str = "sallyport_login";
 
 /// Names the environment, by name or id; the company's first one without it.
 const ENVIRONMENT_HEADER: &str = "sallyport-environment";
+
+/// A token's use is written down at most this often.
+const USE_NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// A person, by login or API token.
 pub(crate) struct Who {
@@ -58,21 +62,41 @@ impl FromRequestParts<Arc<App>> for Who {
             Problem::new(Code::NotLoggedIn, "the token is not known, or has expired or been revoked; log in again")
         })?;
         let company = login.person.company;
-        let asked = parts.headers.get(ENVIRONMENT_HEADER).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-        let bound = login.api_token.map(|(_, environment)| environment.to_string());
+        let asked = asked(&parts.headers)?;
+        let bound = login.api_token.as_ref().map(|token| token.environment.to_string());
         let environment = app
             .store
             .environment(company, asked.as_deref().or(bound.as_deref()))
             .await
             .map_err(Problem::naming("environment", asked.as_deref().unwrap_or_default()))?;
-        if let Some((id, good_for)) = login.api_token {
-            if good_for != environment.id {
+        if let Some(token) = &login.api_token {
+            if token.environment != environment.id {
                 let asked = asked.unwrap_or_default();
                 return Err(Problem::new(Code::NotFound, format!("there is no environment `{asked}` for this token")));
             }
-            app.store.note_token_use(id, now).await?;
+            note_use(app, token, now).await;
         }
         Ok(Self { person: login.person, environment, token: hash, by_api_token: login.api_token.is_some() })
+    }
+}
+
+/// The environment that the request names. One that cannot be read is not the same as none: the company's first
+/// environment is where it must not end up.
+fn asked(headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(value) = headers.get(ENVIRONMENT_HEADER) else { return Ok(None) };
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(name) => Ok(Some(name.to_owned())),
+        Err(_) => Err(Problem::new(Code::BadRequest, "the header `Sallyport-Environment` is not UTF-8")),
+    }
+}
+
+/// A request that only reads is not held up by it: it is written at most once a minute, and may fail.
+async fn note_use(app: &App, token: &TokenUse, now: Timestamp) {
+    if token.last_used_at.is_some_and(|last| now.since(last) < USE_NOTED_EVERY) {
+        return;
+    }
+    if let Err(error) = app.store.note_token_use(token.id, now).await {
+        tracing::warn!(token = %token.id, %error, "the use of an API token was not written down");
     }
 }
 

@@ -1,79 +1,179 @@
 //! The whole live side, with the background agent doing real work on real files.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_protocol::Clock;
-use sallyport_store::{First, LogFilter, NewTask, Store};
+use sallyport_protocol::{Clock, ConnectionId, EnvironmentId, RunId};
+use sallyport_store::{ConnectionEdit, First, LogFilter, NewConnection, NewTask, Run, Store};
+use serde_json::json;
 
-use super::{Live, Parts};
+use super::{Live, OpenSecrets, Parts};
 use crate::engine::StartRun;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// The live side in a folder of its own.
+struct Server {
+    folder: tempfile::TempDir,
+    store: Store,
+    clock: Clock,
+    environment: EnvironmentId,
+    live: Live,
+}
+
+impl Server {
+    async fn start() -> Self {
+        Self::with(Arc::new(|_| Ok(BTreeMap::new()))).await
+    }
+
+    async fn with(open_secrets: OpenSecrets) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("sallyport.db")).unwrap();
+        let clock = Clock::system();
+        let (company, environment) = ("Acme".to_owned(), "production".to_owned());
+        let first = First { company, environment, administrator: "admin".into(), now: clock.now() };
+        store.initialise(first).await.unwrap();
+        let company = store.all_companies().await.unwrap().remove(0);
+        let environment = store.environment(company.id, None).await.unwrap().id;
+        store.create_environment(company.id, "sandbox", clock.now()).await.unwrap();
+        let live = Live::start(Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            catalog: Arc::new(sallyport_connectors::catalog()),
+            hash_credential: Arc::new(|password| password.as_bytes().to_vec()),
+            open_secrets,
+            files_root: folder.path().join("files"),
+            scratch_root: folder.path().join("work"),
+            reconnect_grace: Duration::from_secs(60),
+            heartbeat_seconds: 60,
+        });
+        let live = live.await.unwrap();
+        Self { folder, store, clock, environment, live }
+    }
+
+    /// Where the background agent of the environment works.
+    fn files(&self) -> PathBuf {
+        let files = self.folder.path().join("files").join(self.environment.to_string());
+        std::fs::create_dir_all(&files).unwrap();
+        files
+    }
+
+    /// Starts a run of a new task.
+    async fn begin(&self, document: &str) -> RunId {
+        let parsed = sallyport_domain::task::parse(document).unwrap();
+        let new = NewTask {
+            name: parsed.task.clone(),
+            active: true,
+            document: document.into(),
+            parsed: serde_json::to_value(&parsed).unwrap(),
+            author: "test".into(),
+            now: self.clock.now(),
+        };
+        let (environment, task) = (self.environment, self.store.create_task(self.environment, new).await.unwrap().id);
+        let (trigger, who) = ("api".to_owned(), "test".to_owned());
+        let start = StartRun { environment, task, trigger, who, key: None, priority: None };
+        self.live.engine.start_run(start).await.unwrap().run.id
+    }
+
+    /// Runs a task to its end.
+    async fn run(&self, document: &str) -> Run {
+        let run = self.begin(document).await;
+        let mut changes = self.live.engine.live(run);
+        let ended = async {
+            loop {
+                let found = self.store.run(self.environment, run).await.unwrap();
+                if found.finished_at.is_some() {
+                    return found;
+                }
+                changes.changed().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, ended).await.unwrap()
+    }
+
+    /// Saves a connection of the background agent.
+    async fn connection(&self, name: &str, kind: &str, settings: serde_json::Value) {
+        let agent = self.store.agent(self.environment, "background").await.unwrap().id;
+        let edit = ConnectionEdit {
+            agent,
+            name: name.into(),
+            kind: kind.into(),
+            settings,
+            secret_names: Vec::new(),
+            sealed_secrets: None,
+            now: self.clock.now(),
+        };
+        let new = NewConnection { id: ConnectionId::new(), edit };
+        self.store.create_connection(self.environment, new).await.unwrap();
+    }
+
+    async fn stop(&self) {
+        tokio::time::timeout(DEADLINE, self.live.stop()).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_background_agent_moves_rows_between_files_of_the_server() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("sallyport.db")).unwrap();
-    let clock = Clock::system();
-    let (company, environment) = ("Acme".to_owned(), "production".to_owned());
-    let first = First { company, environment, administrator: "admin".into(), now: clock.now() };
-    store.initialise(first).await.unwrap();
-    let company = store.all_companies().await.unwrap().remove(0);
-    let environment = store.environment(company.id, None).await.unwrap().id;
-    let files = folder.path().join("files");
-    std::fs::create_dir_all(&files).unwrap();
+    let server = Server::start().await;
+    let files = server.files();
     std::fs::write(files.join("in.csv"), "id,name\n1,one\n2,two\n").unwrap();
-
-    let live = Live::start(Parts {
-        store: store.clone(),
-        clock: clock.clone(),
-        catalog: Arc::new(sallyport_connectors::catalog()),
-        hash_credential: Arc::new(|password| password.as_bytes().to_vec()),
-        open_secrets: Arc::new(|_| Ok(BTreeMap::new())),
-        files_root: files.clone(),
-        scratch_root: folder.path().join("work"),
-        reconnect_grace: Duration::from_secs(60),
-        heartbeat_seconds: 60,
-    })
-    .await
-    .unwrap();
     let document = "
 task: convert
 steps:
   - { name: source, connector: file, agent: background, with: { path: in.csv } }
   - { name: target, connector: file, agent: background, input: source, with: { path: out.jsonl } }
 ";
-    let parsed = serde_json::to_value(sallyport_domain::task::parse(document).unwrap()).unwrap();
-    let new = NewTask {
-        name: "convert".into(),
-        active: true,
-        document: document.into(),
-        parsed,
-        author: "test".into(),
-        now: clock.now(),
-    };
-    let task = store.create_task(environment, new).await.unwrap().id;
-    let (trigger, who) = ("api".to_owned(), "test".to_owned());
-    let start = StartRun { environment, task, trigger, who, key: None, priority: None };
-    let run = live.engine.start_run(start).await.unwrap().run.id;
-
-    let mut changes = live.engine.live(run);
-    let ended = async {
-        loop {
-            let found = store.run(environment, run).await.unwrap();
-            if found.finished_at.is_some() {
-                return found;
-            }
-            changes.changed().await;
-        }
-    };
-    let ended = tokio::time::timeout(DEADLINE, ended).await.unwrap();
+    let ended = server.run(document).await;
     assert_eq!(ended.state, "succeeded", "{ended:?}");
     assert_eq!(std::fs::read_to_string(files.join("out.jsonl")).unwrap().lines().count(), 2);
 
-    tokio::time::timeout(DEADLINE, live.stop()).await.unwrap();
-    let lines = store.run_log_after(environment, run, LogFilter::default()).await.unwrap();
-    assert!(lines.iter().all(|line| !line.message.is_empty()));
+    server.stop().await;
+    let lines = server.store.run_log_after(server.environment, ended.id, LogFilter::default()).await.unwrap();
+    for step in ["source", "target"] {
+        assert!(lines.iter().any(|line| line.step.as_deref() == Some(step)), "{step}: {lines:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_background_agent_reaches_nothing_outside_its_folder() {
+    let server = Server::start().await;
+    std::fs::write(server.folder.path().join("secret.csv"), "key\n1\n").unwrap();
+    let outside = server.folder.path().display().to_string();
+    let other = server.store.all_companies().await.unwrap().remove(0).id;
+    let sandbox = server.store.environment(other, Some("sandbox")).await.unwrap().id;
+    let places = [
+        ("file", json!({ "root": "/etc" }), "path: hostname, format: csv"),
+        ("file", json!({ "root": outside }), "path: secret.csv"),
+        ("file", json!({ "root": format!("../{sandbox}") }), "path: secret.csv"),
+        ("sqlite", json!({ "path": format!("{outside}/sallyport.db") }), "table: agent"),
+    ];
+    for (number, (kind, settings, with)) in places.into_iter().enumerate() {
+        // As a database from before the rule may hold it: the API saves no such connection.
+        server.connection(&format!("outside-{number}"), kind, settings).await;
+        let ended = server
+            .run(&format!(
+                "task: steal-{number}\nsteps:\n  - {{ name: source, connection: outside-{number}, with: {{ {with} }} }}\n  - {{ name: target, \
+                 connector: file, agent: background, input: source, with: {{ path: out.jsonl }} }}\n"
+            ))
+            .await;
+        assert_eq!(ended.state, "failed", "{ended:?}");
+        assert!(!server.files().join("out.jsonl").exists());
+        let steps = server.store.step_runs(server.environment, ended.id).await.unwrap();
+        let code = steps.iter().find(|step| step.step == "source").and_then(|step| step.failure.clone());
+        assert!(matches!(code.unwrap().code.as_str(), "bad_settings" | "path_refused"), "{steps:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_meets_a_bug_is_told_and_not_taken_for_healthy() {
+    let server = Server::with(Arc::new(|_| panic!("a bug"))).await;
+    assert!(server.live.engine.is_running());
+    server.connection("folder", "file", json!({ "root": "." })).await;
+    server.begin("task: t\nsteps:\n  - { name: one, connection: folder, with: { path: in.csv } }\n").await;
+    tokio::time::timeout(DEADLINE, server.live.broken()).await.unwrap();
+    assert!(!server.live.engine.is_running());
+    server.stop().await;
 }

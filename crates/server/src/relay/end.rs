@@ -7,11 +7,17 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use sallyport_dataplane::Transport;
 use sallyport_protocol::DataReply;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// One end, before the stream begins.
 pub(crate) enum End {
     /// A data connection.
-    Socket(Box<WebSocket>),
+    Socket {
+        /// Its socket.
+        socket: Box<WebSocket>,
+        /// Fires when its agent is sent away.
+        revoked: CancellationToken,
+    },
     /// The agent inside this process.
     Local {
         /// Our end of its channel.
@@ -54,10 +60,18 @@ impl End {
         Self::Local { transport, ready: Some(ready) }
     }
 
+    /// Fires when its agent may no longer take part.
+    pub(super) fn revoked(&self) -> CancellationToken {
+        match self {
+            Self::Socket { revoked, .. } => revoked.clone(),
+            Self::Local { .. } => CancellationToken::new(),
+        }
+    }
+
     /// Says that both ends are attached.
     pub(super) async fn ready(&mut self) -> Result<(), Broken> {
         match self {
-            Self::Socket(socket) => socket.send(reply(&DataReply::Ready)?).await.map_err(broken),
+            Self::Socket { socket, .. } => socket.send(reply(&DataReply::Ready)?).await.map_err(broken),
             Self::Local { ready, .. } => match ready.take().map(|ready| ready.send(())) {
                 Some(Err(())) => Err(Broken("the step no longer waits".to_owned())),
                 _ => Ok(()),
@@ -67,7 +81,7 @@ impl End {
 
     pub(super) fn split(self) -> (Source, Target) {
         match self {
-            Self::Socket(socket) => {
+            Self::Socket { socket, .. } => {
                 let (target, source) = (*socket).split();
                 (Source::Socket(source), Target::Socket(target))
             }

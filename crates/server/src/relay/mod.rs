@@ -171,7 +171,12 @@ impl Relay {
         let counters = &self.inner.counters;
         counters.open.fetch_add(1, Ordering::Relaxed);
         counters.total.fetch_add(1, Ordering::Relaxed);
-        splice::splice(producer, consumer, &counters.bytes).await;
+        let (producers, consumers) = (producer.revoked(), consumer.revoked());
+        tokio::select! {
+            () = splice::splice(producer, consumer, &counters.bytes) => {}
+            () = producers.cancelled() => tracing::info!("a stream ended: its producer was sent away"),
+            () = consumers.cancelled() => tracing::info!("a stream ended: its consumer was sent away"),
+        }
         counters.open.fetch_sub(1, Ordering::Relaxed);
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use sallyport_domain::licence::Tier;
-use sallyport_protocol::{AgentId, DataReply, DataRequest, Ticket, path};
+use sallyport_protocol::{AgentId, DataReply, DataRequest, Refusal, RefusalCode, Ticket, path};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -170,4 +170,19 @@ async fn tickets_do_not_pile_up_when_nobody_comes() {
     relay.table().seats.values_mut().for_each(|seat| seat.deadline = past);
     relay.open(AgentId::new(), AgentId::new()).unwrap();
     assert_eq!(relay.table().seats.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_one_of_its_agents_is_sent_away() {
+    for name in ["one", "two"] {
+        let rig = Rig::start(Tier::Premium, LONG).await;
+        let (mut producer, mut consumer) = stream(&rig).await;
+        let agent = rig.store.agent(rig.environment, name).await.unwrap().id;
+        let code = RefusalCode::RevokedCredentials;
+        rig.gateway.disconnect(agent, Refusal { code, message: "rotated".into(), retry_after_seconds: None });
+        for socket in [&mut producer, &mut consumer] {
+            let end = timeout(DEADLINE, socket.next()).await.unwrap();
+            assert!(matches!(end, None | Some(Err(_)) | Some(Ok(Message::Close(_)))), "{name}: {end:?}");
+        }
+    }
 }

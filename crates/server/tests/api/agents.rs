@@ -100,3 +100,12 @@ fn an_agent_is_deactivated_unless_an_active_step_needs_it() {
     background.refused(409, "background_agent");
     administrator.send("POST", "/api/v1/agents/one/restart", &[], b"").refused(409, "agent_offline");
 }
+
+#[test]
+fn a_name_that_is_no_text_is_a_problem_like_any_other() {
+    let server = Server::start();
+    let administrator = server.administrator();
+    for path in ["/api/v1/agents/%FF", "/api/v1/runs/%FF/log", "/api/v1/connections/%FF"] {
+        administrator.get(path).refused(400, "bad_request");
+    }
+}

@@ -68,6 +68,23 @@ fn every_wrong_field_is_named_at_once() {
 }
 
 #[test]
+fn the_servers_own_files_are_out_of_reach() {
+    let (server, administrator) = prepared();
+    let database = server.data_dir().join("sallyport.db");
+    for (kind, settings) in [("file", json!({ "root": "/etc" })), ("sqlite", json!({ "path": database }))] {
+        let mut document = json!({ "name": kind, "kind": kind, "agent": "background", "settings": settings });
+        let refused = administrator.post("/api/v1/connections", &document);
+        refused.refused(422, "invalid");
+        assert_eq!(refused.json()["problems"][0]["code"], "absolute_path", "{}", refused.text());
+        document["agent"] = json!("one");
+        administrator.post("/api/v1/connections", &document).is(201);
+        // Nor by the way of a change.
+        document["agent"] = json!("background");
+        administrator.put(&format!("/api/v1/connections/{kind}"), "*", &document).refused(422, "invalid");
+    }
+}
+
+#[test]
 fn another_environments_connections_are_not_found() {
     let (server, production) = prepared();
     server.sandbox();

@@ -132,3 +132,14 @@ fn passwords_are_in_the_zip_and_nowhere_else() {
     let database = std::fs::read(folder.path().join("sallyport.db")).unwrap();
     assert!(!database.windows(password.len()).any(|window| window == password.as_bytes()));
 }
+
+#[test]
+fn a_question_about_the_zip_makes_no_password() {
+    let (server, administrator) = prepared();
+    let path = "/api/v1/agents/B%C3%BCro%201/download?platform=linux-x86_64";
+    let basic = basic(&mut open(&administrator.get(path)));
+    let head = administrator.send("HEAD", path, &[], b"");
+    assert_eq!((head.status, head.header("content-type").as_str()), (200, "application/zip"));
+    // A second zip would have revoked what nobody has used yet.
+    assert_eq!(fetch(&server.stranger(), &basic, "linux-x86_64").status, 200);
+}

@@ -57,6 +57,21 @@ fn a_wrong_password_is_refused_and_guessing_is_slowed_down() {
     let slowed = login(EMAIL);
     slowed.refused(429, "too_many_tries");
     assert!(slowed.header("retry-after").parse::<u64>().unwrap() > 0);
+    login(&"x".repeat(300)).refused(422, "invalid");
+}
+
+#[test]
+fn guesses_that_come_at_once_are_not_more_than_one_after_the_other() {
+    let server = Server::start();
+    server.administrator();
+    let stranger = server.stranger();
+    let guess = || stranger.post("/api/v1/login", &json!({ "email": EMAIL, "password": "a wrong password" })).status;
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..30).map(|_| scope.spawn(guess)).collect();
+        guesses.into_iter().map(|guess| guess.join().unwrap()).collect()
+    });
+    let tried = answers.iter().filter(|status| **status == 401).count();
+    assert_eq!((tried, answers.iter().filter(|status| **status == 429).count()), (10, 20), "{answers:?}");
 }
 
 #[test]
@@ -125,4 +140,21 @@ fn the_licence_is_shown_and_set_on_the_server_only() {
     assert_eq!(administrator.get("/api/v1/licence").is(200)["agents_max"], 3);
     let nowhere = tempfile::tempdir().unwrap();
     assert!(runtime.block_on(sallyport_server::set_licence(nowhere.path(), None, tier)).is_err());
+}
+
+#[test]
+fn an_environment_that_cannot_be_read_is_not_the_first_one() {
+    let server = Server::start();
+    let administrator = server.administrator();
+    let header = ureq::http::HeaderValue::from_bytes(b"prod\xff").unwrap();
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let request = ureq::http::Request::builder()
+        .uri(format!("{}/api/v1/agents", administrator.base))
+        .header("authorization", format!("Bearer {}", administrator.token.as_ref().unwrap()))
+        .header("sallyport-environment", header);
+    let mut answer = agent.run(request.body(()).unwrap()).unwrap();
+    assert_eq!(answer.status().as_u16(), 400);
+    assert!(answer.body_mut().read_to_string().unwrap().contains("\"bad_request\""));
+    // What is not ASCII is a name like any other.
+    administrator.environment("k\u{fc}che").get("/api/v1/agents").refused(404, "not_found");
 }

@@ -87,7 +87,7 @@ impl Server {
     }
 
     pub(crate) fn setup_token(&self) -> String {
-        let link = self.ready.setup_link.as_ref().unwrap().expose().to_owned();
+        let link = self.ready.setup_link().unwrap().expose().to_owned();
         link.split_once("token=").unwrap().1.to_owned()
     }
 

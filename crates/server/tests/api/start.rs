@@ -58,13 +58,13 @@ fn a_second_start_keeps_everything_and_a_new_name_gets_a_new_certificate() {
     let read = |server: &Server, name: &str| std::fs::read(server.data_dir().join(name)).unwrap();
     let files = ["secret.key", "tls/ca.pem", "tls/ca.key", "tls/server.pem", "tls/server.key"];
     let before = files.map(|file| read(&server, file));
-    let first_link = server.ready.setup_link.clone();
+    let first_link = server.ready.setup_link();
     assert!(first_link.is_some());
 
     let server = Server::with(server.stop(), &flags);
     assert_eq!(files.map(|file| read(&server, file)), before);
-    assert!(server.ready.setup_link.is_some(), "the password is not set yet: a new link");
-    assert_ne!(server.ready.setup_link, first_link);
+    assert!(server.ready.setup_link().is_some(), "the password is not set yet: a new link");
+    assert_ne!(server.ready.setup_link(), first_link);
 
     let folder = server.stop();
     let flags = tls_flags(folder.path(), "https://renamed.example.org");
@@ -113,8 +113,11 @@ fn health_and_figures_need_no_login() {
     let stranger = server.stranger();
     assert_eq!(stranger.get("/livez").text(), "ok\n");
     assert_eq!(stranger.get("/readyz").text(), "ok\n");
+    // Words that a stranger invents do not fill the figures.
+    assert_eq!(stranger.send("BREW", "/livez", &[], b"").status, 405);
     let metrics = stranger.get("/metrics").text();
     assert!(metrics.contains("sallyport_http_requests_total{"), "{metrics}");
+    assert!(!metrics.contains("BREW") && metrics.contains("method=\"other\""), "{metrics}");
     assert!(
         metrics.contains("sallyport_agents_online 0") || metrics.contains("sallyport_agents_online 1"),
         "{metrics}"
@@ -140,4 +143,18 @@ fn a_stop_ends_within_ten_seconds_even_with_a_follower() {
     });
     stopped.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(follower.join().unwrap(), 200);
+}
+
+#[test]
+fn peers_that_say_nothing_keep_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = tls_flags(folder.path(), "https://server.example.org");
+    let server = Server::with(folder, &flags);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let silent: Vec<_> = (0..cores * 16 + 8).map(|_| TcpStream::connect(server.ready.listening).unwrap()).collect();
+    let clock = sallyport_protocol::Clock::system();
+    let began = clock.now();
+    assert!(fetch(&server, "localhost").unwrap().starts_with("HTTP/1.1 200"));
+    assert!(clock.now().since(began) < Duration::from_secs(5), "it waited for the silent ones to be given up");
+    drop(silent);
 }

@@ -173,3 +173,21 @@ async fn credentials_are_told_apart() {
     assert_eq!(state(3, NOW).await, Some(CredentialState::Revoked));
     assert_eq!(state(4, NOW).await, Some(CredentialState::Good));
 }
+
+#[tokio::test]
+async fn a_revoked_password_lets_nobody_in_whenever_it_was_shown() {
+    let bench = bench().await;
+    let store = &bench.store;
+    let agent = bench.agent("one").await;
+    store.issue_credential(bench.environment, agent, (vec![1], None), false, NOW).await.unwrap();
+    let mut knock = knock(agent);
+    knock.credential = Some(vec![1]);
+    assert_eq!(code(&store.admit(SessionKind::Agent, knock.clone()).await.unwrap()), "admitted");
+    store.revoke_credentials(bench.environment, agent, NOW).await.unwrap();
+    for kind in [SessionKind::Agent, SessionKind::Wrapper] {
+        let Admission::Refused { refusal } = store.admit(kind, knock.clone()).await.unwrap() else {
+            panic!("a revoked password was taken")
+        };
+        assert_eq!(refusal.code, RefusalCode::RevokedCredentials);
+    }
+}

@@ -1,7 +1,9 @@
 //! Lists page, sort and filter.
 
-use super::bench;
-use crate::{Agent, AgentFilter, Error, ListRequest, Page};
+use sallyport_protocol::{InstanceId, LogBatch, LogLevel, LogLine};
+
+use super::{NOW, bench};
+use crate::{Agent, AgentFilter, Error, ListRequest, LogFilter, LogSource, Page, TOTAL_MAX};
 
 fn ask(limit: u32, cursor: Option<String>, sort: &str) -> ListRequest {
     ListRequest { limit, cursor, sort: Some(sort.into()) }
@@ -82,4 +84,23 @@ async fn foreign_sorts_and_cursors_are_refused() {
     assert!(matches!(list(ask(1, Some("nonsense".into()), "name")).await, Err(Error::BadCursor)));
     let cursor = list(ask(1, None, "name")).await.unwrap().next_cursor;
     assert!(matches!(list(ask(1, cursor, "-name")).await, Err(Error::BadCursor)));
+}
+
+#[tokio::test]
+async fn a_long_list_is_not_counted_to_its_end() {
+    let bench = bench().await;
+    let agent = bench.agent("one").await;
+    let line = LogLine {
+        at: NOW,
+        level: LogLevel::Info,
+        target: "test".into(),
+        event: None,
+        message: "line".into(),
+        run: None,
+    };
+    let lines = vec![line; usize::try_from(TOTAL_MAX).unwrap() + 50];
+    let batch = LogBatch { seq: 1, dropped: 0, lines };
+    bench.store.store_log_batch(agent, LogSource::Agent, InstanceId::new(), batch, NOW).await.unwrap();
+    let page = bench.store.agent_log(bench.environment, LogFilter::default(), ask(1, None, "seq")).await.unwrap();
+    assert_eq!(page.total, TOTAL_MAX);
 }

@@ -14,13 +14,11 @@ fn an_address_is_taken_with_or_without_its_scheme() {
 }
 
 #[test]
-fn a_setup_link_carries_its_token() {
-    for link in
-        ["https://localhost:7443/setup#abc", "https://localhost:7443/setup?token=abc", "localhost:7443/setup#token=abc"]
-    {
-        let target = Target::parse(link).unwrap();
-        assert_eq!(target.setup.as_deref(), Some("abc"), "{link}");
-        assert_eq!(target.address, "https://localhost:7443", "{link}");
+fn a_setup_link_is_not_taken_from_the_command_line() {
+    for link in ["https://localhost:7443/setup#abc", "localhost:7443/setup?token=abc"] {
+        let refused = Target::parse(link).unwrap_err();
+        assert_eq!(refused.exit, Exit::Usage);
+        assert!(!format!("{refused:?}").contains("abc"), "{refused:?}");
+        assert!(refused.problems[0].contains("--setup"), "{refused:?}");
     }
-    assert!(Target::parse("https://localhost:7443/setup").is_err(), "a link that was cut off is told");
 }

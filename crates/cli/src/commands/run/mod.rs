@@ -58,8 +58,9 @@ struct Progress {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let local = Local::read(&arguments.task, arguments.connections.as_deref())?;
-    let scratch = std::env::temp_dir().join(format!("sallyport-run-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch).doing(|| format!("making {}", scratch.display()))?;
+    // The folder is new and its name cannot be guessed: the place is shared with other users.
+    let scratch = std::env::temp_dir().join(format!("sallyport-{}", RunId::new()));
+    make_private(&scratch).doing(|| format!("making {}", scratch.display()))?;
     let surroundings = surroundings(arguments, &scratch)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().doing(|| "starting the threads".into())?;
@@ -131,6 +132,13 @@ fn again(plan: &Plan, pipeline: usize, report: &OrderReport, attempt: u32) -> Op
     (transient && attempt < retry.attempts).then_some(doubled)
 }
 
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
 fn surroundings(arguments: &Arguments, scratch: &Path) -> Result<Surroundings> {
     let files = std::path::absolute(&arguments.files).doing(|| format!("finding {}", arguments.files.display()))?;
     let programs = match &arguments.programs {
@@ -139,7 +147,7 @@ fn surroundings(arguments: &Arguments, scratch: &Path) -> Result<Surroundings> {
     };
     let level = arguments.log_level;
     Ok(Surroundings {
-        site: Arc::new(Site { files_root: files, programs }),
+        site: Arc::new(Site { files_root: files, confined: false, programs }),
         scratch_root: scratch.to_path_buf(),
         data: Arc::new(NoRelay),
         log: Arc::new(move |line| {

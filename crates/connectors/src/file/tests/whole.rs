@@ -141,3 +141,21 @@ fn a_connection_is_tested_stage_by_stage() {
         .unwrap();
     assert_eq!(kit.text("sub/x.csv"), "n\n");
 }
+
+#[test]
+fn where_connections_are_confined_an_absolute_root_is_refused() {
+    let mut kit = Kit::new();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("in.csv"), "n\n1\n").unwrap();
+    let order = sallyport_protocol::ConnectionOrder {
+        name: "folder".into(),
+        settings: json!({"root": outside.path()}),
+        secrets: Default::default(),
+    };
+    let read = |kit: &Kit| kit.read_from("file", Some(&order), &json!({"path": "in.csv"}));
+    assert_eq!(read(&kit).unwrap().num_rows(), 1);
+    let site = crate::Site { confined: true, ..crate::Site::clone(&kit.cx.site) };
+    kit.cx.site = std::sync::Arc::new(site);
+    assert_eq!(failure(read(&kit)).0, "bad_settings");
+    assert!(!crate::test("file", &order, &kit.cx.site, &kit.cx.cancel).passed());
+}

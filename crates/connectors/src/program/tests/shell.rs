@@ -14,7 +14,7 @@ use crate::{Error, Program, Site};
 pub(super) fn kit<const N: usize>(programs: [(&str, Program); N]) -> Kit {
     let mut kit = Kit::new();
     let programs = programs.into_iter().map(|(name, program)| (name.to_owned(), program)).collect();
-    kit.cx.site = Arc::new(Site { files_root: kit.cx.site.files_root.clone(), programs });
+    kit.cx.site = Arc::new(Site { files_root: kit.cx.site.files_root.clone(), programs, ..Site::default() });
     kit
 }
 
@@ -24,7 +24,8 @@ fn script(text: &str) -> Kit {
     let files_root = kit.cx.site.files_root.clone();
     let arguments = vec!["-c".into(), text.into(), "p".into(), files_root.to_string_lossy().into_owned()];
     let program = Program { command: "/bin/bash".into(), arguments };
-    kit.cx.site = Arc::new(Site { files_root, programs: BTreeMap::from([("p".to_owned(), program)]) });
+    kit.cx.site =
+        Arc::new(Site { files_root, programs: BTreeMap::from([("p".to_owned(), program)]), ..Site::default() });
     kit
 }
 

@@ -150,3 +150,16 @@ fn a_database_below_the_root_cannot_be_elsewhere() {
     drop(database(&kit));
     assert!(crate::test("sqlite", &connection(), &kit.cx.site, &kit.cx.cancel).passed());
 }
+
+#[test]
+fn where_connections_are_confined_an_absolute_path_is_refused() {
+    let mut kit = Kit::new();
+    database(&kit).execute_batch("create table t (n integer); insert into t values (1)").unwrap();
+    let mut order = connection();
+    order.settings = json!({"path": kit.path("client.db")});
+    let read = |kit: &Kit| kit.read_from("sqlite", Some(&order), &json!({"table": "t"}));
+    assert_eq!(read(&kit).unwrap().num_rows(), 1);
+    let site = crate::Site { confined: true, ..crate::Site::clone(&kit.cx.site) };
+    kit.cx.site = std::sync::Arc::new(site);
+    assert_eq!(failure(read(&kit)).0, "bad_settings");
+}

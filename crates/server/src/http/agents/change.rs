@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::HeaderMap;
 use sallyport_domain::agent::{Refused, may_deactivate};
-use sallyport_protocol::{Refusal, RefusalCode};
+use sallyport_protocol::{Levels, Refusal, RefusalCode};
 use sallyport_store::{Agent, AgentEdit, AgentKind, AgentUse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::view::{AgentView, LevelsView};
 use super::{find, refused, uses};
 use crate::app::App;
-use crate::http::extract::{Body, IfMatch, MaybeBody, etag};
+use crate::http::extract::{Body, IfMatch, MaybeBody, Path, etag};
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::who::Who;
 
@@ -47,7 +47,8 @@ pub(crate) async fn levels(
     Body(levels): Body<LevelsView>,
 ) -> Result<(HeaderMap, Json<AgentView>)> {
     let agent = find(&app, &who, &id).await?;
-    let edit = AgentEdit { levels: Some(levels.into()), ..AgentEdit::default() };
+    let levels = Levels::from(levels);
+    let edit = AgentEdit { file_level: Some(levels.file), console_level: Some(levels.console), ..AgentEdit::default() };
     let at = (expected, app.clock.now());
     let agent = app.store.edit_agent(who.environment.id, agent.id, at, edit, |_| Ok::<(), Problem>(())).await?;
     app.live.gateway.set_levels(agent.id, agent.levels);
@@ -85,11 +86,10 @@ pub(crate) async fn deactivate(
     Path(id): Path<String>,
 ) -> Result<(HeaderMap, Json<AgentView>)> {
     let agent = find(&app, &who, &id).await?;
-    let catalog = Arc::clone(&app.catalog);
-    let agent = set_active(&app, &agent, false, move |facts| {
+    let agent = set_active(&app, &agent, false, |facts| {
         let agent = &facts.agent;
         let online = agent.connected_since.is_some();
-        may_deactivate(agent.id, &agent.name, agent.kind, online, &uses::of(facts, &catalog)).map_err(refused)
+        may_deactivate(agent.id, &agent.name, agent.kind, online, &uses::of(facts)?).map_err(refused)
     })
     .await?;
     let message = format!("Agent `{}` was deactivated.", agent.name);
@@ -132,7 +132,7 @@ async fn set_active(
     app: &App,
     agent: &Agent,
     active: bool,
-    rule: impl FnOnce(&AgentUse) -> Result<()> + Send + 'static,
+    rule: impl FnOnce(&AgentUse<'_>) -> Result<()> + Send + 'static,
 ) -> Result<Agent> {
     let edit = AgentEdit { active: Some(active), ..AgentEdit::default() };
     app.store.edit_agent(agent.environment, agent.id, (None, app.clock.now()), edit, rule).await
