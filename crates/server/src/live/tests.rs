@@ -26,6 +26,10 @@ async fn the_background_agent_moves_rows_between_files_of_the_server() {
     std::fs::create_dir_all(&files).unwrap();
     std::fs::write(files.join("in.csv"), "id,name\n1,one\n2,two\n").unwrap();
 
+    // What a killed server has left.
+    let scratch = folder.path().join("work");
+    std::fs::create_dir_all(scratch.join("run_old-0-1/source")).unwrap();
+
     let live = Live::start(Parts {
         store: store.clone(),
         clock: clock.clone(),
@@ -33,7 +37,7 @@ async fn the_background_agent_moves_rows_between_files_of_the_server() {
         hash_credential: Arc::new(|password| password.as_bytes().to_vec()),
         open_secrets: Arc::new(|_| Ok(BTreeMap::new())),
         files_root: files.clone(),
-        scratch_root: folder.path().join("work"),
+        scratch_root: scratch.clone(),
         reconnect_grace: Duration::from_secs(60),
         heartbeat_seconds: 60,
     })
@@ -74,6 +78,8 @@ steps:
     assert_eq!(std::fs::read_to_string(files.join("out.jsonl")).unwrap().lines().count(), 2);
 
     tokio::time::timeout(DEADLINE, live.stop()).await.unwrap();
+    let left: Vec<_> = std::fs::read_dir(&scratch).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
     let lines = store.run_log_after(environment, run, LogFilter::default()).await.unwrap();
     assert!(lines.iter().all(|line| !line.message.is_empty()));
 }
