@@ -8,6 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use sallyport_e2e::{descriptors_of, processes_below, usage_of, within};
 
+use crate::kind::{Kind, Target};
+use crate::lane::Ended;
+use crate::report::Report;
 use crate::world::World;
 
 /// How long things may take to be gone after the last run has ended.
@@ -21,6 +24,27 @@ const MEMORY_GROWTH_MAX: u64 = 256 << 20;
 #[derive(Default)]
 pub(crate) struct Growth {
     first: BTreeMap<u32, (usize, u64)>,
+}
+
+/// Takes away what may be left: half the file of a run that was cancelled while its agent was dead, because only the
+/// next writer of that file finds it.
+pub(crate) fn abandoned(world: &World, kind: Kind, ended: &[Ended], report: &mut Report) -> Result<()> {
+    let folder = match kind.target() {
+        Target::Folder(folder) => world.far_file(folder),
+        Target::SmallDisk => world.small(),
+        Target::Parquet(_) => world.far_file(""),
+        Target::Table(_) | Target::Sqlite(_) => return Ok(()),
+    };
+    if ended.iter().all(|run| run.state != "cancelled") {
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    collect(&folder, &mut found)?;
+    for path in found.iter().filter(|path| is_part(path) && path.parent() == Some(&folder)) {
+        std::fs::remove_file(path)?;
+        report.abandoned += 1;
+    }
+    Ok(())
 }
 
 /// What is left, after it had time to go.
@@ -127,16 +151,17 @@ fn files(world: &World) -> Result<Vec<String>> {
     }
     collect(&world.small(), &mut found)?;
     collect(&world.server.data().join("files"), &mut found)?;
-    let mut left: Vec<String> = found
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "part"))
-        .map(|path| format!("half a file: {}", path.display()))
-        .collect();
+    let mut left: Vec<String> =
+        found.into_iter().filter(|path| is_part(path)).map(|path| format!("half a file: {}", path.display())).collect();
     for folder in scratch {
         let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
         left.extend(entries.map(|entry| format!("scratch: {}", entry.path().display())));
     }
     Ok(left)
+}
+
+fn is_part(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "part")
 }
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {

@@ -30,6 +30,8 @@ pub(crate) struct Report {
     pub(crate) by_hand: u64,
     /// Runs that were cancelled after their rows had been committed.
     pub(crate) cancelled_late: u64,
+    /// Half-written files of runs that were cancelled while their agent was dead.
+    pub(crate) abandoned: u64,
     /// What is not as promised.
     pub(crate) violations: Vec<String>,
 }
@@ -73,8 +75,8 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "agents started by hand {}, runs cancelled after their commit {}",
-            self.by_hand, self.cancelled_late
+            "agents started by hand {}, runs cancelled after their commit {}, half files of cancelled runs {}",
+            self.by_hand, self.cancelled_late, self.abandoned
         );
         let _ = writeln!(text, "violations {}", self.violations.len());
         text
@@ -93,6 +95,7 @@ impl Report {
             "missed": self.missed,
             "started_by_hand": self.by_hand,
             "cancelled_after_commit": self.cancelled_late,
+            "abandoned_files": self.abandoned,
             "violations": self.violations,
         })
     }

@@ -23,6 +23,9 @@ pub(crate) fn run(
     report: &mut Report,
 ) -> Result<Vec<Wrong>> {
     let ended = busy(world, lanes, plan, interrupt, report)?;
+    for (lane, ended) in lanes.iter().zip(&ended) {
+        leftover::abandoned(world, lane.kind, ended, report)?;
+    }
     // Before the targets are judged and emptied: that would remove what was left in them.
     let mut wrong: Vec<Wrong> = Vec::new();
     let left = leftover::look(world)?;
