@@ -9,4 +9,4 @@ pub mod link;
 pub mod program;
 
 pub use control::{Agent, Behaviour, Identity, Link, ServerEnd, SessionEnd, Shipping};
-pub use execute::{BoxFuture, Execution, NoRelay, OpenData, OpenError, RunLog, Surroundings, execute};
+pub use execute::{BoxFuture, Execution, NoRelay, OpenData, OpenError, RunLog, Surroundings, clear_scratch, execute};

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::process::{Process, send};
+use crate::process::{Process, signal_to};
 use crate::wait::until;
 
 /// An unzipped folder, and its wrapper's process while that runs.
@@ -109,7 +109,7 @@ impl Installed {
     /// Signals the agent's process.
     pub fn signal_agent(&self, signal: Signal) -> Result<u32> {
         let pid = self.agent_process().with_context(|| format!("{}'s agent does not run", self.name))?;
-        send(pid, signal)?;
+        signal_to(pid, signal)?;
         Ok(pid)
     }
 
@@ -119,6 +119,16 @@ impl Installed {
         let status = wrapper.stop()?;
         until("the agent to end with its wrapper", || Ok(self.agent_process().is_none()))?;
         if status.success() { Ok(()) } else { bail!("{}'s wrapper ended with {status}", self.name) }
+    }
+
+    /// Has the agent started again at once, as its user does with the wrapper's command.
+    pub fn restart_by_hand(&self) -> Result<()> {
+        let output =
+            Command::new(self.folder.join("sallyport-wrapper")).arg("restart").current_dir(&self.folder).output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        bail!("restarting {}: {}", self.name, String::from_utf8_lossy(&output.stderr))
     }
 
     /// Changes the settings, in both copies, as their user does with an editor.

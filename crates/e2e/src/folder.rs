@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
+use crate::process::{processes_below, signal_to};
 use crate::wait::within;
 
 /// How many lines of each log are shown when something failed.
@@ -50,6 +51,12 @@ impl Folder {
         Ok(path)
     }
 
+    /// Leaves it where it is when this value goes; its processes are ended all the same.
+    pub fn keep(&mut self) {
+        // From here on nothing removes it.
+        self.inner.take().map(tempfile::TempDir::keep);
+    }
+
     /// The last lines of every log in it, for the report of a failure.
     pub fn tails(&self) -> String {
         self.tails_of(&[""])
@@ -88,7 +95,7 @@ impl Drop for Folder {
         let strays = || processes_below(&self.path);
         for pid in strays() {
             // It may have ended in between.
-            let _ = kill_process(pid, Signal::KILL);
+            let _ = signal_to(pid, Signal::KILL);
         }
         let _ = within(Duration::from_secs(5), "strays to end", || Ok(strays().is_empty().then_some(())));
         if let Some(inner) = self.inner.take() {
@@ -107,22 +114,4 @@ fn collect_logs(folder: &Path, logs: &mut Vec<PathBuf>) {
             logs.push(path);
         }
     }
-}
-
-/// The processes whose program or working folder is in a folder.
-fn processes_below(folder: &Path) -> Vec<Pid> {
-    let own = std::process::id();
-    std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| *pid != own)
-        .filter(|pid| {
-            ["exe", "cwd"].into_iter().any(|link| {
-                std::fs::read_link(format!("/proc/{pid}/{link}")).is_ok_and(|target| target.starts_with(folder))
-            })
-        })
-        .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
-        .collect()
 }

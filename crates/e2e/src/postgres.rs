@@ -6,9 +6,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::process::{Process, free_port};
+use crate::process::{Process, free_port, processes_below, signal_to};
 use crate::wait::within;
 
 const USER: &str = "sallyport";
@@ -20,6 +21,10 @@ pub struct Postgres {
     process: Process,
     programs: PathBuf,
     port: u16,
+    home: PathBuf,
+    log: PathBuf,
+    configuration: Vec<String>,
+    owner: Option<(u32, u32)>,
 }
 
 /// Whether PostgreSQL's programs are on this machine.
@@ -47,21 +52,44 @@ impl Postgres {
             bail!("initdb: {}{}", String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
         }
         let port = free_port()?;
-        let mut command = as_owner(&programs.join("postgres"), owner);
-        command.current_dir(&data).arg("-D").arg(data.join("cluster")).arg("-k").arg(&data);
-        command.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
-        for setting in settings {
-            command.args(["-c", setting]);
-        }
-        let process = Process::start("PostgreSQL", &mut command, &folder.join("postgres.log"))?;
-        let mut server = Self { process, programs, port };
-        within(Duration::from_secs(30), "PostgreSQL to answer", || {
-            if !server.process.is_running() {
-                bail!("PostgreSQL ended early:\n{}", server.process.output());
-            }
-            Ok(server.run("select 1")?.status.success().then_some(()))
-        })?;
+        let log = folder.join("postgres.log");
+        let mut configuration = vec!["listen_addresses=127.0.0.1".to_owned()];
+        configuration.extend(settings.iter().map(|setting| (*setting).to_owned()));
+        let process = spawn(&programs, &data, port, &configuration, owner, &log)?;
+        let mut server = Self { process, programs, port, home: data, log, configuration, owner };
+        server.ready()?;
         Ok(server)
+    }
+
+    /// Kills every process of it at once.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.signal(Signal::KILL)?;
+        within(Duration::from_secs(20), "PostgreSQL to be dead", || {
+            // A backend may end or be born between the look and the signal.
+            self.processes().into_iter().for_each(|pid| drop(signal_to(pid, Signal::KILL)));
+            Ok((!self.process.is_running() && self.processes().is_empty()).then_some(()))
+        })
+    }
+
+    /// Starts it again on the same data and port.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = spawn(&self.programs, &self.home, self.port, &self.configuration, self.owner, &self.log)?;
+        self.ready()
+    }
+
+    /// All its processes: the main one, its helpers, a backend for each session.
+    pub fn processes(&self) -> Vec<u32> {
+        processes_below(&self.home)
+    }
+
+    /// Waits until it answers.
+    pub fn ready(&mut self) -> Result<()> {
+        within(Duration::from_secs(30), "PostgreSQL to answer", || {
+            if !self.process.is_running() {
+                bail!("PostgreSQL ended early:\n{}", self.process.output());
+            }
+            Ok(self.run("select 1")?.status.success().then_some(()))
+        })
     }
 
     /// Its port.
@@ -122,6 +150,23 @@ impl Postgres {
     fn run(&self, sql: &str) -> Result<Output> {
         Ok(self.psql().args(["-c", sql]).stdin(Stdio::null()).output()?)
     }
+}
+
+fn spawn(
+    programs: &Path,
+    home: &Path,
+    port: u16,
+    configuration: &[String],
+    owner: Option<(u32, u32)>,
+    log: &Path,
+) -> Result<Process> {
+    let mut command = as_owner(&programs.join("postgres"), owner);
+    command.current_dir(home).arg("-D").arg(home.join("cluster")).arg("-k").arg(home);
+    command.args(["-p", &port.to_string()]);
+    for setting in configuration {
+        command.args(["-c", setting]);
+    }
+    Process::start("PostgreSQL", &mut command, log)
 }
 
 fn programs() -> Option<PathBuf> {

@@ -60,7 +60,7 @@ impl Process {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        send(self.child.id(), signal).with_context(|| format!("signalling {}", self.name))
+        signal_to(self.child.id(), signal).with_context(|| format!("signalling {}", self.name))
     }
 
     /// Waits for its end.
@@ -112,10 +112,33 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to a process that is not a child.
-pub(crate) fn send(pid: u32, signal: Signal) -> Result<()> {
+/// Sends a signal to a process that need not be a child.
+pub fn signal_to(pid: u32, signal: Signal) -> Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process id")?;
     Ok(kill_process(pid, signal)?)
+}
+
+/// The processes whose program or working folder is in a folder; not this one.
+pub fn processes_below(folder: &Path) -> Vec<u32> {
+    let own = std::process::id();
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != own)
+        .filter(|pid| {
+            ["exe", "cwd"].into_iter().any(|link| {
+                std::fs::read_link(format!("/proc/{pid}/{link}")).is_ok_and(|target| target.starts_with(folder))
+            })
+        })
+        .collect()
+}
+
+/// How many descriptors a process that runs has open.
+pub fn descriptors_of(pid: u32) -> Result<usize> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).with_context(|| format!("process {pid}"))?;
+    Ok(open.count())
 }
 
 /// A port of the loopback that nobody listens on right now.

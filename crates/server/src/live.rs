@@ -61,7 +61,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Forgets the sessions of an earlier process, takes up its runs, starts the background agents.
+    /// Forgets the sessions and scratch folders of an earlier process, takes up its runs, starts the background agents.
     pub(crate) async fn start(parts: Parts) -> anyhow::Result<Self> {
         let Parts { store, clock, catalog, hash_credential, open_secrets, files_root, scratch_root, .. } = parts;
         let (tasks, stop, broken) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
@@ -89,6 +89,7 @@ impl Live {
             stop: stop.clone(),
         });
         tasks.spawn(gateway::keep_sessions(gateway.clone()));
+        sallyport_agent::clear_scratch(&scratch_root);
         let folders = background::Folders { files: files_root, scratch: scratch_root };
         background::start(&gateway, folders).await.context("starting the background agents")?;
         Ok(Self { engine, gateway, relay, tasks, stop, broken })

@@ -7,8 +7,8 @@ mod bench;
 mod check;
 mod clock;
 mod config;
-mod demo;
 mod process;
+mod program;
 mod say;
 mod test;
 mod tools;
@@ -27,6 +27,8 @@ Commands:
                               with --exit it stops everything when the result is checked
   test [--strict]             formatting, lints, layers, unit and whole-system tests; what they need is installed
                               where that is allowed, with --strict nothing is skipped
+  chaos [OPTIONS]             break a running system at random and look whether anything is lost or twice
+                              (./x chaos --help)
   fix                         format, apply what the linters can mend by themselves
   bench NAME [OPTIONS]        measure against other tools: export, import, parquet, idle (./x bench --help)
   help                        this text
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
         }
     };
     let done = match words.as_slice() {
-        ["demo", rest @ ..] => demo::run(&config, rest),
+        [name @ ("demo" | "chaos"), rest @ ..] => program::run(&config, name, rest),
         ["test"] => test::run(&config, false),
         ["test", "--strict"] => test::run(&config, true),
         ["fix"] => test::fix(&config),

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 
 pub use execution::Execution;
 use relay::Relayed;
+pub use scratch::clear_scratch;
 use step::End;
 pub(crate) use step::words as panic_words;
 use wiring::Wiring;

@@ -5,6 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sallyport_protocol::AttemptKey;
+use tracing::warn;
+
+/// Removes what an earlier process left when it was killed; to be called before the first order.
+pub fn clear_scratch(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().filter_map(Result::ok) {
+        if let Err(failed) = fs::remove_dir_all(entry.path()) {
+            warn!(folder = %entry.path().display(), error = %failed, "an old scratch folder could not be removed");
+        }
+    }
+}
 
 /// A folder with one folder per step; the caller removes it at the attempt's end.
 pub(super) struct Folder(PathBuf);

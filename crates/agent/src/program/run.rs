@@ -50,7 +50,7 @@ enum Try {
 pub(super) async fn run(setup: Setup, life: Life) -> anyhow::Result<Exit> {
     let tasks = TaskTracker::new();
     tasks.spawn(life::watch_signals(life.stop.clone()));
-    clear_scratch(&setup);
+    crate::clear_scratch(&setup.layout.work());
     let (online, is_online) = watch::channel(false);
     let mut shell = Shell::new(setup, life, online).await?;
     let pool = Arc::clone(&shell.pool);
@@ -66,17 +66,6 @@ pub(super) async fn run(setup: Setup, life: Life) -> anyhow::Result<Exit> {
     shell.pool.close().await;
     info!(?exit, "the agent ends");
     Ok(exit)
-}
-
-/// Scratch folders that an earlier process left.
-fn clear_scratch(setup: &Setup) {
-    let work = setup.layout.work();
-    let left = std::fs::read_dir(&work).into_iter().flatten().filter_map(Result::ok);
-    for entry in left {
-        if let Err(failed) = std::fs::remove_dir_all(entry.path()) {
-            warn!(folder = %entry.path().display(), error = %failed, "an old scratch folder could not be removed");
-        }
-    }
 }
 
 impl Shell {

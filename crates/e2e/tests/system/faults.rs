@@ -1,10 +1,9 @@
 //! Things that break while rows are on their way: the target is right in the end, or the error says why not.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sallyport_e2e::{Installed, Postgres, Signal, System, within};
+use sallyport_e2e::{Installed, Postgres, Signal, SmallDisk, System, within};
 use serde_json::{Value, json};
 
 use crate::{moving, slow, step, system, to_csv, to_table};
@@ -153,8 +152,8 @@ fn a_full_disk_fails_the_step_with_its_name_and_leaves_no_half_file() -> Result<
         let _writer = system.agent("writer")?;
         let postgres = Postgres::start(system.folder.path(), &[])?;
         system.connection("db", "postgres", "reader", &postgres.settings(), &postgres.secrets())?;
-        let small = SmallDisk::mount(&system.folder.join("small/x")?)?;
-        system.connection("out", "file", "writer", &json!({"root": small.path}), &json!({}))?;
+        let small = SmallDisk::mount(&system.folder.path().join("small"), 8)?;
+        system.connection("out", "file", "writer", &json!({"root": small.path()}), &json!({}))?;
         system.task(&json!({"task": "fill", "steps": [
             {"name": "read", "connection": "db", "with": {"query": "select repeat(md5(g::text), 30) as t from generate_series(1, 40000) g"}},
             {"name": "write", "connection": "out", "input": "read", "with": {"path": "big.csv"}, "retry": {"attempts": 1, "backoff": "1s"}},
@@ -164,7 +163,7 @@ fn a_full_disk_fails_the_step_with_its_name_and_leaves_no_half_file() -> Result<
         let text = step(&run, "write")["failure"].to_string();
         ensure!(text.contains("big.csv"), "the file is not named: {text}");
         ensure!(text.contains("No space left") || text.contains("full"), "the reason is not named: {text}");
-        let left: Vec<_> = std::fs::read_dir(&small.path)?.filter_map(Result::ok).collect();
+        let left: Vec<_> = std::fs::read_dir(small.path())?.filter_map(Result::ok).collect();
         ensure!(left.is_empty(), "left behind: {left:?}");
         Ok(())
     })
@@ -219,25 +218,4 @@ fn wrong_database_credentials_fail_at_once_and_are_not_tried_again() -> Result<(
         ensure!(!run.to_string().contains("not-the-password"), "the password is in the run: {run:#}");
         Ok(())
     })
-}
-
-/// A file system of 8 MiB.
-struct SmallDisk {
-    path: std::path::PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(inside: &std::path::Path) -> Result<Self> {
-        let path = inside.parent().context("no folder")?.to_path_buf();
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&path).status()?;
-        ensure!(status.success(), "mounting needs the superuser");
-        Ok(Self { path })
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: an agent may still have it open.
-        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
-    }
 }

@@ -3,6 +3,7 @@
 //! Each test makes everything it needs in a temporary folder and on free ports, and takes it away again. A failure
 //! shows the end of every log.
 
+mod chaos;
 mod commands;
 mod faults;
 mod identity;

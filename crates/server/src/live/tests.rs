@@ -38,6 +38,8 @@ impl Server {
         let company = store.all_companies().await.unwrap().remove(0);
         let environment = store.environment(company.id, None).await.unwrap().id;
         store.create_environment(company.id, "sandbox", clock.now()).await.unwrap();
+        // What a killed server has left.
+        std::fs::create_dir_all(folder.path().join("work/run_old-0-1/source")).unwrap();
         let live = Live::start(Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -130,6 +132,7 @@ steps:
     assert_eq!(std::fs::read_to_string(files.join("out.jsonl")).unwrap().lines().count(), 2);
 
     server.stop().await;
+    assert!(!server.folder.path().join("work/run_old-0-1").exists());
     let lines = server.store.run_log_after(server.environment, ended.id, LogFilter::default()).await.unwrap();
     for step in ["source", "target"] {
         assert!(lines.iter().any(|line| line.step.as_deref() == Some(step)), "{step}: {lines:?}");

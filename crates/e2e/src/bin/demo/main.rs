@@ -1,18 +1,14 @@
 //! The two-agent task on a generated TPC-H database, as a person would do it; `./x demo` builds and starts this.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it shows a person what happens")]
 
-mod interrupt;
-
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sallyport_e2e::{Cli, Folder, Installed, Options, Profile, Server, tpch};
+use sallyport_e2e::{Cli, Folder, Installed, Interrupt, Options, Profile, Server, tpch};
 use sallyport_protocol::Clock;
 use serde_json::Value;
-
-use interrupt::Interrupt;
 
 const TASK: &str = include_str!("task.yaml");
 const TASK_NAME: &str = "large-orders-to-training";

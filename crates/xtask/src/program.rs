@@ -1,4 +1,5 @@
-//! `./x demo`: builds, then hands over to the demonstration, which drives the product as a person does.
+//! `./x demo`, `./x chaos`: builds, then hands over to a program of `crates/e2e`, which drives the product as a person
+//! does.
 
 use std::process::Command;
 
@@ -6,8 +7,8 @@ use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::{process, say};
 
-/// Builds and shows the two-agent task.
-pub(crate) fn run(config: &Config, arguments: &[&str]) -> Result<(), String> {
+/// Builds everything and becomes the program of this name.
+pub(crate) fn run(config: &Config, name: &str, arguments: &[&str]) -> Result<(), String> {
     say::part("building (the first time takes several minutes)");
     let watch = Stopwatch::start();
     let mut build = Command::new(&config.cargo);
@@ -15,16 +16,16 @@ pub(crate) fn run(config: &Config, arguments: &[&str]) -> Result<(), String> {
     build.current_dir(&config.root).args(["build", "--workspace", "--bins"]);
     process::run(&mut build)?;
     say::line(&format!("built in {:.0} s\n", watch.elapsed().as_secs_f64()));
-    let mut demo = Command::new(config.target.join("debug/demo"));
-    demo.current_dir(&config.root).args(arguments);
-    hand_over(&mut demo)
+    let mut program = Command::new(config.target.join("debug").join(name));
+    program.current_dir(&config.root).args(arguments);
+    hand_over(&mut program)
 }
 
 /// Becomes the other program, so that Ctrl-C reaches it alone.
 #[cfg(unix)]
 fn hand_over(command: &mut Command) -> Result<(), String> {
     let error = std::os::unix::process::CommandExt::exec(command);
-    Err(format!("starting the demonstration: {error}"))
+    Err(format!("starting {}: {error}", command.get_program().display()))
 }
 
 #[cfg(not(unix))]

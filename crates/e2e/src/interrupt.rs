@@ -6,14 +6,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 /// Whether Ctrl-C came.
-pub(crate) struct Interrupt {
+pub struct Interrupt {
     came: Arc<AtomicBool>,
     signal: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Interrupt {
     /// From now on a Ctrl-C (or a polite request to end) is noted instead of ending this process.
-    pub(crate) fn listen() -> Result<Self> {
+    pub fn listen() -> Result<Self> {
         let this = Self { came: Arc::default(), signal: Arc::default() };
         let (came, signal) = (Arc::clone(&this.came), Arc::clone(&this.signal));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -40,12 +40,12 @@ impl Interrupt {
     }
 
     /// Whether it came.
-    pub(crate) fn came(&self) -> bool {
+    pub fn came(&self) -> bool {
         self.came.load(Ordering::SeqCst)
     }
 
     /// Waits until it comes.
-    pub(crate) fn wait(&self) {
+    pub fn wait(&self) {
         let mut came = self.signal.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !*came {
             came = self.signal.1.wait(came).unwrap_or_else(PoisonError::into_inner);
