@@ -78,7 +78,7 @@ pub fn sink(kind: &str, connection: Option<&ConnectionOrder>, settings: &Value) 
 pub fn test(kind: &str, connection: &ConnectionOrder, site: &Site, cancel: &Cancel) -> ConnectionTest {
     match kind {
         "postgres" => postgres::test(connection, cancel),
-        "sqlite" => sqlite::test(connection, site),
+        "sqlite" => sqlite::test(connection, site, cancel),
         "file" => file::test(connection, site),
         "program" => program::test(connection, site),
         _ => ConnectionTest {

@@ -93,7 +93,7 @@ impl Producer {
 }
 
 /// The bytes of a batch's own rows: arrays that came from one message share its memory, which must not count for each.
-pub(crate) fn payload_bytes(batch: &RecordBatch) -> usize {
+pub fn payload_bytes(batch: &RecordBatch) -> usize {
     let column = |column: &arrow_array::ArrayRef| {
         column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
     };

@@ -76,8 +76,26 @@ pub(super) fn declaration(field: &Field) -> String {
 /// Decimal digits that a double keeps.
 pub(super) const DOUBLE_DIGITS: u8 = 15;
 
-/// Whether a column of this declared type may turn text that looks like a number into a number.
-pub(super) fn is_numeric(declared: &str) -> bool {
-    let declared = declared.to_ascii_lowercase();
-    !declared.is_empty() && !matches!(affinity_word(&declared), Some("text" | "bytea"))
+/// What a column does to values of other kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Affinity {
+    /// Turns numbers into text.
+    Text,
+    /// Keeps everything as it is.
+    Blob,
+    /// Turns text that looks like a number into an integer or a double.
+    Number,
+    /// As `Number`, and integers into doubles.
+    Real,
+}
+
+/// The affinity of a declared type.
+pub(super) fn affinity(declared: &str) -> Affinity {
+    match affinity_word(&declared.to_ascii_lowercase()) {
+        _ if declared.is_empty() => Affinity::Blob,
+        Some("text") => Affinity::Text,
+        Some("bytea") => Affinity::Blob,
+        Some("double") => Affinity::Real,
+        _ => Affinity::Number,
+    }
 }

@@ -11,6 +11,7 @@ mod settings;
 mod table;
 mod write;
 
+use sallyport_dataplane::Cancel;
 use sallyport_protocol::{Clock, ConnectionOrder, ConnectionTest, Descriptor, Origin, Reach, Stage};
 use serde_json::Value;
 
@@ -56,7 +57,7 @@ fn needed(order: Option<&ConnectionOrder>) -> Result<settings::Connection, Error
     )
 }
 
-pub(crate) fn test(order: &ConnectionOrder, site: &Site) -> ConnectionTest {
+pub(crate) fn test(order: &ConnectionOrder, site: &Site, cancel: &Cancel) -> ConnectionTest {
     let clock = Clock::system();
     let mut stages = Vec::new();
     let mut start = clock.now();
@@ -76,7 +77,10 @@ pub(crate) fn test(order: &ConnectionOrder, site: &Site) -> ConnectionTest {
                 Err(error) => stage("file", Err(error)),
                 Ok(path) => {
                     stage("file", Ok(path.display().to_string()));
-                    stage("query", open::open(&path, open::Access::Read).and_then(|database| count_tables(&database)));
+                    stage(
+                        "query",
+                        open::open(&path, open::Access::Read, cancel).and_then(|database| count_tables(&database)),
+                    );
                 }
             }
         }

@@ -3,16 +3,26 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::limits::Limit;
 use rusqlite::{Connection as Database, ErrorCode, OpenFlags};
-use sallyport_dataplane::CancelGuard;
+use sallyport_dataplane::{Cancel, Cancelled};
 use sallyport_protocol::FailureKind;
 
 use super::settings::Connection;
 use crate::paths::Root;
-use crate::{Context, Error, Site};
+use crate::{Error, Site};
 
 /// How long a lock of another program is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a lock is tried for, and how soon a stop is noticed meanwhile.
+const BUSY_PAUSE: Duration = Duration::from_millis(25);
+
+/// Steps of SQLite's machine between two looks at the stop signal: some microseconds.
+const STEPS_PER_LOOK: i32 = 1000;
+
+/// The largest row that is read: several values of [`crate::VALUE_BYTES_MAX`].
+const ROW_BYTES_MAX: i32 = 96 * 1024 * 1024;
 
 /// What a step does with a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,27 +60,48 @@ fn missing(path: &Path) -> Error {
         .advise("correct the connection's `path`; it is on the machine of the agent that runs the step")
 }
 
-/// Opens the database.
-pub(super) fn open(path: &Path, access: Access) -> Result<Database, Error> {
-    let access = match access {
+/// Opens the database. When the step is cancelled, whatever the database does is broken off.
+pub(super) fn open(path: &Path, access: Access, cancel: &Cancel) -> Result<Database, Error> {
+    let rights = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Access::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
     };
-    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let opened = Database::open_with_flags(path, flags).and_then(|database| {
-        database.busy_timeout(BUSY_TIMEOUT)?;
-        // Reads the header: a file that is no database is found here.
-        database.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))?;
+    let flags = rights | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let opened = Database::open_with_flags(path, flags).and_then(|mut database| {
+        let stop = cancel.clone();
+        database.progress_handler(STEPS_PER_LOOK, Some(move || stop.is_cancelled()))?;
+        // `patiently` waits instead: SQLite's own wait cannot be stopped, and a writer whose cache is full would go
+        // through it for every page while a step of the same task reads the file.
+        database.busy_timeout(Duration::ZERO)?;
+        if access == Access::Read {
+            database.set_limit(Limit::SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX)?;
+        }
         Ok(database)
     });
-    opened.map_err(|error| explain(&error, &format!("opening database `{}`", path.display())))
+    let failed = |error: rusqlite::Error| explain(&error, &format!("opening database `{}`", path.display()));
+    let database = opened.map_err(failed)?;
+    // Reads the header: a file that is no database is found here.
+    patiently(cancel, || database.query_row("select count(*) from sqlite_schema", [], |_| Ok(())))?.map_err(failed)?;
+    Ok(database)
 }
 
-/// Breaks what the database does when the step is cancelled.
-pub(super) fn interrupt_on_cancel(database: &Database, cx: &Context) -> CancelGuard {
-    let handle = database.get_interrupt_handle();
-    cx.cancel.on_cancel(move || handle.interrupt())
+/// Tries again while another program holds the database, up to [`BUSY_TIMEOUT`] or until the step is cancelled.
+pub(super) fn patiently<T>(
+    cancel: &Cancel,
+    mut tried: impl FnMut() -> rusqlite::Result<T>,
+) -> Result<rusqlite::Result<T>, Cancelled> {
+    let mut left = BUSY_TIMEOUT;
+    loop {
+        cancel.check()?;
+        match tried() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && !left.is_zero() => {
+                std::thread::sleep(BUSY_PAUSE);
+                left = left.saturating_sub(BUSY_PAUSE);
+            }
+            done => return Ok(done),
+        }
+    }
 }
 
 /// What an error of SQLite means for the step.
@@ -85,6 +116,15 @@ pub(super) fn explain(error: &rusqlite::Error, doing: &str) -> Error {
             format!("{doing}: another program holds the database"),
         )
         .advise("end the other program's transaction, or run the task when it is idle"),
+        Some(ErrorCode::TooBig) => {
+            let limit = ROW_BYTES_MAX / (1024 * 1024);
+            Error::permanent(
+                FailureKind::Input,
+                "value_too_large",
+                format!("{doing}: a row is larger than {limit} MiB"),
+            )
+            .advise("leave the large column out, or cut the value in a `query`")
+        }
         Some(ErrorCode::DiskFull) => Error::permanent(FailureKind::Output, "disk_full", format!("{doing}: {text}"))
             .advise("free space on the disk that holds the database"),
         Some(ErrorCode::NotADatabase) => {

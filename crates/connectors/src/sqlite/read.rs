@@ -10,7 +10,7 @@ use sallyport_dataplane::Output;
 use sallyport_protocol::FailureKind;
 
 use super::declared;
-use super::open::{Access, explain, interrupt_on_cancel, locate, message, open, quoted};
+use super::open::{Access, explain, locate, message, open, patiently, quoted};
 use super::settings::{Connection, Read};
 use crate::reject::cut;
 use crate::text::column::{Column, NotA};
@@ -32,14 +32,16 @@ pub(super) struct SqliteSource {
 impl Source for SqliteSource {
     fn read(self: Box<Self>, output: &mut Output, cx: &Context) -> Result<(), Error> {
         let path = locate(&self.connection, &cx.site, Access::Read)?;
-        let database = open(&path, Access::Read)?;
-        let _guard = interrupt_on_cancel(&database, cx);
+        let database = open(&path, Access::Read, &cx.cancel)?;
         let what = match &self.settings.table {
             Some(table) => format!("table `{table}` of `{}`", path.display()),
             None => format!("the query on `{}`", path.display()),
         };
         let reading = Reading { what: &what, cx };
         database.execute_batch("begin").map_err(|error| reading.failed(&error))?;
+        // Takes the lock that the transaction reads under.
+        patiently(&cx.cancel, || database.query_row("select count(*) from sqlite_schema", [], |_| Ok(())))?
+            .map_err(|error| reading.failed(&error))?;
         let (mut statement, keyed) = reading.prepare(&database, &self.settings)?;
         let schema = reading.schema(&mut statement, keyed)?;
         output.start(&schema)?;
@@ -57,11 +59,15 @@ impl Reading<'_> {
     /// The statement, and whether its last column is the row's id, there for messages alone.
     fn prepare<'d>(&self, database: &'d Database, settings: &Read) -> Result<(Statement<'d>, bool), Error> {
         let Some(table) = &settings.table else {
-            let statement = database.prepare(settings.query.as_deref().unwrap_or_default());
+            let query = settings.query.as_deref().unwrap_or_default();
+            // Asked before SQLite sees it: a `pragma` may take effect while it is prepared, for the whole process.
+            if !is_query(query) {
+                return Err(self.no_query());
+            }
+            let statement = database.prepare(query);
             let statement = statement.map_err(|error| self.bad_query(&error))?;
             if statement.column_count() == 0 || !statement.readonly() {
-                let why = format!("{}: it gives no rows or changes the database", self.what);
-                return Err(Error::permanent(FailureKind::Connector, "bad_query", why).advise("write one `select`"));
+                return Err(self.no_query());
             }
             return Ok((statement, false));
         };
@@ -184,6 +190,12 @@ impl Reading<'_> {
             .advise("mend the row, or read with a `query` that casts the column, such as `cast(x as text) as x`")
     }
 
+    fn no_query(&self) -> Error {
+        let why = format!("{}: it gives no rows or changes the database", self.what);
+        Error::permanent(FailureKind::Connector, "bad_query", why)
+            .advise("write one `select`, which may begin with `with` or `values`")
+    }
+
     fn bad_query(&self, error: &rusqlite::Error) -> Error {
         let why = format!("{}: {}", self.what, message(error));
         Error::permanent(FailureKind::Connector, "bad_query", why).advise("correct the step's SQL")
@@ -192,6 +204,23 @@ impl Reading<'_> {
     fn failed(&self, error: &rusqlite::Error) -> Error {
         explain(error, &format!("reading {}", self.what))
     }
+}
+
+/// Whether the first word is one that only reads.
+fn is_query(sql: &str) -> bool {
+    let mut rest = sql.trim_start();
+    loop {
+        let comment = if let Some(line) = rest.strip_prefix("--") {
+            line.split_once('\n')
+        } else if let Some(block) = rest.strip_prefix("/*") {
+            block.split_once("*/")
+        } else {
+            break;
+        };
+        rest = comment.map_or("", |(_, after)| after.trim_start());
+    }
+    let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+    ["select", "with", "values"].iter().any(|word| rest[..end].eq_ignore_ascii_case(word))
 }
 
 fn value<'r>(row: &'r Row<'_>, index: usize) -> ValueRef<'r> {
@@ -238,7 +267,7 @@ fn push(column: &mut Column, value: ValueRef<'_>) -> Result<(), NotA> {
             return push_number(column, value);
         }
         (_, ValueRef::Text(text)) => return column.push(text),
-        _ => return column.push(b""),
+        _ => return Err(column.not_a()),
     }
     Ok(())
 }

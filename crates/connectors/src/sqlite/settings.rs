@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::file::OnBadRow;
+use crate::reject::OnBadRow;
 use crate::settings::invalid;
 
 /// Settings of an `sqlite` connection.
@@ -110,9 +110,6 @@ impl Write {
         if !keyed && !self.key.is_empty() {
             return Err(invalid("key", "belongs to `upsert` and `delete`"));
         }
-        if self.on_bad_row == OnBadRow::Reject && self.reject_file.is_none() {
-            return Err(invalid("reject_file", "name the file that rejected rows go to (`on_bad_row` is `reject`)"));
-        }
-        Ok(())
+        self.on_bad_row.check(self.reject_file.as_deref())
     }
 }

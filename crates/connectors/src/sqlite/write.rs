@@ -5,17 +5,17 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use rusqlite::{Connection as Database, ErrorCode, Statement};
-use sallyport_dataplane::Input;
+use sallyport_dataplane::{Input, payload_bytes};
 use sallyport_protocol::{Clock, FailureKind};
 
-use super::bind::bind;
-use super::declared::{declaration, is_numeric};
-use super::open::{Access, explain, interrupt_on_cancel, locate, message, open, quoted};
+use super::bind::{Keeping, bind};
+use super::declared::{affinity, declaration};
+use super::open::{Access, explain, locate, message, open, patiently, quoted};
 use super::settings::{Connection, Mode, Write};
 use super::{ledger, table};
-use crate::file::OnBadRow;
-use crate::reject::{RejectFile, cut, row_values};
+use crate::reject::{OnBadRow, RejectFile, cut, row_values};
 use crate::text::cell::Cell;
+use crate::text::types;
 use crate::{Context, Error, Sink, Written};
 
 /// A step that writes.
@@ -50,12 +50,11 @@ impl SqliteSink {
         access: Access,
         cx: &Context,
     ) -> Result<Written, Error> {
-        let database = open(path, access)?;
-        let _guard = interrupt_on_cancel(&database, cx);
+        let database = open(path, access, &cx.cancel)?;
         let what = format!("table `{}` of `{}`", self.settings.table, path.display());
         let failed = |error: rusqlite::Error| explain(&error, &format!("writing {what}"));
         // Dropped uncommitted, a transaction is rolled back with the connection.
-        database.execute_batch("begin immediate").map_err(failed)?;
+        patiently(&cx.cancel, || database.execute_batch("begin immediate"))?.map_err(failed)?;
         let ledger = self.settings.mode == Mode::Append && self.settings.ledger;
         if ledger && ledger::is_committed(&database, &cx.commit).map_err(failed)? {
             database.execute_batch("rollback").map_err(failed)?;
@@ -71,7 +70,17 @@ impl SqliteSink {
         };
         let statement = self.statement(&columns);
         let statement = database.prepare(&statement).map_err(|error| self.bad_statement(&error, &what))?;
-        let mut writing = Writing { what: &what, cx, schema, columns, statement, reject, row: 0, scratch: Vec::new() };
+        let mut writing = Writing {
+            what: &what,
+            cx,
+            schema,
+            columns,
+            database: &database,
+            statement,
+            reject,
+            row: 0,
+            scratch: Vec::new(),
+        };
         while let Some(batch) = input.next_batch()? {
             cx.cancel.check()?;
             writing.batch(&batch)?;
@@ -84,7 +93,7 @@ impl SqliteSink {
         if let Some(reject) = reject {
             reject.finish()?;
         }
-        database.execute_batch("commit").map_err(failed)?;
+        patiently(&cx.cancel, || database.execute_batch("commit"))?.map_err(failed)?;
         Ok(Written::default())
     }
 
@@ -144,8 +153,9 @@ impl SqliteSink {
                 return Err(Error::permanent(FailureKind::Input, "no_such_column", why)
                     .advise("rename or leave out the column in a transform step, or add it to the table"));
             };
-            let numeric = is_numeric(&column.declared);
-            targets.push(Target { index, name: column.name.clone(), key: key(field.name()), numeric });
+            let numeric = types::special(field) == Some("numeric");
+            let keeping = Keeping { affinity: affinity(&column.declared), numeric };
+            targets.push(Target { index, name: column.name.clone(), key: key(field.name()), keeping });
         }
         Ok(targets)
     }
@@ -198,7 +208,7 @@ struct Target {
     index: usize,
     name: String,
     key: bool,
-    numeric: bool,
+    keeping: Keeping,
 }
 
 /// A row that the table does not take.
@@ -213,6 +223,7 @@ struct Writing<'a, 'd> {
     cx: &'a Context,
     schema: &'a SchemaRef,
     columns: Vec<Target>,
+    database: &'d Database,
     statement: Statement<'d>,
     reject: Option<RejectFile>,
     row: u64,
@@ -236,7 +247,7 @@ impl Writing<'_, '_> {
             }
         }
         self.cx.progress.add_rows_out(batch.num_rows() as u64 - rejected);
-        self.cx.progress.add_bytes(batch.get_array_memory_size() as u64);
+        self.cx.progress.add_bytes(payload_bytes(batch) as u64);
         Ok(())
     }
 
@@ -246,13 +257,25 @@ impl Writing<'_, '_> {
             if target.key && cell.is_null(row) {
                 return Ok(Err(refusal("a key must have a value")));
             }
-            if let Err(why) = bind(&mut self.statement, index + 1, cell, row, target.numeric, &mut self.scratch) {
+            if let Err(why) = bind(&mut self.statement, index + 1, cell, row, target.keeping, &mut self.scratch) {
                 return Ok(Err(refusal(why)));
             }
         }
         match self.statement.raw_execute() {
             Ok(_) => Ok(Ok(())),
             Err(error) => match error.sqlite_error_code() {
+                // A constraint of the table may take back the whole transaction, all earlier rows with it.
+                _ if self.database.is_autocommit() => {
+                    let why = format!(
+                        "writing {}, row {}: {}; the table's constraint took all rows back (`on conflict rollback`)",
+                        self.what,
+                        self.row,
+                        message(&error)
+                    );
+                    Err(Error::permanent(FailureKind::Output, "bad_value", why).advise(
+                        "mend the row before it is written, or make the constraint one that does not roll back",
+                    ))
+                }
                 Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {
                     Ok(Err(constraint(&error)))
                 }

@@ -139,6 +139,28 @@ impl Kit {
         result
     }
 
+    /// Reads and writes with one connector at the same time, as one pipeline does.
+    pub(crate) fn copy(
+        &self,
+        kind: &str,
+        connection: &sallyport_protocol::ConnectionOrder,
+        from: &Value,
+        to: &Value,
+    ) -> Result<crate::Written, Error> {
+        let source = crate::source(kind, Some(connection), from)?;
+        let sink = crate::sink(kind, Some(connection), to)?;
+        let (producer, mut input) = edge();
+        let mut output = Output::new(vec![producer], Arc::clone(&self.cx.progress), self.runtime.handle().clone());
+        let cx = self.cx.clone();
+        let thread = std::thread::spawn(move || {
+            source.read(&mut output, &cx)?;
+            output.finish().map_err(Error::from)
+        });
+        let written = sink.write(&mut input, &self.cx);
+        thread.join().unwrap()?;
+        written
+    }
+
     pub(crate) fn write(&self, kind: &str, with: &Value, batch: &RecordBatch) -> Result<crate::Written, Error> {
         self.write_to(kind, None, with, &batch.schema(), vec![batch.clone()], End::Good)
     }

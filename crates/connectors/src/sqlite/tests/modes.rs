@@ -187,3 +187,86 @@ fn a_number_is_kept_exactly_or_refused() {
     let back = kit.read_from("sqlite", Some(&connection()), &json!({"table": "t"})).unwrap();
     assert_eq!(crate::reject::row_values(&back, 0)["id"], "1234567890123.45");
 }
+
+#[test]
+fn what_a_column_would_change_is_refused() {
+    let kit = Kit::new();
+    database(&kit).execute_batch("create table t (n numeric, i integer, r real, x text, y)").unwrap();
+    let texts = |text: &str| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+    let whole = |value: i64| Arc::new(Int64Array::from(vec![value])) as ArrayRef;
+    let put = |column: &str, value: ArrayRef| {
+        let batch = RecordBatch::try_from_iter_with_nullable([(column, value, true)]).unwrap();
+        write(&kit, json!({"table": "t", "ledger": false}), &batch, End::Good)
+    };
+    for (column, value) in [
+        ("n", texts("1234567890123456789012345")),
+        ("n", texts("007")),
+        ("i", texts("1.50")),
+        ("r", texts("7")),
+        ("n", texts(" 7")),
+        ("r", whole(9_007_199_254_740_993)),
+    ] {
+        let (code, text) = failure(put(column, value));
+        assert!(code == "bad_value" && text.contains("declare the column TEXT"), "{column}: {text}");
+    }
+    let third = 0.1 + 0.2;
+    for (column, value) in [
+        ("n", texts("7")),
+        ("n", texts("-1.5")),
+        ("n", texts("2024-02-29")),
+        ("x", texts("007")),
+        ("y", texts("007")),
+        ("i", whole(i64::MAX)),
+        ("r", whole(1 << 53)),
+        ("x", Arc::new(arrow_array::Float64Array::from(vec![third])) as ArrayRef),
+    ] {
+        put(column, value).unwrap_or_else(|error| panic!("{column}: {error}"));
+    }
+    let kept: String = database(&kit).query_row("select x from t where x like '0.3%'", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept.parse(), Ok(third));
+}
+
+#[test]
+fn numeric_texts_count_by_their_value() {
+    let kit = Kit::new();
+    database(&kit).execute_batch("create table t (n numeric)").unwrap();
+    let field = crate::text::types::field("n", "numeric").unwrap();
+    let put = |text: &str| {
+        let schema = Arc::new(arrow_schema::Schema::new(vec![field.clone()]));
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(StringArray::from(vec![text])) as ArrayRef]).unwrap();
+        write(&kit, json!({"table": "t", "ledger": false}), &batch, End::Good)
+    };
+    put("1.50").unwrap();
+    put("9007199254740993").unwrap();
+    assert_eq!(failure(put("1.2345678901234567")).0, "bad_value");
+}
+
+#[test]
+fn a_constraint_that_rolls_all_back_fails_the_step() {
+    let kit = Kit::new();
+    database(&kit)
+        .execute_batch(
+            "create table t (id integer unique on conflict rollback, name text); insert into t values (1, 'a')",
+        )
+        .unwrap();
+    let with = json!({"table": "t", "on_bad_row": "reject", "reject_file": "bad.jsonl"});
+    let batch = rows(&[(Some(2), "b"), (Some(1), "c"), (Some(3), "d")]);
+    let (code, text) = failure(write(&kit, with, &batch, End::Good));
+    assert!(code == "bad_value" && text.contains("row 2") && text.contains("rollback"), "{text}");
+    assert_eq!(table(&kit), "1=a");
+}
+
+#[test]
+fn a_table_is_copied_within_one_database() {
+    let kit = Kit::new();
+    database(&kit)
+        .execute_batch(
+            "create table big (id integer, name text);
+             insert into big with recursive n(i) as (select 1 union all select i + 1 from n where i < 60000)
+                select i, printf('%0100d', i) from n",
+        )
+        .unwrap();
+    kit.copy("sqlite", &connection(), &json!({"table": "big"}), &json!({"table": "t", "create": true})).unwrap();
+    let count: i64 = database(&kit).query_row("select count(*) from t", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 60_000);
+}

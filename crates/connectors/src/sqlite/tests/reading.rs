@@ -82,18 +82,59 @@ fn what_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_long_query_ends_when_it_is_cancelled() {
+fn a_blob_is_no_text() {
+    let kit = Kit::new();
+    database(&kit).execute_batch("create table t (x text, d date); insert into t values (x'00ff', null)").unwrap();
+    let (code, text) = failure(read(&kit, json!({"table": "t"})));
+    assert!(code == "bad_value" && text.contains("`x`") && text.contains("a blob of 2 bytes"), "{text}");
+}
+
+#[test]
+fn what_is_no_query_never_reaches_the_database() {
+    let kit = Kit::new();
+    drop(database(&kit));
+    for query in
+        ["pragma hard_heap_limit=1000", "-- a\n/* b */ PRAGMA user_version", "explain select 1", "--", "/*", ""]
+    {
+        let (code, text) = failure(read(&kit, json!({"query": query})));
+        assert!(code == "bad_query" && text.contains("select"), "{query}: {text}");
+    }
+    for query in ["-- a\n/* b */ SELECT 1 as n", "with t as (select 1) select * from t", "values (1)"] {
+        assert_eq!(read(&kit, json!({"query": query})).unwrap().num_rows(), 1, "{query}");
+    }
+}
+
+#[test]
+fn a_value_beyond_the_limit_is_refused_before_it_is_held() {
+    let kit = Kit::new();
+    drop(database(&kit));
+    assert_eq!(failure(read(&kit, json!({"query": "select zeroblob(40000000) as z"}))).0, "value_too_large");
+    assert_eq!(failure(read(&kit, json!({"query": "select zeroblob(900000000) as z"}))).0, "value_too_large");
+}
+
+const ENDLESS: &str = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) as m from n";
+
+#[test]
+fn a_stop_ends_a_query_whenever_it_comes() {
     let kit = Kit::new();
     drop(database(&kit));
     let cancel = kit.cx.cancel.clone();
-    let query = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) as m from n";
-    let stopper = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        cancel.cancel();
-    });
-    let result = read(&kit, json!({"query": query}));
+    // Before, between and within the statements: a stop is never lost.
+    let stopper = std::thread::spawn(move || cancel.cancel());
+    assert_eq!(read(&kit, json!({"query": ENDLESS})).unwrap_err(), Error::Cancelled);
     stopper.join().unwrap();
-    assert_eq!(result.unwrap_err(), Error::Cancelled);
+    assert_eq!(read(&kit, json!({"query": ENDLESS})).unwrap_err(), Error::Cancelled);
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_a_lock() {
+    let kit = Kit::new();
+    let other = database(&kit);
+    other.execute_batch("create table t (n integer); begin exclusive").unwrap();
+    let cancel = kit.cx.cancel.clone();
+    let stopper = std::thread::spawn(move || cancel.cancel());
+    assert_eq!(read(&kit, json!({"table": "t"})).unwrap_err(), Error::Cancelled);
+    stopper.join().unwrap();
 }
 
 #[test]
