@@ -13,19 +13,21 @@ use crate::{CommitKey, Error};
 pub(crate) struct PartFile {
     place: Place,
     part: String,
+    key: String,
     file: Option<File>,
     done: bool,
 }
 
 impl PartFile {
-    /// Creates the temporary file for `path` beside it; leftovers of earlier attempts of the same step are removed.
+    /// Creates the temporary file for `path` beside it; what attempts that are gone have left for it is removed.
     pub(crate) fn create(root: &Root, path: &str, commit: &CommitKey) -> Result<Self, Error> {
         let place = root.place(path)?;
-        let step = part_of_step(&place.name, commit);
+        let target = part_of_target(&place.name);
+        let step = format!("{target}{:016x}.", hash(&commit.key));
         // The fence is part of the name, so that an old attempt that still lives cannot rename the new one's file.
-        let part = format!("{step}{}.part", commit.fence);
-        match sweep(&place, &step).and_then(|()| place.folder.create_file(&part)) {
-            Ok(file) => Ok(Self { place, part, file: Some(file), done: false }),
+        let part = format!("{step}{}{PART}", commit.fence);
+        match sweep(&place, &target, &step, commit.fence).and_then(|()| create_locked(&place, &part)) {
+            Ok(file) => Ok(Self { place, part, key: commit.key.clone(), file: Some(file), done: false }),
             Err(error) => Err(write_failed(&place.path, &error)),
         }
     }
@@ -40,6 +42,12 @@ impl PartFile {
         self.place.folder.has(&self.place.name).map_err(|error| write_failed(&self.place.path, &error))
     }
 
+    /// Whether what has the final name was put there by an earlier attempt of this very step. Only where the file
+    /// system keeps marks.
+    pub(crate) fn is_committed(&self) -> bool {
+        self.place.folder.mark_of(&self.place.name).is_some_and(|mark| mark == self.key.as_bytes())
+    }
+
     /// Another handle on the temporary file, to write with.
     pub(crate) fn writer(&self) -> Result<File, Error> {
         let file = self.file.as_ref().map_or_else(|| Err(io::Error::other("closed")), File::try_clone);
@@ -49,6 +57,7 @@ impl PartFile {
     /// Makes the contents durable and gives the file its name; with `overwrite` in place of what has it.
     pub(crate) fn finish(mut self, overwrite: bool) -> Result<(), Error> {
         let failed = |error: &io::Error| write_failed(&self.place.path, error);
+        self.place.folder.mark(&self.part, self.key.as_bytes());
         if let Some(mut file) = self.file.take() {
             file.flush().and_then(|()| file.sync_all()).map_err(|error| failed(&error))?;
         }
@@ -102,27 +111,56 @@ pub(crate) fn write_failed(path: &Path, error: &io::Error) -> Error {
     Error::permanent(FailureKind::Output, code, why).advise(advice)
 }
 
-/// Removes what earlier attempts of the step have left.
-fn sweep(place: &Place, step: &str) -> io::Result<()> {
+/// Ends the names of temporary files.
+const PART: &str = ".part";
+
+/// The lock tells others that the file is being written; it goes with the process.
+fn create_locked(place: &Place, part: &str) -> io::Result<File> {
+    loop {
+        let file = place.folder.create_file(part)?;
+        // Not every file system has locks; without one, the file looks abandoned to nobody but a sweep at this moment.
+        let _ = file.try_lock();
+        if place.folder.has(part)? {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes what was left for this target: by earlier attempts of the step, whether they live or not, and by other steps
+/// and runs if nobody holds it. What a later attempt of the step is writing stays.
+fn sweep(place: &Place, target: &str, step: &str, fence: u64) -> io::Result<()> {
     for name in place.folder.names()? {
-        if name.starts_with(step) && name.ends_with(".part") {
+        let Some(rest) = name.strip_prefix(target).and_then(|rest| rest.strip_suffix(PART)) else { continue };
+        let Some((_, found)) = rest.split_once('.').filter(|(hash, _)| is_hash(hash)) else { continue };
+        let Ok(found) = found.parse::<u64>() else { continue };
+        let gone = if name.starts_with(step) { found <= fence } else { is_abandoned(place, &name) };
+        if gone {
             place.folder.remove(&name)?;
         }
     }
     Ok(())
 }
 
-/// Hidden, in the same folder, the same for every attempt of the step and different for every other.
-fn part_of_step(name: &str, commit: &CommitKey) -> String {
-    // FNV-1a: names need to differ, not to be secret.
-    let hash = commit
-        .key
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    // File names end at 255 bytes; the hash, the fence and the affixes take up to 45.
-    let mut end = name.len().min(200);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!(".{}.{hash:016x}.", &name[..end])
+fn is_hash(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
+
+/// Whether no process holds the file's lock.
+fn is_abandoned(place: &Place, name: &str) -> bool {
+    place.folder.open_file(name.as_ref()).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+/// FNV-1a: names need to differ, not to be secret.
+fn hash(key: &str) -> u64 {
+    key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// How the names of a target's temporary files begin: hidden, in the same folder; the step's hash follows.
+fn part_of_target(name: &str) -> String {
+    // File names end at 255 bytes; the hash, the fence and the affixes take up to 45.
+    let end = name.floor_char_boundary(name.len().min(200));
+    format!(".{}.", &name[..end])
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, XattrFlags};
+use rustix::io::Errno;
+
+/// The attribute that carries a file's mark.
+const MARK: &str = "user.sallyport.commit";
+
+const MARK_BYTES_MAX: usize = 1024;
 
 /// A folder that is held open.
 #[derive(Debug)]
@@ -32,7 +38,11 @@ impl Folder {
         match self.enter(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match rustix::fs::mkdirat(&self.handle, name, Mode::from_raw_mode(0o777)) {
-                    Ok(()) | Err(rustix::io::Errno::EXIST) => self.enter(name),
+                    Ok(()) => {
+                        self.sync()?;
+                        self.enter(name)
+                    }
+                    Err(Errno::EXIST) => self.enter(name),
                     Err(error) => Err(error.into()),
                 }
             }
@@ -57,7 +67,7 @@ impl Folder {
     pub(crate) fn has(&self, name: &str) -> io::Result<bool> {
         match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -65,22 +75,50 @@ impl Folder {
     /// Gives a file another name, replacing what has that name, and makes the change durable.
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         rustix::fs::renameat(&self.handle, from, &self.handle, to)?;
-        rustix::fs::fsync(&self.handle)?;
-        Ok(())
+        self.sync()
     }
 
     /// Gives a file another name that nothing may have yet, and makes the change durable.
     pub(crate) fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
-        rustix::fs::linkat(&self.handle, from, &self.handle, to, AtFlags::empty())?;
-        rustix::fs::unlinkat(&self.handle, from, AtFlags::empty())?;
-        rustix::fs::fsync(&self.handle)?;
-        Ok(())
+        match rename_no_replace(&self.handle, from, to) {
+            // Not every file system can; not every one has links either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::linkat(&self.handle, from, &self.handle, to, AtFlags::empty())?;
+                rustix::fs::unlinkat(&self.handle, from, AtFlags::empty())?;
+            }
+            renamed => renamed?,
+        }
+        self.sync()
+    }
+
+    /// Makes changes of names durable, where the file system knows how (network ones may not).
+    fn sync(&self) -> io::Result<()> {
+        match rustix::fs::fsync(&self.handle) {
+            Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts words on a file that stay with it under any name; where the file system keeps none, it has none.
+    pub(crate) fn mark(&self, name: &str, words: &[u8]) {
+        if let Ok(file) = self.open_file(OsStr::new(name)) {
+            let _ = rustix::fs::fsetxattr(&file, MARK, words, XattrFlags::empty());
+        }
+    }
+
+    /// The words that [`Folder::mark`] has put on a file.
+    pub(crate) fn mark_of(&self, name: &str) -> Option<Vec<u8>> {
+        let file = self.open_file(OsStr::new(name)).ok()?;
+        let mut words = vec![0; MARK_BYTES_MAX];
+        let length = rustix::fs::fgetxattr(&file, MARK, &mut words).ok()?;
+        words.truncate(length);
+        Some(words)
     }
 
     /// Removes a file if it is there.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -95,4 +133,14 @@ impl Folder {
         }
         Ok(names)
     }
+}
+
+#[cfg(target_os = "linux")]
+fn rename_no_replace(folder: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
+    rustix::fs::renameat_with(folder, from, folder, to, rustix::fs::RenameFlags::NOREPLACE)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rename_no_replace(_: &OwnedFd, _: &str, _: &str) -> Result<(), Errno> {
+    Err(Errno::NOSYS)
 }

@@ -3,7 +3,14 @@
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::windows::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// `FILE_ATTRIBUTE_REPARSE_POINT`.
+const REPARSE_POINT: u32 = 0x400;
+
+/// The alternate stream that carries a file's mark.
+const MARK: &str = "sallyport.commit";
 
 /// A folder.
 #[derive(Debug)]
@@ -21,7 +28,9 @@ impl Folder {
     /// The folder `name` in this one; a link is refused.
     pub(crate) fn enter(&self, name: &OsStr) -> io::Result<Self> {
         let path = self.path.join(name);
-        if std::fs::symlink_metadata(&path)?.is_dir() {
+        let found = std::fs::symlink_metadata(&path)?;
+        // A junction is a folder too, and leads elsewhere; anybody may make one.
+        if found.is_dir() && found.file_attributes() & REPARSE_POINT == 0 {
             Ok(Self { path })
         } else {
             Err(io::Error::other("it is not a folder"))
@@ -70,8 +79,23 @@ impl Folder {
 
     /// Gives a file another name that nothing may have yet.
     pub(crate) fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::hard_link(self.path.join(from), self.path.join(to))?;
-        self.remove(from)
+        match std::fs::hard_link(self.path.join(from), self.path.join(to)) {
+            Ok(()) => self.remove(from),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // File systems without links (FAT, some network ones): as near as they come.
+            Err(_) if self.has(to)? => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => self.rename(from, to),
+        }
+    }
+
+    /// Puts words on a file that stay with it under any name; where the file system keeps none, it has none.
+    pub(crate) fn mark(&self, name: &str, words: &[u8]) {
+        let _ = std::fs::write(self.path.join(format!("{name}:{MARK}")), words);
+    }
+
+    /// The words that [`Folder::mark`] has put on a file.
+    pub(crate) fn mark_of(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.path.join(format!("{name}:{MARK}"))).ok()
     }
 
     /// Removes a file if it is there.
