@@ -8,14 +8,40 @@ use std::io::{BufWriter, Write};
 
 use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::part::{PartFile, write_failed};
 use crate::paths::Root;
+use crate::settings::invalid;
 use crate::{CommitKey, Error, Site};
 
 /// Longer values are cut in the file: it is there to be read.
 const VALUE_CHARS_MAX: usize = 1000;
+
+/// What happens to a row that does not fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnBadRow {
+    /// The step fails and names row and column.
+    #[default]
+    Fail,
+    /// The row goes to `reject_file` with the reason.
+    Reject,
+}
+
+impl OnBadRow {
+    /// Whether the settings agree with each other.
+    pub(crate) fn check(self, reject_file: Option<&str>) -> Result<(), Error> {
+        match (self, reject_file) {
+            (Self::Reject, None) => {
+                Err(invalid("reject_file", "name the file that rejected rows go to (`on_bad_row` is `reject`)"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// A reject file that is being written; dropped unfinished, it leaves nothing.
 pub(crate) struct RejectFile {

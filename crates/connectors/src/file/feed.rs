@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use sallyport_dataplane::Cancel;
+
 /// A record (line) may not be larger: nothing a task moves is, and memory stays bounded.
 pub(super) const RECORD_BYTES_MAX: usize = crate::VALUE_BYTES_MAX;
 
@@ -14,6 +16,8 @@ pub(super) enum Stop {
     Io(io::Error),
     /// The record is larger than [`RECORD_BYTES_MAX`].
     TooLarge,
+    /// The step was told to stop.
+    Cancelled,
 }
 
 /// The window.
@@ -23,11 +27,12 @@ pub(super) struct Feed {
     start: usize,
     end: usize,
     ended: bool,
+    cancel: Cancel,
 }
 
 impl Feed {
-    pub(super) fn new(reader: Box<dyn Read>) -> Self {
-        Self { reader, buffer: vec![0; BLOCK], start: 0, end: 0, ended: false }
+    pub(super) fn new(reader: Box<dyn Read>, cancel: Cancel) -> Self {
+        Self { reader, buffer: vec![0; BLOCK], start: 0, end: 0, ended: false, cancel }
     }
 
     /// The text that has not been consumed.
@@ -46,8 +51,11 @@ impl Feed {
     }
 
     /// Makes the window larger, or learns that it has ended. Each call at least doubles a window that holds only part of
-    /// a record, so that looking at a long record again and again stays linear.
+    /// a record, up to the largest record, so that looking at a long record again and again stays linear.
     pub(super) fn grow(&mut self) -> Result<(), Stop> {
+        if self.cancel.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
         let kept = self.end - self.start;
         if kept > RECORD_BYTES_MAX {
             return Err(Stop::TooLarge);
@@ -55,8 +63,11 @@ impl Feed {
         self.buffer.copy_within(self.start..self.end, 0);
         self.start = 0;
         self.end = kept;
-        if self.buffer.len() < 2 * kept {
-            self.buffer.resize(2 * kept, 0);
+        let wanted = (2 * kept).min(RECORD_BYTES_MAX + BLOCK);
+        if self.buffer.len() < wanted {
+            // Reserved first: growing on its own would take up to twice as much.
+            self.buffer.reserve_exact(wanted - self.buffer.len());
+            self.buffer.resize(wanted, 0);
         } else if kept < BLOCK / 2 && self.buffer.len() > BLOCK {
             self.buffer.truncate(BLOCK);
             self.buffer.shrink_to_fit();

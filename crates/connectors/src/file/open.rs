@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use encoding_rs::{Decoder, Encoding, UTF_8};
 use sallyport_dataplane::Progress;
@@ -10,6 +12,12 @@ use sallyport_dataplane::Progress;
 use super::settings::{Compression, Layout};
 
 const BLOCK: usize = 256 * 1024;
+
+/// Blocks between the thread that decompresses and the one that reads.
+const BLOCKS_MAX: usize = 2;
+
+/// The largest window (32 MiB) that a zstd file may ask for: what all levels but the `--ultra` ones above 20 use.
+const ZSTD_WINDOW_LOG_MAX: u32 = 25;
 
 /// Counts the bytes that are read from the disk.
 struct Counted {
@@ -32,14 +40,92 @@ pub(super) fn text(file: File, layout: &Layout, progress: Option<Arc<Progress>>)
     let counted = Counted { file, progress };
     let plain: Box<dyn Read> = match layout.compression {
         Compression::None | Compression::Snappy => Box::new(counted),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BLOCK, counted))),
-        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(BufReader::with_capacity(BLOCK, counted))?),
+        Compression::Gzip => {
+            Box::new(Ahead::start(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BLOCK, counted)))?)
+        }
+        Compression::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(BLOCK, counted))?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+            Box::new(Ahead::start(decoder)?)
+        }
     };
     Ok(if layout.encoding == UTF_8 {
         Box::new(WithoutMark::new(plain))
     } else {
         Box::new(Transcoded::new(plain, layout.encoding))
     })
+}
+
+/// Decompresses on a thread of its own, while what came before is taken apart.
+struct Ahead {
+    full: Option<Receiver<io::Result<Vec<u8>>>>,
+    back: SyncSender<Vec<u8>>,
+    block: Vec<u8>,
+    start: usize,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ahead {
+    fn start(mut inner: impl Read + Send + 'static) -> io::Result<Self> {
+        let (blocks, full) = sync_channel(BLOCKS_MAX);
+        // As many as can ever be on their way back.
+        let (back, empty) = sync_channel::<Vec<u8>>(BLOCKS_MAX + 2);
+        let thread = std::thread::Builder::new().name("file-reader".to_owned()).spawn(move || {
+            loop {
+                let next = fill(&mut inner, empty.try_recv().unwrap_or_default());
+                let last = next.as_ref().map_or(true, Vec::is_empty);
+                if blocks.send(next).is_err() || last {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { full: Some(full), back, block: Vec::new(), start: 0, thread: Some(thread) })
+    }
+}
+
+/// The block with the next bytes; empty at the end.
+fn fill(inner: &mut impl Read, mut block: Vec<u8>) -> io::Result<Vec<u8>> {
+    block.resize(BLOCK, 0);
+    let mut filled = 0;
+    while filled < BLOCK {
+        match inner.read(&mut block[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    block.truncate(filled);
+    Ok(block)
+}
+
+impl Read for Ahead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.start == self.block.len() {
+            let Some(full) = &self.full else { return Ok(0) };
+            let next = full.recv().map_err(|_| io::Error::other("the thread that reads the file panicked"))??;
+            if next.is_empty() {
+                self.full = None;
+            }
+            // A reader that has ended needs no more blocks.
+            let _ = self.back.try_send(std::mem::replace(&mut self.block, next));
+            self.start = 0;
+        }
+        let taken = buffer.len().min(self.block.len() - self.start);
+        buffer[..taken].copy_from_slice(&self.block[self.start..self.start + taken]);
+        self.start += taken;
+        Ok(taken)
+    }
+}
+
+/// The thread ends with the block it is at.
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.full = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Leaves out a byte order mark at the start.

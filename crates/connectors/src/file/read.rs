@@ -1,17 +1,18 @@
 //! Reads files.
 
 use std::fs::File;
-use std::io::Read as IoRead;
 use std::sync::Arc;
 
 use arrow_schema::Schema;
 use sallyport_dataplane::{Output, Progress};
 use sallyport_protocol::FailureKind;
 
+use super::feed::Feed;
 use super::locate::{Located, locate};
 use super::settings::{Connection, Format, Layout, Read};
 use super::{open, read_csv, read_jsonl, read_parquet};
 use crate::paths::Root;
+use crate::reject::{OnBadRow, RejectFile};
 use crate::text::types;
 use crate::{Context, Error, Source};
 
@@ -25,14 +26,19 @@ pub(super) struct FileSource {
 impl Source for FileSource {
     fn read(self: Box<Self>, output: &mut Output, cx: &Context) -> Result<(), Error> {
         let root = super::root(self.connection.as_ref(), &cx.site)?;
-        let list = locate(&root, &self.settings.path)?;
+        let list = locate(&root, &self.settings.path, cx)?;
         let files = Files { root: &root, list: &list, layout: &self.layout };
         let columns = self.settings.columns.as_deref();
+        let mut reject = match (self.settings.on_bad_row, &self.settings.reject_file) {
+            (OnBadRow::Reject, Some(path)) => Some(RejectFile::create(&cx.site, path, &cx.commit)?),
+            _ => None,
+        };
         match self.layout.format {
-            Format::Csv => read_csv::read(&files, columns, output, cx),
-            Format::Jsonl => read_jsonl::read(&files, columns, output, cx),
-            Format::Parquet => read_parquet::read(&files, output, cx),
+            Format::Csv => read_csv::read(&files, columns, reject.as_mut(), output, cx)?,
+            Format::Jsonl => read_jsonl::read(&files, columns, reject.as_mut(), output, cx)?,
+            Format::Parquet => read_parquet::read(&files, output, cx)?,
         }
+        reject.map_or(Ok(()), RejectFile::finish)
     }
 }
 
@@ -50,11 +56,12 @@ impl Files<'_> {
     }
 
     /// The file's text in UTF-8; its bytes are counted if asked.
-    pub(super) fn text(&self, file: &Located, progress: Option<&Arc<Progress>>) -> Result<Box<dyn IoRead>, Error> {
+    pub(super) fn text(&self, file: &Located, progress: Option<&Arc<Progress>>, cx: &Context) -> Result<Feed, Error> {
         let handle = self.open(file)?;
-        open::text(handle, self.layout, progress.cloned()).map_err(|error| {
+        let text = open::text(handle, self.layout, progress.cloned()).map_err(|error| {
             Error::permanent(FailureKind::Connector, "read_failed", format!("reading file `{}`: {error}", file.shown))
-        })
+        })?;
+        Ok(Feed::new(text, cx.cancel.clone()))
     }
 }
 

@@ -1,15 +1,17 @@
 //! Reads CSV files.
 
+use std::collections::{HashMap, HashSet};
+
 use sallyport_dataplane::Output;
 use sallyport_protocol::{FailureKind, LogLevel};
 
 use super::csv::{Dialect, Records};
-use super::feed::Feed;
 use super::infer::{Guess, SAMPLE_ROWS};
 use super::locate::Located;
 use super::read::{Files, described};
-use super::rows::{Rows, bad_value, fields, flawed, malformed, schema};
+use super::rows::{BadRow, COLUMNS_MAX, Rows, bad_value, fields, flawed, malformed, schema, too_wide};
 use super::settings::ColumnSpec;
+use crate::reject::RejectFile;
 use crate::settings::invalid;
 use crate::{Context, Error};
 
@@ -25,11 +27,12 @@ struct Plan {
 pub(super) fn read(
     files: &Files<'_>,
     columns: Option<&[ColumnSpec]>,
+    reject: Option<&mut RejectFile>,
     output: &mut Output,
     cx: &Context,
 ) -> Result<(), Error> {
     let plan = plan(files, columns, cx)?;
-    let mut rows = Rows::start(&plan.schema, output, cx)?;
+    let mut rows = Rows::start(&plan.schema, reject, output, cx)?;
     for file in files.list {
         read_file(files, file, &plan, &mut rows, cx)?;
     }
@@ -39,7 +42,7 @@ pub(super) fn read(
 fn read_file(files: &Files<'_>, file: &Located, plan: &Plan, rows: &mut Rows<'_>, cx: &Context) -> Result<(), Error> {
     let shown = &file.shown;
     let dialect = &files.layout.dialect;
-    let mut records = Records::new(Feed::new(files.text(file, Some(&cx.progress))?), dialect.clone());
+    let mut records = Records::new(files.text(file, Some(&cx.progress), cx)?, dialect.clone());
     if dialect.header {
         let header = header(&mut records, shown)?;
         if let (Some(expected), Some(header)) = (&plan.header, &header)
@@ -60,37 +63,60 @@ fn read_file(files: &Files<'_>, file: &Located, plan: &Plan, rows: &mut Rows<'_>
         if !single && records.is_blank() {
             continue;
         }
-        if records.len() != plan.takes.len() {
-            let what = format!("the record has {} values, the file has {} columns", records.len(), plan.takes.len());
-            return Err(
-                malformed(shown, records.line(), &what).advise("mend the line, or check `delimiter` and `quote`")
-            );
-        }
-        let mut bytes = 0;
-        for (index, column) in plan.takes.iter().enumerate() {
-            let Some(column) = *column else { continue };
-            let (value, quoted) = records.value(index);
-            bytes += value.len() + 8;
-            let column_builder = &mut rows.columns[column];
-            if !quoted && value == null {
-                column_builder.push_null();
-            } else if let Err(not) = column_builder.push(value) {
-                // Some writers put quotes around everything, also around nothing.
-                if value != null {
-                    return Err(bad_value(shown, records.line(), plan.schema.field(column).name(), value, &not));
-                }
-                column_builder.push_null();
+        match take(&records, plan, null, rows) {
+            Ok(bytes) => rows.row(bytes)?,
+            Err(bad) => {
+                let column = bad.column.as_ref().map(|(index, _)| plan.schema.field(*index).name().as_str());
+                let (line, reason) = (records.line(), bad.reason.as_str());
+                let row = BadRow { file: shown, line, column, reason, raw: records.raw() };
+                rows.bad(&row, || match &bad.column {
+                    Some((index, value)) => {
+                        let (value, _) = records.value(*value);
+                        bad_value(shown, line, plan.schema.field(*index).name(), value, reason)
+                    }
+                    None => malformed(shown, line, reason).advise("mend the line, or check `delimiter` and `quote`"),
+                })?;
             }
         }
-        rows.row(bytes)?;
     }
     Ok(())
+}
+
+/// Why a record is no row; where one value is at fault, its column and its place in the record.
+struct Bad {
+    column: Option<(usize, usize)>,
+    reason: String,
+}
+
+/// Adds the current record to the columns; gives about how many bytes it took.
+#[inline]
+fn take(records: &Records, plan: &Plan, null: &[u8], rows: &mut Rows<'_>) -> Result<usize, Bad> {
+    if records.len() != plan.takes.len() {
+        let reason = format!("the record has {} values, the file has {} columns", records.len(), plan.takes.len());
+        return Err(Bad { column: None, reason });
+    }
+    let mut bytes = 0;
+    for (index, column) in plan.takes.iter().enumerate() {
+        let Some(column) = *column else { continue };
+        let (value, quoted) = records.value(index);
+        bytes += value.len() + 8;
+        let builder = &mut rows.columns[column];
+        if !quoted && value == null {
+            builder.push_null();
+        } else if let Err(not) = builder.push(value)
+            // Some writers put quotes around everything, also around nothing; the null is in its place already.
+            && value != null
+        {
+            return Err(Bad { column: Some((column, index)), reason: format!("it is not {}", not.0) });
+        }
+    }
+    Ok(bytes)
 }
 
 fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Result<Plan, Error> {
     let dialect = &files.layout.dialect;
     let named = columns.map(fields).transpose()?;
-    let (header, guesses) = sample(files, dialect, if named.is_some() { 0 } else { SAMPLE_ROWS })?;
+    let (header, guesses) = sample(files, dialect, if named.is_some() { 0 } else { SAMPLE_ROWS }, cx)?;
     let Some(named) = named else {
         let names = match &header {
             Some(header) => header.clone(),
@@ -111,8 +137,11 @@ fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Resu
     };
     let takes = match &header {
         Some(header) => {
+            let places: HashMap<&str, usize> =
+                named.iter().enumerate().map(|(index, field)| (field.name().as_str(), index)).collect();
+            let known: HashSet<&str> = header.iter().map(String::as_str).collect();
             for field in &named {
-                if !header.contains(field.name()) {
+                if !known.contains(field.name().as_str()) {
                     let why = format!(
                         "column `{}` is not in the header of `{}`: {}",
                         field.name(),
@@ -122,7 +151,7 @@ fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Resu
                     return Err(invalid("columns", why));
                 }
             }
-            header.iter().map(|name| named.iter().position(|field| field.name() == name)).collect()
+            header.iter().map(|name| places.get(name.as_str()).copied()).collect()
         }
         None => (0..named.len()).map(Some).collect(),
     };
@@ -130,9 +159,14 @@ fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Resu
 }
 
 /// The first file's header, and what its first rows look like.
-fn sample(files: &Files<'_>, dialect: &Dialect, limit: usize) -> Result<(Option<Vec<String>>, Vec<Guess>), Error> {
+fn sample(
+    files: &Files<'_>,
+    dialect: &Dialect,
+    limit: usize,
+    cx: &Context,
+) -> Result<(Option<Vec<String>>, Vec<Guess>), Error> {
     let file = &files.list[0];
-    let mut records = Records::new(Feed::new(files.text(file, None)?), dialect.clone());
+    let mut records = Records::new(files.text(file, None, cx)?, dialect.clone());
     let header = if dialect.header { header(&mut records, &file.shown)? } else { None };
     let mut guesses: Vec<Guess> = Vec::new();
     let mut rows = 0;
@@ -141,6 +175,9 @@ fn sample(files: &Files<'_>, dialect: &Dialect, limit: usize) -> Result<(Option<
             continue;
         }
         rows += 1;
+        if records.len() > COLUMNS_MAX {
+            return Err(too_wide(&file.shown, records.line()));
+        }
         if guesses.is_empty() {
             guesses.resize(records.len(), Guess::default());
         }
@@ -158,12 +195,16 @@ fn header(records: &mut Records, file: &str) -> Result<Option<Vec<String>>, Erro
     if !records.advance().map_err(|flaw| flawed(file, 1, &flaw))? {
         return Ok(None);
     }
+    if records.len() > COLUMNS_MAX {
+        return Err(too_wide(file, 1));
+    }
     let mut names: Vec<String> = Vec::with_capacity(records.len());
+    let mut known = HashSet::with_capacity(records.len());
     for index in 0..records.len() {
         let name = std::str::from_utf8(records.value(index).0)
             .map_err(|_| malformed(file, 1, "the header is not UTF-8").advise("set `encoding`"))?;
         let name = if name.is_empty() { format!("column_{}", index + 1) } else { name.to_owned() };
-        if names.contains(&name) {
+        if !known.insert(name.clone()) {
             return Err(malformed(file, 1, &format!("the header names `{name}` twice"))
                 .advise("rename one of them, or set `header: false` and name `columns`"));
         }

@@ -14,21 +14,23 @@ use super::feed::{Feed, Stop};
 use super::infer::{Guess, SAMPLE_ROWS};
 use super::locate::Located;
 use super::read::{Files, described};
-use super::rows::{Rows, bad_value, fields, flawed, malformed, schema};
+use super::rows::{BadRow, COLUMNS_MAX, Rows, bad_value, fields, flawed, malformed, schema, too_wide};
 use super::settings::ColumnSpec;
+use crate::reject::RejectFile;
 use crate::text::column::{Column, NotA};
 use crate::{Context, Error};
 
 pub(super) fn read(
     files: &Files<'_>,
     columns: Option<&[ColumnSpec]>,
+    reject: Option<&mut RejectFile>,
     output: &mut Output,
     cx: &Context,
 ) -> Result<(), Error> {
     let schema = match columns {
         Some(columns) => schema(fields(columns)?),
         None => {
-            let schema = schema(sample(files)?);
+            let schema = schema(sample(files, reject.is_some(), cx)?);
             (cx.log)(
                 LogLevel::Info,
                 format!("columns of `{}` inferred from its first rows: {}", files.list[0].shown, described(&schema)),
@@ -39,7 +41,7 @@ pub(super) fn read(
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let index = names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
     let mut filled = vec![false; names.len()];
-    let mut rows = Rows::start(&schema, output, cx)?;
+    let mut rows = Rows::start(&schema, reject, output, cx)?;
     for file in files.list {
         let mut lines = Lines::open(files, file, cx)?;
         while lines.advance()? {
@@ -48,12 +50,21 @@ pub(super) fn read(
             let strict = columns.is_none();
             let mut row = Row { columns: &mut rows.columns, names: &index, filled: &mut filled, strict, bad: None };
             let parsed = row.take(line);
-            if let Some((column, json, not)) = row.bad {
-                return Err(bad_value(&file.shown, lines.line, &names[column], json.as_bytes(), &not));
-            }
-            parsed.map_err(|error| not_an_object(&file.shown, lines.line, &error))?;
-            let bytes = line.len();
-            rows.row(bytes)?;
+            let bad = row.bad;
+            let Err(error) = parsed else {
+                rows.row(line.len())?;
+                continue;
+            };
+            let (shown, number) = (&file.shown, lines.line);
+            let (column, reason) = match &bad {
+                Some((column, _, not)) => (Some(names[*column].as_str()), format!("it is not {}", not.0)),
+                None => (None, format!("it is not a JSON object of known fields: {error}")),
+            };
+            let row = BadRow { file: shown, line: number, column, reason: &reason, raw: line };
+            rows.bad(&row, || match (column, &bad) {
+                (Some(column), Some((_, json, _))) => bad_value(shown, number, column, json.as_bytes(), &reason),
+                _ => not_an_object(shown, number, &error),
+            })?;
         }
     }
     rows.flush()
@@ -74,7 +85,7 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn open(files: &Files<'_>, file: &'a Located, cx: &Context) -> Result<Self, Error> {
-        Ok(Self { feed: Feed::new(files.text(file, Some(&cx.progress))?), file: &file.shown, length: 0, line: 0 })
+        Ok(Self { feed: files.text(file, Some(&cx.progress), cx)?, file: &file.shown, length: 0, line: 0 })
     }
 
     fn current(&self) -> &[u8] {
@@ -195,25 +206,33 @@ impl Visitor<'_> for Key<'_, '_> {
 }
 
 /// The fields of the first file's first rows, in the order of their first appearance.
-fn sample(files: &Files<'_>) -> Result<Vec<arrow_schema::Field>, Error> {
+fn sample(files: &Files<'_>, lenient: bool, cx: &Context) -> Result<Vec<arrow_schema::Field>, Error> {
     let file = &files.list[0];
-    let mut lines = Lines { feed: Feed::new(files.text(file, None)?), file: &file.shown, length: 0, line: 0 };
+    let mut lines = Lines { feed: files.text(file, None, cx)?, file: &file.shown, length: 0, line: 0 };
     let mut names: Vec<String> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut guesses: Vec<Guess> = Vec::new();
     for _ in 0..SAMPLE_ROWS {
         if !lines.advance()? {
             break;
         }
-        let line = lines.current();
-        let parsed: Result<Ordered<'_>, _> = serde_json::from_slice(line);
-        let object = parsed.map_err(|error| not_an_object(&file.shown, lines.line, &error))?;
+        let parsed: Result<Ordered<'_>, _> = serde_json::from_slice(lines.current());
+        let object = match parsed {
+            Ok(object) => object,
+            // It will be put aside when its turn comes.
+            Err(_) if lenient => continue,
+            Err(error) => return Err(not_an_object(&file.shown, lines.line, &error)),
+        };
         for (name, value) in object.0 {
-            let index = names.iter().position(|known| *known == name).unwrap_or_else(|| {
-                names.push(name);
+            let index = *places.entry(name).or_insert_with_key(|name| {
+                names.push(name.clone());
                 guesses.push(Guess::default());
-                names.len() - 1
+                guesses.len() - 1
             });
             guesses[index].json(value.get());
+        }
+        if names.len() > COLUMNS_MAX {
+            return Err(too_wide(&file.shown, lines.line));
         }
     }
     if names.is_empty() {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::csv::Dialect;
 use crate::Error;
+use crate::reject::OnBadRow;
 use crate::settings::invalid;
 
 /// Settings of a `file` connection.
@@ -41,17 +42,6 @@ pub(super) enum Compression {
     Zstd,
     /// Snappy; Parquet only.
     Snappy,
-}
-
-/// What happens to a row that the target cannot hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OnBadRow {
-    /// The step fails and names row and column.
-    #[default]
-    Fail,
-    /// The row goes to `reject_file` with the reason.
-    Reject,
 }
 
 /// A column of a text file.
@@ -100,6 +90,12 @@ pub(super) struct Read {
     /// CSV and JSON Lines: names and types of the columns to read; default: inferred from the first 1,000 rows.
     #[serde(default)]
     pub(super) columns: Option<Vec<ColumnSpec>>,
+    /// CSV and JSON Lines: what happens to a row that cannot be read as its columns; default `fail`.
+    #[serde(default)]
+    pub(super) on_bad_row: OnBadRow,
+    /// Where rejected rows go, below the agent's files root; needed for `on_bad_row: reject`.
+    #[serde(default)]
+    pub(super) reject_file: Option<String>,
 }
 
 /// The `with` of a step that writes a file.
@@ -187,6 +183,10 @@ impl Read {
         if layout.format == Format::Parquet && self.columns.is_some() {
             return Err(invalid("columns", "a Parquet file knows its columns; remove this setting"));
         }
+        if layout.format == Format::Parquet && self.on_bad_row == OnBadRow::Reject {
+            return Err(invalid("on_bad_row", "a Parquet file has no rows that do not fit; remove this setting"));
+        }
+        self.on_bad_row.check(self.reject_file.as_deref())?;
         Ok(layout)
     }
 }
@@ -211,9 +211,7 @@ impl Write {
         if layout.dialect.quote.is_none() {
             return Err(invalid("quote", "writing needs a quote character"));
         }
-        if self.on_bad_row == OnBadRow::Reject && self.reject_file.is_none() {
-            return Err(invalid("reject_file", "name the file that rejected rows go to (`on_bad_row` is `reject`)"));
-        }
+        self.on_bad_row.check(self.reject_file.as_deref())?;
         Ok(layout)
     }
 }

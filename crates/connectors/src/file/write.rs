@@ -10,10 +10,10 @@ use sallyport_protocol::FailureKind;
 
 use super::csv::Encoder;
 use super::outflow::{BLOCK_BYTES, Outflow};
-use super::settings::{Connection, Format, Layout, OnBadRow, Write};
+use super::settings::{Connection, Format, Layout, Write};
 use super::write_parquet;
 use crate::part::{PartFile, exists};
-use crate::reject::{RejectFile, row_values};
+use crate::reject::{OnBadRow, RejectFile, row_values};
 use crate::text::cell::{Cell, NotJson};
 use crate::text::format;
 use crate::{Context, Error, Sink, Written};
@@ -30,7 +30,14 @@ impl Sink for FileSink {
         let root = super::root(self.connection.as_ref(), &cx.site)?;
         let part = PartFile::create(&root, &self.settings.path, &cx.commit)?;
         if !self.settings.overwrite && part.exists()? {
-            return Err(exists(part.path()));
+            if !part.is_committed() {
+                return Err(exists(part.path()));
+            }
+            // An earlier attempt gave the file its name and was lost before it could say so.
+            while input.next_batch()?.is_some() {
+                cx.cancel.check()?;
+            }
+            return Ok(Written { already_committed: true });
         }
         let reject = match (&self.settings.on_bad_row, &self.settings.reject_file) {
             (OnBadRow::Reject, Some(path)) => Some(RejectFile::create(&cx.site, path, &cx.commit)?),

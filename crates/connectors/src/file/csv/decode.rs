@@ -5,6 +5,9 @@ use memchr::{memchr_iter, memchr2};
 use super::Dialect;
 use crate::file::feed::{Feed, Stop};
 
+/// Room for unescaped values that is kept from record to record.
+const SCRATCH_KEPT: usize = 1 << 20;
+
 /// Why a record could not be read.
 #[derive(Debug)]
 pub(in crate::file) enum Flaw {
@@ -65,6 +68,7 @@ impl Records {
             }
             self.spans.clear();
             self.scratch.clear();
+            self.scratch.shrink_to(SCRATCH_KEPT);
             match scan(window, self.feed.ended(), &self.dialect, &mut self.spans, &mut self.scratch)? {
                 Scan::Record { length } => {
                     self.length = length;
@@ -74,6 +78,11 @@ impl Records {
                 Scan::Incomplete => self.feed.grow().map_err(Flaw::Stop)?,
             }
         }
+    }
+
+    /// The current record as it stands in the file.
+    pub(in crate::file) fn raw(&self) -> &[u8] {
+        &self.feed.window()[..self.length]
     }
 
     /// How many values the current record has.

@@ -151,3 +151,90 @@ fn broken_archives_and_parquet_files_are_named() {
     let (code, text) = failure(kit.read("file", &json!({"path": "x.parquet"})));
     assert!(code == "malformed_file" && text.contains("x.parquet"), "{text}");
 }
+
+/// The lines of a reject file.
+fn rejected(kit: &Kit) -> Vec<serde_json::Value> {
+    kit.text("bad.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn bad_rows_of_csv_are_put_aside() {
+    let kit = Kit::new();
+    kit.put("a.csv", "n,l,t\n1,[1],a\nx,[2],b\n3,\"[3,\"\"x\"\"]\",c\n4\n5,[5],e\n");
+    kit.put("b.csv", "n,l,t\n6,[6],f\ny,[7],g\n");
+    let mut with = json!({
+        "path": "*.csv",
+        "columns": [{"name": "n", "type": "int"}, {"name": "l", "type": "int[]"}, {"name": "t", "type": "text"}],
+        "on_bad_row": "reject",
+    });
+    assert_eq!(failure(kit.read("file", &with)).0, "bad_settings");
+    with["reject_file"] = json!("bad.jsonl");
+    let batch = kit.read("file", &with).unwrap();
+    let rows: Vec<_> = (0..batch.num_rows()).map(|row| crate::reject::row_values(&batch, row)).collect();
+    assert_eq!(
+        rows,
+        [
+            json!({"n": "1", "l": "[1]", "t": "a"}),
+            json!({"n": "5", "l": "[5]", "t": "e"}),
+            json!({"n": "6", "l": "[6]", "t": "f"}),
+        ]
+    );
+    let lines = rejected(&kit);
+    let at = |line: &serde_json::Value| {
+        (line["row"].as_u64(), line["column"].as_str().map(str::to_owned), line["values"].clone())
+    };
+    let values = |file: &str, line: u64, text: &str| json!({"file": file, "line": line, "text": text});
+    assert_eq!(at(&lines[0]), (Some(2), Some("n".to_owned()), values("a.csv", 3, "x,[2],b")));
+    assert_eq!(at(&lines[1]), (Some(3), Some("l".to_owned()), values("a.csv", 4, "3,\"[3,\"\"x\"\"]\",c")));
+    assert_eq!(at(&lines[2]), (Some(4), None, values("a.csv", 5, "4")));
+    assert_eq!(at(&lines[3]), (Some(7), Some("n".to_owned()), values("b.csv", 3, "y,[7],g")));
+    assert!(lines[0]["reason"].as_str().unwrap().contains("32 bits"), "{lines:?}");
+    assert_eq!(kit.cx.progress.counts().rows_rejected, 4);
+}
+
+#[test]
+fn bad_rows_of_json_lines_are_put_aside() {
+    let kit = Kit::new();
+    kit.put(
+        "x.jsonl",
+        "{\"a\":1,\"b\":\"x\"}\n{\"a\":\n{\"b\":\"y\",\"a\":\"z\"}\n{\"a\":2,\"a\":3}\n[1]\n{\"a\":4}\n",
+    );
+    let with = json!({
+        "path": "x.jsonl", "on_bad_row": "reject", "reject_file": "bad.jsonl",
+        "columns": [{"name": "a", "type": "int"}, {"name": "b", "type": "text"}],
+    });
+    let batch = kit.read("file", &with).unwrap();
+    let rows: Vec<_> = (0..batch.num_rows()).map(|row| crate::reject::row_values(&batch, row)).collect();
+    assert_eq!(rows, [json!({"a": "1", "b": "x"}), json!({"a": "4", "b": null})]);
+    let lines: Vec<_> =
+        rejected(&kit).iter().map(|line| (line["values"]["line"].as_u64(), line["column"].clone())).collect();
+    assert_eq!(lines, [(Some(2), json!(null)), (Some(3), json!("a")), (Some(4), json!(null)), (Some(5), json!(null))]);
+    // The sample passes over what is no object, too.
+    let with = json!({"path": "x.jsonl", "on_bad_row": "reject", "reject_file": "bad.jsonl"});
+    assert!(kit.read("file", &with).unwrap().num_rows() > 0);
+}
+
+#[test]
+fn deep_brackets_and_wide_headers_are_refused_or_kept_as_they_are() {
+    let kit = Kit::new();
+    let deep = "[".repeat(1_000_000) + &"]".repeat(1_000_000);
+    kit.put("x.jsonl", format!("{{\"a\":[{deep}]}}\n"));
+    let batch = kit.read("file", &json!({"path": "x.jsonl"}));
+    // serde_json bounds how deep it looks when the value itself is checked.
+    assert!(batch.is_ok() || failure(batch).0 == "bad_value");
+    let columns: Vec<String> = (0..200_000).map(|n| format!("c{n}")).collect();
+    refused(&(columns.join(",") + "\n"), json!({}), "malformed_row", &["10000 columns"]);
+    let fields: Vec<String> = (0..200_000).map(|n| format!("\"c{n}\":1")).collect();
+    refused(&format!("{{{}}}\n", fields.join(",")), json!({}), "json:malformed_row", &["10000 columns"]);
+}
+
+#[test]
+fn a_zstd_window_that_would_take_all_memory_is_refused() {
+    let kit = Kit::new();
+    let mut file = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    file.window_log(27).unwrap();
+    file.write_all("a\n1\n".repeat(1000).as_bytes()).unwrap();
+    kit.put("x.csv.zst", file.finish().unwrap());
+    let (_, text) = failure(kit.read("file", &json!({"path": "x.csv.zst"})));
+    assert!(text.contains("x.csv.zst") && text.contains("memory"), "{text}");
+}

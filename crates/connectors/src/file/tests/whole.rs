@@ -44,15 +44,37 @@ fn what_a_killed_attempt_left_is_cleared_by_the_next() {
 
 #[test]
 fn an_existing_file_is_kept_if_so_asked() {
-    let kit = Kit::new();
+    let mut kit = Kit::new();
     let with = json!({"path": "x.csv", "overwrite": false});
     kit.write("file", &with, &numbers(1)).unwrap();
+    kit.cx.commit.key = "another run".to_owned();
     let (code, text) = failure(kit.write("file", &with, &numbers(2)));
     assert!(code == "file_exists" && text.contains("x.csv"), "{text}");
     assert_eq!(kit.text("x.csv"), "n\n0\n");
     kit.write("file", &json!({"path": "x.csv"}), &numbers(2)).unwrap();
     assert_eq!(kit.text("x.csv"), "n\n0\n1\n");
     assert_eq!(kit.names(), ["x.csv"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_repeated_attempt_finds_its_own_file() {
+    let mut kit = Kit::new();
+    let probe = kit.path("probe");
+    std::fs::write(&probe, "").unwrap();
+    let handle = std::fs::File::open(&probe).unwrap();
+    let marks = rustix::fs::fsetxattr(&handle, "user.sallyport.test", b"1", rustix::fs::XattrFlags::empty()).is_ok();
+    let with = json!({"path": "x.csv", "overwrite": false});
+    kit.write("file", &with, &numbers(1)).unwrap();
+    kit.cx.commit.attempt = 2;
+    kit.cx.commit.fence = 2;
+    let again = kit.write("file", &with, &numbers(1));
+    if marks {
+        assert!(again.unwrap().already_committed);
+    } else {
+        assert_eq!(failure(again).0, "file_exists");
+    }
+    assert_eq!(kit.text("x.csv"), "n\n0\n");
 }
 
 #[test]
