@@ -1,7 +1,7 @@
 //! Opening a database, and what its errors mean.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::limits::Limit;
 use rusqlite::{Connection as Database, ErrorCode, OpenFlags};
@@ -94,14 +94,13 @@ pub(super) fn patiently<T>(
     cancel: &Cancel,
     mut tried: impl FnMut() -> rusqlite::Result<T>,
 ) -> Result<rusqlite::Result<T>, Cancelled> {
-    let start = Instant::now();
+    let mut left = BUSY_TIMEOUT;
     loop {
         cancel.check()?;
         match tried() {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && start.elapsed() < BUSY_TIMEOUT =>
-            {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && !left.is_zero() => {
                 std::thread::sleep(BUSY_PAUSE);
+                left = left.saturating_sub(BUSY_PAUSE);
             }
             done => return Ok(done),
         }
