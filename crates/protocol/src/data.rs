@@ -39,4 +39,7 @@ pub enum DataReply {
         /// Why.
         refusal: Refusal,
     },
+    /// An answer this build does not know; the stream does not come about.
+    #[serde(other)]
+    Unknown,
 }

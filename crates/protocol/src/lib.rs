@@ -29,7 +29,7 @@ pub use id::{
     TaskId, TaskVersionId, TokenId, UserId,
 };
 pub use level::{LogLevel, ParseLevelError};
-pub use log::{LINE_BYTES_MAX, LINES_PER_BATCH_MAX, LogBatch, LogLine, RunRef, event};
+pub use log::{LINE_BYTES_MAX, LINES_PER_BATCH_MAX, LogBatch, LogLine, RunRef, event, shorten};
 pub use order::{Action, AttemptKey, ConnectionOrder, Inlet, Outlet, StepOrder, Via, WorkOrder};
 pub use outcome::{Failure, FailureKind, OrderReport, StepCounts, StepOutcome, StepReport};
 pub use presence::{ExecutedBy, Presence};

@@ -7,6 +7,14 @@ use crate::{LogLevel, RunId, Timestamp};
 /// The longest message of one line, in bytes; what is longer is cut and ends in `…`.
 pub const LINE_BYTES_MAX: usize = 16 * 1024;
 
+/// Cuts a text that is longer than `most` bytes at a character's edge; it then ends in `…`.
+pub fn shorten(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most.saturating_sub('…'.len_utf8())));
+        text.push('…');
+    }
+}
+
 /// The most lines in one batch.
 pub const LINES_PER_BATCH_MAX: usize = 200;
 

@@ -68,6 +68,9 @@ pub enum Action {
         /// One query.
         sql: String,
     },
+    /// An action this build does not know; the step fails.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A connection with its secrets opened; sent only to the agent that needs it.
@@ -111,4 +114,7 @@ pub enum Via {
         /// Opens the stream.
         ticket: Ticket,
     },
+    /// A way this build does not know; the step fails.
+    #[serde(other)]
+    Unknown,
 }

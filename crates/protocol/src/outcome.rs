@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::AttemptKey;
+use crate::{AttemptKey, shorten};
 
 /// The part that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,6 +42,16 @@ pub struct Failure {
     pub transient: bool,
 }
 
+impl Failure {
+    /// Cuts its texts to `most` bytes each: they may quote a value of any size.
+    pub fn shorten(&mut self, most: usize) {
+        shorten(&mut self.message, most);
+        if let Some(advice) = &mut self.advice {
+            shorten(advice, most);
+        }
+    }
+}
+
 /// How one step ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -58,6 +68,17 @@ pub enum StepOutcome {
         /// Why.
         reason: String,
     },
+}
+
+impl StepOutcome {
+    /// Cuts its texts to `most` bytes each.
+    pub fn shorten(&mut self, most: usize) {
+        match self {
+            Self::Succeeded => {}
+            Self::Failed { failure } => failure.shorten(most),
+            Self::Cancelled { reason } => shorten(reason, most),
+        }
+    }
 }
 
 /// What passed through a step so far.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_protocol::{
-    AgentMessage, AttemptKey, Clock, ConnectionOrder, ConnectionTest, Levels, LogBatch, OrderReport, Refusal,
-    RequestId, ServerToAgent, Versions, WorkOrder, capability, event,
+    AgentMessage, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, Clock, ConnectionOrder, ConnectionTest, LINE_BYTES_MAX,
+    Levels, LogBatch, OrderReport, Refusal, RequestId, ServerToAgent, StepOutcome, StepReport, Versions, WorkOrder,
+    capability, event, shorten,
 };
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
@@ -53,6 +54,8 @@ pub(super) struct Core {
     shipping: Option<Shipping>,
     told: BTreeMap<AttemptKey, u64>,
     print_queue_events: bool,
+    /// Why the process is about to end: it takes nothing new.
+    closing: Option<String>,
 }
 
 impl Core {
@@ -69,6 +72,7 @@ impl Core {
             shipping,
             told: BTreeMap::new(),
             print_queue_events,
+            closing: None,
         }
     }
 
@@ -121,11 +125,18 @@ impl Core {
                 return Some(Effect::SetLevels(levels));
             }
             ServerToAgent::Refused { refusal } => return Some(Effect::Refused(refusal)),
-            ServerToAgent::HeartbeatAck { seq, server_time } => self.heartbeat_answered(seq, server_time, at),
+            ServerToAgent::HeartbeatAck { seq, server_time } => {
+                self.passed("acknowledged", "heartbeat");
+                self.heartbeat_answered(seq, server_time, at);
+            }
             ServerToAgent::Start { order } => return self.start(order, at),
             ServerToAgent::Cancel { key, reason } => self.cancel(key, &reason),
-            ServerToAgent::FinishedAck { key } => self.stored(key),
+            ServerToAgent::FinishedAck { key } => {
+                self.passed("acknowledged", "finished");
+                self.stored(key);
+            }
             ServerToAgent::LogsAck { seq } => {
+                self.passed("acknowledged", "logs");
                 if let Some(shipping) = &mut self.shipping {
                     shipping.acknowledge(seq);
                 }
@@ -156,13 +167,14 @@ impl Core {
             return;
         }
         if let Some(seq) = self.heartbeat.due(at, now) {
-            self.queued("heartbeat");
+            self.passed("queued", "heartbeat");
             self.outbox.heartbeat(AgentMessage::Heartbeat { seq, said_at: now });
         }
         let counts: Vec<_> = self.running.iter().map(|(key, execution)| (*key, execution.counts())).collect();
         for (key, steps) in counts {
             let moved = steps.iter().map(|(_, c)| c.rows_in + c.rows_out + c.bytes + c.rows_rejected).sum();
             if self.told.insert(key, moved) != Some(moved) {
+                self.passed("queued", "progress");
                 self.outbox.progress(key, steps);
             }
         }
@@ -205,13 +217,15 @@ impl Core {
     }
 
     /// An order has ended.
-    pub(super) fn finished(&mut self, report: OrderReport) {
+    pub(super) fn finished(&mut self, mut report: OrderReport) {
+        fit(&mut report);
         let key = report.key;
         self.running.remove(&key);
         self.told.remove(&key);
         self.outbox.forget_progress(key);
         let undelivered = self.outcomes.iter().filter(|outcome| !outcome.stored).count();
         if undelivered >= UNDELIVERED_MAX {
+            self.passed("dropped", "finished");
             error!(run = %key.run, "too many outcomes wait for the server; the oldest was dropped");
             if let Some(index) = self.outcomes.iter().position(|outcome| !outcome.stored) {
                 self.outcomes.remove(index);
@@ -223,7 +237,8 @@ impl Core {
         }
     }
 
-    pub(super) fn tested(&mut self, request: RequestId, test: ConnectionTest) {
+    pub(super) fn tested(&mut self, request: RequestId, mut test: ConnectionTest) {
+        test.stages.iter_mut().for_each(|stage| shorten(&mut stage.detail, LINE_BYTES_MAX));
         if self.online {
             self.say(AgentMessage::ConnectionTested { request, test });
         }
@@ -233,7 +248,9 @@ impl Core {
         self.say(AgentMessage::Leaving { reason: reason.to_owned() });
     }
 
+    /// Cancels what runs and what is still handed out: the process is about to end.
     pub(super) fn cancel_all(&mut self, reason: &str) {
+        self.closing = Some(reason.to_owned());
         for execution in self.running.values() {
             execution.cancel(reason);
         }
@@ -297,6 +314,11 @@ impl Core {
             self.say(AgentMessage::Finished { report });
             return None;
         }
+        if let Some(reason) = &self.closing {
+            let report = turned_away(&order, reason);
+            self.finished(report);
+            return None;
+        }
         let superseded: Vec<_> = self
             .running
             .iter()
@@ -345,16 +367,40 @@ impl Core {
     }
 
     fn say(&mut self, message: AgentMessage) {
-        self.queued(kind(&message));
+        let kind = kind(&message);
+        self.passed("queued", kind);
         if !self.outbox.command(message) {
+            self.passed("dropped", kind);
             error!("too many answers wait for the server; one was dropped");
         }
     }
 
-    fn queued(&self, message: &'static str) {
+    /// Says what happened to a message in the queues, where `PrintQueueEvents` is set.
+    pub(super) fn passed(&self, what: &'static str, message_kind: &'static str) {
         if self.print_queue_events {
-            info!(target: "sallyport_agent::queue::ship", message_kind = message, waiting = self.outbox.len(), "queued");
+            info!(target: "sallyport_agent::queue::ship", message_kind, waiting = self.outbox.len(), "{what}");
         }
+    }
+}
+
+/// For an order that came too late.
+fn turned_away(order: &WorkOrder, reason: &str) -> OrderReport {
+    let steps = order.steps.iter().map(|step| StepReport {
+        step: step.name.clone(),
+        outcome: StepOutcome::Cancelled { reason: reason.to_owned() },
+        counts: Default::default(),
+        already_committed: false,
+    });
+    OrderReport { key: order.key, steps: steps.collect() }
+}
+
+/// Makes a report of very many steps small enough for a message: one that the server cannot take would end every
+/// connection it is sent on.
+fn fit(report: &mut OrderReport) {
+    const TEXT_BYTES: usize = 256;
+    let bytes = serde_json::to_vec(report).map_or(0, |text| text.len());
+    if bytes > CONTROL_MESSAGE_BYTES_MAX / 2 {
+        report.steps.iter_mut().for_each(|step| step.outcome.shorten(TEXT_BYTES));
     }
 }
 

@@ -31,6 +31,9 @@ const LINK_MESSAGES_MAX: usize = 4;
 /// How long orders may take to end after they were cancelled and their outcomes to be delivered.
 pub(crate) const CLOSING_MAX: Duration = Duration::from_secs(6);
 
+/// Why a session is lost whose link ended: whoever carries the link knows more.
+pub(crate) const CLOSED: &str = "the connection was closed";
+
 /// How often log lines are put on disk while the server is away.
 const SPILL_EVERY: Duration = Duration::from_secs(5);
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::core::{Effect, kind};
-use super::{Agent, CLOSING_MAX, Link, SessionEnd};
+use super::{Agent, CLOSED, CLOSING_MAX, Link, SessionEnd};
 
 /// How often progress, heartbeats and overdue answers are looked at.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -77,7 +77,7 @@ impl Agent {
             match turn {
                 Turn::Stop => closing = Some(self.close(SessionEnd::Stopped, "the agent was stopped")),
                 Turn::Heard(None) | Turn::Send(Err(_)) => {
-                    return closing.map_or_else(|| self.lost("the connection was closed"), |closing| closing.end);
+                    return closing.map_or_else(|| self.lost(CLOSED), |closing| closing.end);
                 }
                 Turn::Heard(Some(message)) => match self.heard(message) {
                     Some(SessionEnd::Restart { reason }) => {
@@ -92,7 +92,7 @@ impl Agent {
                 Turn::Tested(_) => {}
                 Turn::Send(Ok(permit)) => {
                     if let Some(message) = next.take() {
-                        self.sending(&message);
+                        self.core.passed("sent", kind(&message));
                         permit.send(message);
                     }
                 }
@@ -170,12 +170,6 @@ impl Agent {
 
     fn lost(&self, why: &str) -> SessionEnd {
         SessionEnd::Lost { why: why.to_owned(), online: self.core.online() }
-    }
-
-    fn sending(&self, message: &AgentMessage) {
-        if self.behaviour.print_queue_events {
-            info!(target: "sallyport_agent::queue::ship", message_kind = kind(message), "sent");
-        }
     }
 
     fn since_start(&self) -> Duration {

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use sallyport_dataplane::stream::Ending;
 use sallyport_dataplane::{Cancel, Cause, Progress};
-use sallyport_protocol::{AttemptKey, Failure, StepCounts, WorkOrder};
+use sallyport_protocol::{AttemptKey, Failure, LINE_BYTES_MAX, StepCounts, WorkOrder};
 
 /// Why an order ends before its time; the first reason counts, the others are its consequences.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,8 @@ impl Execution {
         self.stop(Stop::Asked(reason.to_owned()), reason);
     }
 
-    pub(super) fn fail(&self, step: usize, failure: Failure) {
+    pub(super) fn fail(&self, step: usize, mut failure: Failure) {
+        failure.shorten(LINE_BYTES_MAX);
         let name = self.shared.steps.get(step).map_or("", |(name, _)| name);
         let words = format!("step `{name}` failed: {}", failure.message);
         self.stop(Stop::Failed { step, failure }, &words);

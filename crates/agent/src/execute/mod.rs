@@ -22,7 +22,8 @@ use std::time::Duration;
 use sallyport_connectors::Site;
 use sallyport_dataplane::Transport;
 use sallyport_protocol::{
-    AttemptKey, Clock, Failure, FailureKind, LogLevel, LogLine, OrderReport, RunRef, StepOrder, Ticket, WorkOrder,
+    AttemptKey, Clock, Failure, FailureKind, LINE_BYTES_MAX, LogLevel, LogLine, OrderReport, RunRef, StepOrder, Ticket,
+    WorkOrder, shorten,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -89,7 +90,8 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    fn log(&self, key: AttemptKey, step: Option<&str>, level: LogLevel, event: Option<&str>, message: String) {
+    fn log(&self, key: AttemptKey, step: Option<&str>, level: LogLevel, event: Option<&str>, mut message: String) {
+        shorten(&mut message, LINE_BYTES_MAX);
         (self.log)(LogLine {
             at: self.clock.now(),
             level,

@@ -147,6 +147,11 @@ fn act(
                 Some((_, input)) => write(kind, connection.as_ref(), settings, input, context),
             }
         }
+        Action::Unknown => {
+            let message = "the server asks for an action that this agent does not know";
+            Err(Error::permanent(FailureKind::Runtime, "agent_too_old", message)
+                .advise("update the agent: download it again from the server"))
+        }
         Action::Transform { sql } => transform(sql, inputs, output, context, surroundings.transform_memory, runtime),
     }
 }

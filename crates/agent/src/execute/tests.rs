@@ -224,7 +224,9 @@ async fn cancel_stops_a_waiting_sink_and_leaves_nothing() {
     let execution = Execution::new(&order);
     let running = execute(order, &place.surroundings, &execution);
     let cancelling = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        while !place.lines.lock().unwrap().iter().any(|line| line.message == "step starts") {
+            tokio::task::yield_now().await;
+        }
         assert_eq!(execution.counts(), [("csv".to_owned(), StepCounts::default())]);
         execution.cancel("cancelled by ann");
     };
@@ -278,4 +280,30 @@ async fn the_background_agent_refuses_what_reaches_outside() {
         assert_eq!(failure.code, "background_agent_refuses");
         assert!(failure.message.contains(kind));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_that_quotes_a_huge_value_is_cut() {
+    let place = Place::new([]);
+    std::fs::write(place.files().join("orders.csv"), format!("id\n{}\n", "x".repeat(2 * 1024 * 1024))).unwrap();
+    let mut cast = step("cast", "", from("orders"));
+    cast.action = Action::Transform { sql: "select cast(id as bigint) as id from orders".to_owned() };
+    let steps = vec![step("orders", "orders.csv", vec![]), cast, step("csv", "copy.csv", from("cast"))];
+    let report = place.run(order(steps)).await;
+    assert!(failure_of(&report, "cast").message.ends_with('…'), "{report:?}");
+    assert!(cancelled_because(&report, "csv").contains("step `cast` failed"));
+    assert!(serde_json::to_vec(&report).unwrap().len() < 4 * LINE_BYTES_MAX);
+    assert!(place.lines.lock().unwrap().iter().all(|line| line.message.len() <= LINE_BYTES_MAX));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_of_a_later_server_fail_their_step_with_what_to_do() {
+    let place = Place::new([]).orders(1);
+    let mut dance = step("dance", "", vec![]);
+    dance.action = serde_json::from_value(json!({"type": "dance", "tempo": 120})).unwrap();
+    assert_eq!(failure_of(&place.run(order(vec![dance])).await, "dance").code, "agent_too_old");
+    let via = serde_json::from_value(json!({"type": "pigeon"})).unwrap();
+    let sink = step("csv", "copy.csv", vec![Inlet { from: "orders".to_owned(), via }]);
+    let report = place.run(order(vec![step("orders", "orders.csv", vec![]), sink])).await;
+    assert!(failure_of(&report, "csv").message.contains("update"), "{report:?}");
 }

@@ -1,7 +1,7 @@
 //! From the ends of steps and streams to the report: the first failure is the cause, the rest was cancelled by it.
 
 use sallyport_dataplane::EdgeError;
-use sallyport_protocol::{LogLevel, OrderReport, StepOutcome, StepReport, WorkOrder};
+use sallyport_protocol::{LINE_BYTES_MAX, LogLevel, OrderReport, StepOutcome, StepReport, WorkOrder};
 
 use super::execution::Stop;
 use super::relay::Relayed;
@@ -19,9 +19,11 @@ pub(super) fn report(
     let steps = order.steps.iter().zip(counts).enumerate().map(|(index, (step, (_, counts)))| {
         let end = ends.get(index).and_then(Option::as_ref);
         let streams_well = streams.iter().filter(|stream| stream.step == index).all(|stream| stream.result.is_ok());
+        let mut outcome = outcome(index, end, streams_well, ends, execution);
+        outcome.shorten(LINE_BYTES_MAX);
         StepReport {
             step: step.name.clone(),
-            outcome: outcome(index, end, streams_well, ends, execution),
+            outcome,
             counts,
             already_committed: matches!(end, Some(End::Done { already_committed: true, .. })),
         }

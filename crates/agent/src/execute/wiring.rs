@@ -56,6 +56,10 @@ impl Wiring {
                         steps[from].outputs.push(producer);
                         steps[from].consumers.push(index);
                     }
+                    Via::Unknown => {
+                        let from = &inlet.from;
+                        return Err((index, format!("this agent is too old for the way from `{from}`; update it")));
+                    }
                     Via::Relay { ticket } => relays.push(Relay {
                         step: index,
                         ticket: ticket.clone(),

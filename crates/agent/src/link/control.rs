@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::dial::{DialError, Server, Socket};
 use super::{PING_EVERY, SILENCE_MAX};
@@ -18,6 +18,9 @@ use crate::control::ServerEnd;
 
 /// Small: a control connection rests most of its life.
 const BUFFER_BYTES: usize = 8 * 1024;
+
+/// Messages of one connection that may be passed over; more are a server that speaks something else.
+const UNREADABLE_MAX: u32 = 16;
 
 /// How long the last messages may take.
 const GOODBYE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
@@ -62,6 +65,7 @@ pub async fn carry(control: Control, end: ServerEnd, log_bodies: bool) -> String
 }
 
 async fn read(mut stream: SplitStream<Socket>, to_agent: mpsc::Sender<ServerToAgent>, log_bodies: bool) -> String {
+    let mut unreadable = 0;
     loop {
         let message = match timeout(SILENCE_MAX, stream.next()).await {
             Err(_) => {
@@ -86,7 +90,11 @@ async fn read(mut stream: SplitStream<Socket>, to_agent: mpsc::Sender<ServerToAg
                             std::future::pending::<()>().await;
                         }
                     }
-                    Err(error) => return format!("the server sent a message that cannot be read: {error}"),
+                    Err(error) if unreadable < UNREADABLE_MAX => {
+                        unreadable += 1;
+                        warn!(error = %error, "a message of the server cannot be read; is this agent too old?");
+                    }
+                    Err(error) => return format!("the server sent messages that cannot be read: {error}"),
                 }
             }
             Message::Close(frame) => {

@@ -249,6 +249,9 @@ async fn request(socket: &mut Socket, ticket: &Ticket) -> Result<(), Attach> {
         return match serde_json::from_str(&text) {
             Ok(DataReply::Ready) => Ok(()),
             Ok(DataReply::Refused { refusal }) => Err(failed(refusal.message)),
+            Ok(DataReply::Unknown) => {
+                Err(failed("this agent is too old for the server's answer; update it".to_owned()))
+            }
             Err(error) => Err(failed(format!("the server's answer cannot be read: {error}"))),
         };
     }

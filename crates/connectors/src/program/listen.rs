@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sallyport_protocol::{LINE_BYTES_MAX, LogLevel};
+use sallyport_protocol::{LINE_BYTES_MAX, LogLevel, shorten};
 
 use super::message::Message;
 use crate::LogSink;
@@ -94,7 +94,7 @@ impl Heard {
                 if state.tail.len() == TAIL_LINES {
                     state.tail.pop_front();
                 }
-                state.tail.push_back(cut(line).to_owned());
+                state.tail.push_back(cut(line));
                 state.log(log, LogLevel::Warning, line);
             }
         }
@@ -107,17 +107,15 @@ impl State {
     fn log(&mut self, log: &LogSink, level: LogLevel, message: &str) {
         self.lines += 1;
         if self.lines <= LOG_LINES_MAX {
-            log(level, cut(message).to_owned());
+            log(level, cut(message));
         } else if self.lines == LOG_LINES_MAX + 1 {
             log(LogLevel::Warning, format!("the program wrote more than {LOG_LINES_MAX} lines; the rest is left out"));
         }
     }
 }
 
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(LINE_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+fn cut(text: &str) -> String {
+    let mut text = text.to_owned();
+    shorten(&mut text, LINE_BYTES_MAX);
+    text
 }
