@@ -16,6 +16,9 @@ pub const RETENTION_DAYS: u32 = 14;
 /// `<name>.earlier.log`, in place of one set aside before. Two weeks hold at most about 900 MiB.
 pub const DAY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
+/// How much a file grows that could not be set aside, before that is tried again.
+const RETRY_BYTES: u64 = 1024 * 1024;
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The file of the day.
@@ -27,6 +30,8 @@ pub(super) struct DailyFile {
     path: PathBuf,
     file: Option<File>,
     written: u64,
+    /// Set aside beyond this.
+    most: u64,
     /// Lines that could not be written, as with a full disk.
     lost: u64,
 }
@@ -41,6 +46,7 @@ impl DailyFile {
             path: PathBuf::new(),
             file: None,
             written: 0,
+            most: DAY_BYTES_MAX,
             lost: 0,
         };
         daily.turn_to(now).map_err(|error| (daily.path.clone(), error))?;
@@ -63,7 +69,7 @@ impl DailyFile {
         if self.file.is_none() || day(at) != self.day {
             self.turn_to(at)?;
         }
-        if self.written > DAY_BYTES_MAX {
+        if self.written > self.most {
             self.set_aside(at)?;
         }
         let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
@@ -97,8 +103,12 @@ impl DailyFile {
     fn set_aside(&mut self, now: Timestamp) -> io::Result<()> {
         // Windows renames no open file.
         self.file = None;
-        fs::rename(&self.path, self.folder.join(format!("{}-{}.earlier.log", self.prefix, self.day)))?;
-        self.turn_to(now)
+        let earlier = self.folder.join(format!("{}-{}.earlier.log", self.prefix, self.day));
+        let renamed = fs::rename(&self.path, earlier);
+        self.turn_to(now)?;
+        // Neither one that a viewer holds: then the file grows, and is set aside a little later.
+        self.most = if renamed.is_ok() { DAY_BYTES_MAX } else { self.written + RETRY_BYTES };
+        Ok(())
     }
 
     /// Removes files from before the days that are kept. Names sort as their days do.

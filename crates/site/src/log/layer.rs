@@ -1,6 +1,5 @@
 //! The subscriber's layer: sorts events by level and hands them to file, console and tap.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sallyport_protocol::{Clock, LogLevel};
@@ -9,9 +8,11 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
+use tracing_log::NormalizeEvent;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::console::Console;
 use super::file::DailyFile;
 use super::levels::{self, Thresholds};
 use super::line::{Fields, console_line, file_line};
@@ -26,13 +27,19 @@ pub struct LogLayer {
     thresholds: Arc<Thresholds>,
     file: Mutex<DailyFile>,
     tap: Tap,
+    console: Console,
     colour: bool,
     clock: Clock,
 }
 
 impl LogLayer {
-    pub(super) fn new(thresholds: Arc<Thresholds>, file: DailyFile, tap: Tap, colour: bool, clock: Clock) -> Self {
-        Self { thresholds, file: Mutex::new(file), tap, colour, clock }
+    pub(super) fn new(
+        (thresholds, tap, console): (Arc<Thresholds>, Tap, Console),
+        file: DailyFile,
+        colour: bool,
+        clock: Clock,
+    ) -> Self {
+        Self { thresholds, file: Mutex::new(file), tap, console, colour, clock }
     }
 
     fn write(&self, fields: Fields, level: LogLevel, target: &str) {
@@ -42,8 +49,7 @@ impl LogLayer {
         }
         let line = fields.into_line(self.clock.now(), level, target);
         if to_console {
-            // A console that is gone (a closed terminal) is no reason to stop.
-            let _ = std::io::stderr().lock().write_all(console_line(&line, self.colour).as_bytes());
+            self.console.offer(console_line(&line, self.colour).into_bytes());
         }
         if to_file {
             self.file.lock().unwrap_or_else(PoisonError::into_inner).write(line.at, &file_line(&line));
@@ -100,7 +106,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
                 fields.inherit(outer);
             }
         }
-        let metadata = event.metadata();
+        // Lines of libraries that write to `log` carry their true target in fields.
+        let normal = event.normalized_metadata();
+        let metadata = normal.as_ref().unwrap_or(event.metadata());
         let level = if fields.fatal { LogLevel::Fatal } else { levels::of(metadata.level()) };
         self.write(fields, level, metadata.target());
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use sallyport_protocol::{Levels, LogLevel};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
+use tracing_log::log::LevelFilter as LibraryFilter;
 
 /// What the targets of our own crates begin with.
 const OWN_PREFIX: &str = "sallyport";
@@ -51,6 +52,17 @@ impl Thresholds {
             LogLevel::Trace => LevelFilter::TRACE,
             LogLevel::Debug => LevelFilter::DEBUG,
             _ => LevelFilter::INFO,
+        }
+    }
+
+    /// The lowest floor that a library may have.
+    pub(super) fn libraries_most_talkative(&self) -> LibraryFilter {
+        match self.targets.values().copied().chain([self.libraries]).min().unwrap_or_default() {
+            LogLevel::Trace => LibraryFilter::Trace,
+            LogLevel::Debug => LibraryFilter::Debug,
+            LogLevel::Info => LibraryFilter::Info,
+            LogLevel::Warning => LibraryFilter::Warn,
+            LogLevel::Error | LogLevel::Fatal => LibraryFilter::Error,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write};
 
-use sallyport_protocol::{LINE_BYTES_MAX, LogLevel, LogLine, RunRef, Timestamp};
+use sallyport_protocol::{LINE_BYTES_MAX, LogLevel, LogLine, RunRef, Timestamp, shorten};
 use tracing::field::{Field, Visit};
 
 /// The fields of an event or a span, sorted by what they mean.
@@ -45,7 +45,7 @@ impl Fields {
         if let Some(attempt) = attempt {
             append(&mut message, "attempt", &attempt.to_string());
         }
-        shorten(&mut message);
+        shorten(&mut message, LINE_BYTES_MAX);
         let run = run.and_then(|run| run.parse().ok()).map(|run| RunRef { run, step, attempt });
         LogLine { at, level, target: target.to_owned(), event, message, run }
     }
@@ -56,9 +56,15 @@ impl Fields {
             "event" => self.event = Some(value.to_owned()),
             "run" => self.run = Some(value.to_owned()),
             "step" => self.step = Some(value.to_owned()),
+            _ if of_the_bridge(name) => {}
             _ => append(&mut self.rest, name, value),
         }
     }
+}
+
+/// Fields that say where a line of `log` came from; its target says enough.
+fn of_the_bridge(name: &str) -> bool {
+    matches!(name, "log.target" | "log.module_path" | "log.file" | "log.line")
 }
 
 impl Visit for Fields {
@@ -80,6 +86,7 @@ impl Visit for Fields {
     fn record_u64(&mut self, field: &Field, value: u64) {
         match field.name() {
             "attempt" => self.attempt = u32::try_from(value).ok(),
+            name if of_the_bridge(name) => {}
             name => append(&mut self.rest, name, &value.to_string()),
         }
     }
@@ -109,15 +116,6 @@ fn one_line(text: &str) -> String {
         text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
     } else {
         text.to_owned()
-    }
-}
-
-fn shorten(message: &mut String) {
-    if message.len() > LINE_BYTES_MAX {
-        let most = LINE_BYTES_MAX - '…'.len_utf8();
-        let cut = (0..=most).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        message.truncate(cut);
-        message.push('…');
     }
 }
 

@@ -4,6 +4,7 @@
 //! stands a floor per target: `Logging.LogLevel.<target>` for what it names, `Default` for libraries, none for
 //! Sallyport's own lines.
 
+mod console;
 mod file;
 mod layer;
 mod levels;
@@ -16,8 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sallyport_protocol::{Clock, Levels, LogLevel};
+use tracing_log::LogTracer;
 use tracing_subscriber::layer::SubscriberExt;
 
+pub use console::{CONSOLE_TEXTS_MAX, Console};
 pub use file::{DAY_BYTES_MAX, RETENTION_DAYS};
 pub use layer::LogLayer;
 pub use line::file_line;
@@ -88,9 +91,15 @@ pub struct Handle {
     thresholds: Arc<Thresholds>,
     tap: Tap,
     path: PathBuf,
+    console: Console,
 }
 
 impl Handle {
+    /// Gives the console a moment to show the last lines; for the end of the program.
+    pub fn flush(&self) {
+        self.console.flush();
+    }
+
     /// Logs at these levels from now on.
     pub fn set_levels(&self, levels: Levels) {
         self.thresholds.set(levels);
@@ -120,14 +129,18 @@ pub fn layer(options: Options) -> Result<(LogLayer, Handle), Error> {
     let path = file.path().to_owned();
     let thresholds = Arc::new(Thresholds::new(options.levels, options.targets, options.library_level));
     let tap = Tap::new();
-    let layer = LogLayer::new(Arc::clone(&thresholds), file, tap.clone(), options.colour, options.clock);
-    Ok((layer, Handle { thresholds, tap, path }))
+    let console = Console::standard_error();
+    let parts = (Arc::clone(&thresholds), tap.clone(), console.clone());
+    let layer = LogLayer::new(parts, file, options.colour, options.clock);
+    Ok((layer, Handle { thresholds, tap, path, console }))
 }
 
 /// Makes the log and installs it for the process.
 pub fn start(options: Options) -> Result<Handle, Error> {
     let (layer, handle) = layer(options)?;
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).map_err(|_| Error::Started)?;
+    // Libraries that write to the older `log`; what is below every floor is not even formatted.
+    LogTracer::init_with_filter(handle.thresholds.libraries_most_talkative()).map_err(|_| Error::Started)?;
     Ok(handle)
 }
 

@@ -1,6 +1,7 @@
 //! What is written where, at which levels, and for how long.
 
 use std::fs;
+use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -109,6 +110,20 @@ fn targets_have_their_own_floor_and_libraries_the_default_one() {
 }
 
 #[test]
+fn lines_of_libraries_that_write_to_log_keep_to_the_same_floors() {
+    // One for the whole process: it hands lines to whatever subscriber the thread has.
+    tracing_log::LogTracer::init().unwrap();
+    let log = with(everything(), &[("noisy", LogLevel::Error)], |_| {
+        log::info!(target: "rustls::client", "heard");
+        log::debug!(target: "rustls::client", "below the default floor");
+        log::warn!(target: "noisy::part", "below its own floor");
+    });
+    let lines = log.handle.tap().drain(100).lines;
+    let heard: Vec<_> = lines.iter().map(|line| (line.target.as_str(), line.message.as_str())).collect();
+    assert_eq!(heard, [("rustls::client", "heard")]);
+}
+
+#[test]
 fn the_tap_gets_what_the_file_gets_with_the_run_it_belongs_to() {
     let run = RunId::new();
     let log = with(Levels { file: LogLevel::Info, console: LogLevel::Fatal }, &[], |_| {
@@ -176,6 +191,35 @@ fn a_day_that_writes_too_much_keeps_the_newest() {
     file.write(START, "newest\n");
     assert_eq!(log.today(), "newest\n");
     assert!(log.folder.join("server-2026-11-22.earlier.log").metadata().unwrap().len() > DAY_BYTES_MAX);
+}
+
+#[test]
+fn a_full_file_that_cannot_be_set_aside_goes_on() {
+    let log = with(everything(), &[], |log| {
+        let filler = fs::OpenOptions::new().append(true).open(log.handle.path()).unwrap();
+        filler.set_len(DAY_BYTES_MAX + 1).unwrap();
+    });
+    // Nothing can be renamed to where a folder with something in it stands.
+    fs::create_dir_all(log.folder.join("server-2026-11-22.earlier.log/held")).unwrap();
+    let mut file = DailyFile::open(&log.folder, "server", START).unwrap();
+    file.write(START, "newest\n");
+    assert!(log.today().ends_with("newest\n"));
+}
+
+#[test]
+fn a_console_that_takes_nothing_stops_nobody_and_says_what_is_missing() {
+    let (mut reading, writing) = std::io::pipe().unwrap();
+    let console = Console::over(writing);
+    // More than pipe and queue hold together.
+    (0..2 * CONSOLE_TEXTS_MAX).for_each(|number| console.offer(format!("{number:0>1023}\n").into_bytes()));
+    drop(console);
+    let mut text = String::new();
+    reading.read_to_string(&mut text).unwrap();
+    let shown = text.lines().filter(|line| line.len() == 1023).count();
+    let told = text.lines().filter_map(|line| line.strip_prefix('(')?.split(' ').next()?.parse::<usize>().ok());
+    let missing: usize = told.sum();
+    assert!(missing > 0);
+    assert_eq!(shown + missing, 2 * CONSOLE_TEXTS_MAX);
 }
 
 #[test]
