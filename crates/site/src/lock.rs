@@ -5,11 +5,16 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sallyport_protocol::{ExecutedBy, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, Readers};
+
+/// [`holder`] takes the lock for a blink to see whether anybody has it; a start must not fail by that.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,10 +60,15 @@ impl Lock {
     pub fn acquire(path: &Path, what: &'static str, executed_by: ExecutedBy, now: Timestamp) -> Result<Self, Error> {
         let failed = |source| Error::File { path: path.display().to_string(), source };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Held { what, holder: read(path) }),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        let mut tries = TRIES;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries > 0 => tries -= 1,
+                Err(TryLockError::WouldBlock) => return Err(Error::Held { what, holder: read(path) }),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+            std::thread::sleep(PAUSE);
         }
         let holder = Holder { process_id: std::process::id(), executed_by, since: now };
         let text = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;

@@ -5,8 +5,23 @@ use serde_json::Value;
 /// The longest body that is logged, in bytes; the rest is cut.
 pub const BODY_BYTES_MAX: usize = 8 * 1024;
 
-/// Parts of a key that mark its value, whatever it is, as secret.
-const MARKS: [&str; 7] = ["password", "secret", "token", "ticket", "authorization", "credential", "private_key"];
+/// Parts of a key, without `_`, `-` and capitals, that mark its value, whatever it is, as secret.
+const MARKS: [&str; 14] = [
+    "accesskey",
+    "accountkey",
+    "apikey",
+    "authorization",
+    "cookie",
+    "credential",
+    "passphrase",
+    "passw",
+    "privatekey",
+    "pwd",
+    "secret",
+    "sharedkey",
+    "ticket",
+    "token",
+];
 
 /// The message as one line of JSON: every value below a key that sounds secret becomes `***`.
 pub fn body(message: &Value) -> String {
@@ -31,7 +46,8 @@ fn scrub(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (key, member) in members.iter_mut() {
-                let key = key.to_ascii_lowercase();
+                let key: String =
+                    key.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_ascii_lowercase();
                 if MARKS.iter().any(|mark| key.contains(mark)) {
                     hide(member);
                 } else {
@@ -40,7 +56,23 @@ fn scrub(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(scrub),
+        Value::String(text) => hide_login(text),
         _ => {}
+    }
+}
+
+/// `scheme://user:password@host` becomes `scheme://***@host`.
+fn hide_login(text: &mut String) {
+    let mut from = 0;
+    while let Some(found) = text.get(from..).and_then(|rest| rest.find("://")) {
+        let begin = from + found + "://".len();
+        let rest = text.get(begin..).unwrap_or_default();
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"')).unwrap_or(rest.len());
+        let login = rest.get(..end).and_then(|authority| authority.rfind('@'));
+        if let Some(at) = login {
+            text.replace_range(begin..begin + at, "***");
+        }
+        from = begin;
     }
 }
 
@@ -66,6 +98,17 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<Value>(&body(&message)).unwrap(),
             json!({"type": "start", "order": [{"settings": {"host": "db"}, "secrets": {"password": "***", "pin": ["***", null]}}], "ticket": "***", "apiToken": "***"})
+        );
+    }
+
+    #[test]
+    fn other_names_of_secrets_and_logins_in_addresses_are_hidden() {
+        let message = json!({"apiKey": "a", "Access-Key": "b", "pwd": "c", "passphrase": "d", "session_cookie": "e",
+            "url": "postgres://ann:p@ss@db/x?y=1 and https://h/a@b", "monkey": "f"});
+        assert_eq!(
+            serde_json::from_str::<Value>(&body(&message)).unwrap(),
+            json!({"apiKey": "***", "Access-Key": "***", "pwd": "***", "passphrase": "***", "session_cookie": "***",
+                "url": "postgres://***@db/x?y=1 and https://h/a@b", "monkey": "f"})
         );
     }
 

@@ -1,7 +1,7 @@
 //! The file of the spool: one JSON object a line, read from the front, appended at the end, removed when read.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sallyport_protocol::LogLine;
@@ -24,13 +24,26 @@ impl Store {
         match fs::metadata(path) {
             Ok(found) if found.len() > 0 => {
                 store.end = found.len();
-                store.file()?;
+                store.end_torn_line()?;
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
         Ok(store)
+    }
+
+    /// A process that ended suddenly may have left half a line: the next one must not be lost with it.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        let mut last = [0];
+        let file = self.file()?;
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+            self.end += 1;
+        }
+        Ok(())
     }
 
     pub(super) fn is_empty(&self) -> bool {

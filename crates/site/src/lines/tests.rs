@@ -139,3 +139,16 @@ fn a_full_file_counts_what_it_cannot_take() {
     assert!(all.is_sorted() && dropped > 0);
     assert_eq!(all.len() as u64 + dropped, count as u64);
 }
+
+#[test]
+fn a_line_that_a_sudden_end_tore_takes_no_other_along() {
+    let (_folder, path) = file();
+    let mut spool = Spool::open(&path).unwrap();
+    spool.push(line(1));
+    spool.persist().unwrap();
+    let mut torn = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut torn, b"{\"at\":2,\"lev").unwrap();
+    let mut spool = Spool::open(&path).unwrap();
+    spool.push(line(3));
+    assert_eq!(drain(&mut spool), (vec![1, 3], 1));
+}
