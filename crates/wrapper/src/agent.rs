@@ -1,7 +1,7 @@
 //! The agent's process: started with the life pipe, its standard error kept, its end reported.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,8 +122,8 @@ impl Output {
             let mut chunk = [0u8; 4096];
             while let Ok(count @ 1..) = stderr.read(&mut chunk) {
                 let bytes = chunk.get(..count).unwrap_or_default();
-                console::pass_on(bytes);
                 shared.lock().unwrap_or_else(PoisonError::into_inner).feed(bytes);
+                console::pass_on(bytes);
             }
         });
         Self { tail, reader }
@@ -141,7 +141,7 @@ impl Output {
 }
 
 /// The version that an agent program says it has; `None` if it does not say so within a few seconds.
-pub(crate) fn version_of(program: PathBuf) -> Option<String> {
+pub(crate) fn version_of(program: &Path) -> Option<String> {
     const STEP: Duration = Duration::from_millis(20);
     const STEPS: u32 = 250;
     let mut child = Command::new(program)

@@ -18,15 +18,16 @@ use sallyport_site::presence::Machine;
 use sallyport_site::{Layout, Settings, identity, log, random, tls};
 use tracing::{error, info, warn};
 
-use crate::agent::{self, Agent};
+use crate::agent::Agent;
 use crate::args::{Arguments, Command, USAGE};
 use crate::command::{self, Word};
 use crate::fetch::Door;
 use crate::link::{Link, Stop};
+use crate::moment::Watch;
 use crate::reports::Reports;
 use crate::status::{self, AgentState, AgentStatus, Board, Server, Status, Wrapper};
 use crate::supervise::{EXIT_BAD_CONFIGURATION, Effect, Event, State, Supervisor};
-use crate::{console, install};
+use crate::{console, install, platform};
 
 /// Exit codes of the wrapper; the same meanings as in the rest of Sallyport.
 pub(crate) const EXIT_OK: u8 = 0;
@@ -104,7 +105,7 @@ struct Running {
     layout: Layout,
     settings: Arc<Settings>,
     executed_by: ExecutedBy,
-    clock: Clock,
+    watch: Watch,
     door: Door,
     board: Arc<Board>,
     reports: Arc<Reports>,
@@ -116,6 +117,7 @@ struct Running {
     link: Option<thread::JoinHandle<()>>,
     /// Another version is looked for once, before the first start.
     first_start: bool,
+    log: log::Handle,
     _lock: Lock,
 }
 
@@ -148,14 +150,14 @@ impl Running {
         let reports = Arc::new(Reports::open(&layout.spool().join("wrapper-reports.json")));
         let (events, inbox) = mpsc::sync_channel(EVENTS_MAX);
         let signal = Arc::new(AtomicBool::new(false));
-        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        for number in platform::ending_signals() {
             signal_hook::flag::register(number, Arc::clone(&signal)).map_err(|error| Refusal::failed(&error))?;
         }
         let mut running = Self {
             layout,
             settings,
             executed_by,
-            clock,
+            watch: Watch::new(clock),
             door,
             board,
             reports,
@@ -166,6 +168,7 @@ impl Running {
             signal,
             link: None,
             first_start: true,
+            log: log.clone(),
             _lock: lock,
         };
         running.connect(&environment, log.tap())?;
@@ -176,14 +179,15 @@ impl Running {
     fn connect(&mut self, environment: &Environment, tap: log::Tap) -> Result<(), Refusal> {
         let spool =
             Spool::open(&self.layout.spool().join("wrapper-lines.jsonl")).map_err(|error| Refusal::failed(&error))?;
-        let mut link = Link {
+        let link = Link {
             door: self.door.clone(),
-            clock: self.clock.clone(),
-            machine: Machine::gather(&self.layout, environment, self.clock.now()),
+            watch: self.watch.clone(),
+            machine: Machine::gather(&self.layout, environment, self.watch.now().at),
             executed_by: self.executed_by,
             installation: identity::installation(&self.layout.installation())
                 .map_err(|error| Refusal::failed(&error))?,
             instance: InstanceId::new(),
+            agent_program: self.layout.agent_program(),
             agent_version: None,
             acknowledge_within: self.settings.reconnect_timeout,
             log_bodies: self.settings.log_api_call_body,
@@ -195,28 +199,27 @@ impl Running {
             stop: Arc::clone(&self.stop),
             testing: self.settings.is_testing,
         };
-        let program = self.layout.agent_program();
-        let thread = thread::Builder::new().name("link".to_owned()).spawn(move || {
-            link.agent_version = agent::version_of(program);
-            link.run();
-        });
+        let thread = thread::Builder::new().name("link".to_owned()).spawn(move || link.run());
         self.link = Some(thread.map_err(|error| Refusal::failed(&error))?);
         Ok(())
     }
 
     /// Drives the supervisor until it finishes; gives the exit code.
     fn drive(mut self) -> u8 {
-        let mut supervisor = Supervisor::new(self.clock.now(), self.settings.is_testing);
+        let mut supervisor = Supervisor::new(self.watch.now(), self.settings.is_testing);
         let mut wait = Duration::ZERO;
         loop {
-            let event = self.inbox.recv_timeout(wait).unwrap_or_else(|_| self.asked().unwrap_or(Event::Tick));
+            let event = self.inbox.recv_timeout(wait).unwrap_or(Event::Tick);
             wait = TICK;
-            for effect in supervisor.on(event, self.clock.now(), random::unit()) {
-                if let Effect::Finish(code) = effect {
-                    self.finish();
-                    return code;
+            // What was asked for first: the service manager may have told the agent too, and its end is then no crash.
+            for event in self.asked().into_iter().chain([event]) {
+                for effect in supervisor.on(event, self.watch.now(), random::unit()) {
+                    if let Effect::Finish(code) = effect {
+                        self.finish();
+                        return code;
+                    }
+                    self.perform(effect);
                 }
-                self.perform(effect);
             }
             self.show(&supervisor);
         }
@@ -249,7 +252,7 @@ impl Running {
             }
             Effect::ReportStart { process_id } => {
                 info!(process_id, "the agent runs");
-                self.reports.push(WrapperMessage::AgentStarted { at: self.clock.now(), process_id });
+                self.reports.push(WrapperMessage::AgentStarted { at: self.watch.now().at, process_id });
             }
             Effect::ReportExit(exit) => {
                 let how = status::describe(&exit);
@@ -291,10 +294,10 @@ impl Running {
 
     fn show(&self, supervisor: &Supervisor) {
         let state = match *supervisor.state() {
-            State::Starting => AgentState::Starting,
-            State::Running { process_id, since } => AgentState::Running { process_id, since },
+            State::Starting { .. } => AgentState::Starting,
+            State::Running { process_id, since } => AgentState::Running { process_id, since: since.at },
             State::Ending { process_id, .. } => AgentState::Ending { process_id },
-            State::Waiting { until } => AgentState::Waiting { until },
+            State::Waiting { until } => AgentState::Waiting { until: until.at },
             State::Finished => AgentState::Stopped,
         };
         self.board.update(|status| {
@@ -311,12 +314,13 @@ impl Running {
             status.server.online = false;
         });
         self.stop.set();
-        let Some(link) = self.link.take() else { return };
+        let Some(link) = self.link.take() else { return self.log.flush() };
         let mut waited = Duration::ZERO;
         while !link.is_finished() && waited < FAREWELL {
             thread::sleep(TICK / 10);
             waited += TICK / 10;
         }
+        self.log.flush();
     }
 }
 

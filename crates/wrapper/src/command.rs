@@ -13,7 +13,7 @@ use sallyport_site::{Layout, lock};
 use crate::status::{self, AgentState};
 use crate::{app, console};
 
-/// How long `stop` and `restart` wait: the agent has 10 s to end by itself.
+/// How long `stop` and `restart` wait: the agent has 15 s to end by itself.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(100);
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use sallyport_site::log::Console;
+
 /// To standard output, with a line end. A closed pipe is no reason to stop.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
@@ -12,9 +14,9 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Hands bytes of the agent's standard error on as they are.
+/// Hands bytes of the agent's standard error on as they are; never waits for the console.
 pub(crate) fn pass_on(bytes: &[u8]) {
-    let _ = io::stderr().lock().write_all(bytes);
+    Console::standard_error().offer(bytes.to_vec());
 }
 
 /// An error with its causes, on one line.

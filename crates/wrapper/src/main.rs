@@ -12,6 +12,7 @@ mod console;
 mod fetch;
 mod install;
 mod link;
+mod moment;
 mod platform;
 mod reports;
 mod status;

@@ -7,9 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
-use sallyport_protocol::{
-    CONTROL_MESSAGE_BYTES_MAX, Refusal, ServerToWrapper, Timestamp, Versions, WrapperMessage, event, path,
-};
+use sallyport_protocol::{CONTROL_MESSAGE_BYTES_MAX, Refusal, ServerToWrapper, Versions, WrapperMessage, event, path};
 use sallyport_site::dial::Route;
 use sallyport_site::{login, redact};
 use tracing::{debug, info, warn};
@@ -19,12 +17,16 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{HandshakeError, Message, WebSocket};
 
 use super::{Link, Over};
+use crate::agent;
+use crate::moment::Moment;
 use crate::supervise::Event;
 
 /// How long one read waits; what waits to be sent waits at most as long.
 const READ_STEP: Duration = Duration::from_millis(500);
 /// No byte for this long: the connection is dead, whatever the system thinks. The server pings every 20 s.
 const SILENCE_MAX: Duration = Duration::from_secs(65);
+/// Messages of one connection that may be passed over; more are a server that speaks something else.
+const UNREADABLE_MAX: u32 = 16;
 /// Small buffers: the messages are small, and the wrapper shall be too.
 const BUFFER_BYTES: usize = 4 * 1024;
 /// The most bytes read of a refusal's body.
@@ -58,11 +60,12 @@ struct Session<'a> {
     link: &'a mut Link,
     socket: WebSocket<Shared>,
     welcome: bool,
-    heard_at: Timestamp,
+    heard_at: Moment,
     heartbeat_every: Duration,
     heartbeat: u64,
-    heartbeat_at: Timestamp,
+    heartbeat_at: Moment,
     acknowledged: u64,
+    unreadable: u32,
 }
 
 impl Link {
@@ -74,12 +77,14 @@ impl Link {
     }
 
     fn connect(&mut self) -> Result<Over, Over> {
+        // Asked each time: the agent may have been installed or updated since.
+        self.agent_version = agent::version_of(&self.agent_program);
         let (tls, route) = self.door.open()?;
         let local = tls.sock.local_addr().ok().map(|address| address.ip());
         let tls = Shared(Rc::new(RefCell::new(tls)));
         let socket = self.handshake(&tls)?;
         tls.0.borrow().sock.set_read_timeout(Some(READ_STEP)).map_err(|error| Over::lost(error.to_string()))?;
-        let now = self.clock.now();
+        let now = self.watch.now();
         let hello = WrapperMessage::Hello {
             versions: Versions::ours(&[]),
             presence: self.presence(local),
@@ -94,6 +99,7 @@ impl Link {
             heartbeat: 0,
             heartbeat_at: now,
             acknowledged: 0,
+            unreadable: 0,
             link: self,
         };
         session.send(&hello)?;
@@ -173,14 +179,14 @@ impl Session<'_> {
             return Ok(());
         }
         let reports = self.link.reports.take_unsent(self.heartbeat + 1);
-        let due = self.link.clock.now().since(self.heartbeat_at) >= self.heartbeat_every;
+        let due = self.link.watch.now().since(self.heartbeat_at) >= self.heartbeat_every;
         if !reports.is_empty() || due || self.heartbeat == 0 {
             for report in &reports {
                 self.send(report)?;
             }
             self.heartbeat += 1;
-            self.heartbeat_at = self.link.clock.now();
-            self.send(&WrapperMessage::Heartbeat { seq: self.heartbeat, said_at: self.heartbeat_at })?;
+            self.heartbeat_at = self.link.watch.now();
+            self.send(&WrapperMessage::Heartbeat { seq: self.heartbeat, said_at: self.heartbeat_at.at })?;
         }
         self.link.gather_lines();
         while let Some(batch) = self.link.spool.next_batch() {
@@ -196,7 +202,7 @@ impl Session<'_> {
             Err(tungstenite::Error::ConnectionClosed) => return Err(Over::lost("the server closed the connection")),
             Err(error) => return Err(Over::lost(format!("the connection broke: {error}"))),
         };
-        self.heard_at = self.link.clock.now();
+        self.heard_at = self.link.watch.now();
         match message {
             Message::Text(text) => {
                 if self.link.log_bodies {
@@ -204,6 +210,11 @@ impl Session<'_> {
                 }
                 match serde_json::from_str(&text) {
                     Ok(message) => self.handle(message, route),
+                    Err(error) if self.unreadable < UNREADABLE_MAX => {
+                        self.unreadable += 1;
+                        warn!(%error, "a message of the server cannot be read; is this wrapper too old?");
+                        Ok(())
+                    }
                     Err(error) => Err(Over::lost(format!("the server said what is not understood: {error}"))),
                 }
             }
@@ -248,7 +259,7 @@ impl Session<'_> {
 
     /// Gives a connection up that looks alive and is not.
     fn check_life(&self) -> Result<(), Over> {
-        let now = self.link.clock.now();
+        let now = self.link.watch.now();
         let silent = now.since(self.heard_at);
         if silent >= SILENCE_MAX {
             return Err(Over::lost(format!("nothing was heard from the server for {} s", silent.as_secs())));

@@ -6,9 +6,11 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{PLATFORM_SYSTEM, await_end, exit_signal, isolate, kill_tree, make_executable};
+pub(crate) use unix::{PLATFORM_SYSTEM, await_end, ending_signals, exit_signal, isolate, kill_tree, make_executable};
 #[cfg(windows)]
-pub(crate) use windows::{PLATFORM_SYSTEM, await_end, exit_signal, isolate, kill_tree, make_executable};
+pub(crate) use windows::{
+    PLATFORM_SYSTEM, await_end, ending_signals, exit_signal, isolate, kill_tree, make_executable,
+};
 
 /// The platform's name in the server's releases, such as `linux-x86_64`.
 pub(crate) fn name() -> String {

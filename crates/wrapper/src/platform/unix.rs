@@ -33,6 +33,23 @@ pub(crate) fn kill_tree(process_id: u32) {
     }
 }
 
+/// The signals that end the wrapper in order. A hangup only where it would end it: not under `nohup`.
+pub(crate) fn ending_signals() -> Vec<i32> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = vec![SIGINT, SIGTERM];
+    if !ignored(&fs::read_to_string("/proc/self/status").unwrap_or_default(), SIGHUP) {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+/// Whether the process was started with the signal ignored, as Linux says it.
+fn ignored(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal - 1)) != 0
+}
+
 pub(crate) fn exit_signal(status: ExitStatus) -> Option<i32> {
     status.signal()
 }
@@ -43,4 +60,16 @@ pub(crate) fn make_executable(path: &Path) -> io::Result<()> {
 
 fn pid(process_id: u32) -> Option<Pid> {
     i32::try_from(process_id).ok().and_then(Pid::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_hangup_stays_ignored() {
+        assert!(ignored("Name:\tx\nSigIgn:\t0000000000001001\n", signal_hook::consts::SIGHUP));
+        assert!(!ignored("SigIgn:\t0000000000001000\n", signal_hook::consts::SIGHUP));
+        assert!(!ignored("", signal_hook::consts::SIGHUP));
+    }
 }

@@ -28,6 +28,12 @@ pub(crate) fn kill_tree(process_id: u32) {
         .status();
 }
 
+/// Ctrl-C and Ctrl-Break, which is also what a closed console sends.
+pub(crate) fn ending_signals() -> Vec<i32> {
+    const SIGBREAK: i32 = 21;
+    vec![signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, SIGBREAK]
+}
+
 pub(crate) fn exit_signal(_status: ExitStatus) -> Option<i32> {
     None
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use sallyport_protocol::{AgentExit, Timestamp};
+use sallyport_protocol::AgentExit;
 use sallyport_site::backoff::{Backoff, Jitter};
+
+use crate::moment::Moment;
 
 /// The agent asks to be started again at once.
 pub(crate) const EXIT_RESTART: i32 = 75;
@@ -16,8 +18,10 @@ const BACKOFF_BASE: Duration = Duration::from_secs(1);
 const BACKOFF_CAP: Duration = Duration::from_secs(5 * 60);
 /// An agent that ran this long was well: its next failure starts the delays anew.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// How long an agent may take to end by itself.
-const END_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an agent may take to end by itself: more than its own deadlines add up to.
+const END_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a stop waits for a start that goes on: a download may take as long as the network likes.
+const START_MAX: Duration = Duration::from_secs(3);
 /// An agent that asks for a restart sooner than this is restarted with the usual delay, or it would spin.
 const RESTART_AT_ONCE_AFTER: Duration = Duration::from_secs(1);
 
@@ -68,14 +72,15 @@ pub(crate) enum Effect {
 /// What the agent is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Between the decision to start and the process.
-    Starting,
+    /// Between the decision to start and the process: it may be downloaded first. After a stop it is waited for until
+    /// `leave_at`; what then still starts finds its life pipe closed.
+    Starting { leave_at: Option<Moment> },
     /// The process lives.
-    Running { process_id: u32, since: Timestamp },
+    Running { process_id: u32, since: Moment },
     /// It was asked to end, and is killed at `kill_at` (once: then `None`).
-    Ending { process_id: u32, since: Timestamp, kill_at: Option<Timestamp> },
+    Ending { process_id: u32, since: Moment, kill_at: Option<Moment> },
     /// It is started again at `until`.
-    Waiting { until: Timestamp },
+    Waiting { until: Moment },
     /// Nothing more happens.
     Finished,
 }
@@ -100,7 +105,7 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// A supervisor that starts the agent at its first tick. With `testing`, bad settings end it.
-    pub(crate) fn new(now: Timestamp, testing: bool) -> Self {
+    pub(crate) fn new(now: Moment, testing: bool) -> Self {
         Self {
             state: State::Waiting { until: now },
             then: Then::KeepAlive,
@@ -121,9 +126,10 @@ impl Supervisor {
     }
 
     /// Takes an event; `random` is from 0 up to 1.
-    pub(crate) fn on(&mut self, event: Event, now: Timestamp, random: f64) -> Vec<Effect> {
+    pub(crate) fn on(&mut self, event: Event, now: Moment, random: f64) -> Vec<Effect> {
         match event {
             Event::Tick => self.tick(now),
+            Event::Started { .. } | Event::StartFailed { .. } if self.state == State::Finished => Vec::new(),
             Event::Started { process_id } => self.started(process_id, now),
             Event::StartFailed { reason } => {
                 let exit = Exit { stderr: vec![reason], ..Exit::default() };
@@ -141,13 +147,14 @@ impl Supervisor {
         }
     }
 
-    fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+    fn tick(&mut self, now: Moment) -> Vec<Effect> {
         match &mut self.state {
-            State::Waiting { until } if *until <= now => {
-                self.state = State::Starting;
+            State::Starting { leave_at } if leave_at.is_some_and(|at| at.has_come(now)) => self.go_on(),
+            State::Waiting { until } if until.has_come(now) => {
+                self.state = State::Starting { leave_at: None };
                 vec![Effect::Start]
             }
-            State::Ending { kill_at, .. } if kill_at.is_some_and(|at| at <= now) => {
+            State::Ending { kill_at, .. } if kill_at.is_some_and(|at| at.has_come(now)) => {
                 *kill_at = None;
                 vec![Effect::Kill]
             }
@@ -155,7 +162,7 @@ impl Supervisor {
         }
     }
 
-    fn started(&mut self, process_id: u32, now: Timestamp) -> Vec<Effect> {
+    fn started(&mut self, process_id: u32, now: Moment) -> Vec<Effect> {
         let mut effects = vec![Effect::ReportStart { process_id }];
         if self.then == Then::KeepAlive {
             self.state = State::Running { process_id, since: now };
@@ -165,7 +172,7 @@ impl Supervisor {
         effects
     }
 
-    fn asked(&mut self, then: Then, now: Timestamp) -> Vec<Effect> {
+    fn asked(&mut self, then: Then, now: Moment) -> Vec<Effect> {
         // To stop weighs more than to restart, and the first reason to stop counts.
         if !matches!(self.then, Then::Finish(_)) {
             self.then = then;
@@ -173,16 +180,20 @@ impl Supervisor {
         match self.state {
             State::Running { process_id, since } => vec![self.end(process_id, since, now)],
             State::Waiting { .. } => self.go_on(),
-            State::Starting | State::Ending { .. } | State::Finished => Vec::new(),
+            State::Starting { leave_at: None } if matches!(self.then, Then::Finish(_)) => {
+                self.state = State::Starting { leave_at: Some(now.plus(START_MAX)) };
+                Vec::new()
+            }
+            State::Starting { .. } | State::Ending { .. } | State::Finished => Vec::new(),
         }
     }
 
-    fn end(&mut self, process_id: u32, since: Timestamp, now: Timestamp) -> Effect {
+    fn end(&mut self, process_id: u32, since: Moment, now: Moment) -> Effect {
         self.state = State::Ending { process_id, since, kill_at: Some(now.plus(END_TIMEOUT)) };
         Effect::AskToEnd
     }
 
-    fn ended(&mut self, exit: Exit, ran: Duration, now: Timestamp, random: f64) -> Vec<Effect> {
+    fn ended(&mut self, exit: Exit, ran: Duration, now: Moment, random: f64) -> Vec<Effect> {
         let expected = self.then != Then::KeepAlive;
         if self.testing && !expected && exit.code == Some(i32::from(EXIT_BAD_CONFIGURATION)) {
             self.then = Then::Finish(EXIT_BAD_CONFIGURATION);
@@ -197,7 +208,7 @@ impl Supervisor {
             (Then::KeepAlive, _) => self.backoff.next(random),
         };
         let report = AgentExit {
-            at: now,
+            at: now.at,
             code: exit.code,
             signal: exit.signal,
             stderr: exit.stderr,
@@ -225,7 +236,7 @@ impl Supervisor {
             Then::Restart | Then::KeepAlive => {
                 self.then = Then::KeepAlive;
                 self.restarts = self.restarts.saturating_add(1);
-                self.state = State::Starting;
+                self.state = State::Starting { leave_at: None };
                 vec![Effect::Start]
             }
         }

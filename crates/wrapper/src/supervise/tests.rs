@@ -1,10 +1,12 @@
 //! Sessions of a supervisor, with its own clock.
 
+use sallyport_protocol::Timestamp;
+
 use super::*;
 
 struct Session {
     supervisor: Supervisor,
-    now: Timestamp,
+    now: Moment,
     process: u32,
 }
 
@@ -15,7 +17,7 @@ impl Session {
     }
 
     fn running_with(testing: bool) -> Self {
-        let now = Timestamp(1_000_000);
+        let now = Moment { at: Timestamp(1_000_000), up: Duration::ZERO };
         let mut session = Self { supervisor: Supervisor::new(now, testing), now, process: 0 };
         assert_eq!(session.tick(0), [Effect::Start]);
         session.start();
@@ -109,7 +111,7 @@ fn a_stop_asks_then_kills_then_finishes() {
     let mut session = Session::running();
     assert_eq!(session.on(Event::StopAsked), [Effect::AskToEnd]);
     assert_eq!(session.on(Event::StopAsked), []);
-    assert_eq!(session.tick(9), []);
+    assert_eq!(session.tick(14), []);
     assert_eq!(session.tick(1), [Effect::Kill]);
     assert_eq!(session.tick(1), []);
     let (report, effects) = session.end(0);
@@ -165,6 +167,30 @@ fn a_stop_while_starting_ends_what_was_started() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_download() {
+    let mut session = Session::running();
+    session.end(1);
+    assert_eq!(session.tick(1), [Effect::Start]);
+    assert_eq!(session.on(Event::StopAsked), []);
+    assert_eq!(session.tick(2), []);
+    assert_eq!(session.on(Event::StopAsked), []);
+    assert_eq!(session.tick(1), [Effect::Finish(0)]);
+    assert_eq!(session.on(Event::Started { process_id: 9 }), []);
+}
+
+#[test]
+fn a_clock_that_is_set_back_stretches_no_wait() {
+    let mut session = Session::running();
+    assert_eq!(session.end(1).0.next_start_ms, 1000);
+    session.now.at = Timestamp(0);
+    assert_eq!(session.tick(1), [Effect::Start]);
+    session.start();
+    session.on(Event::StopAsked);
+    session.now.at = Timestamp(-3_600_000_000);
+    assert_eq!(session.tick(15), [Effect::Kill]);
+}
+
+#[test]
 fn what_cannot_be_started_is_reported_and_tried_again() {
     let mut session = Session::running();
     session.end(1);
@@ -201,7 +227,9 @@ fn however_events_interleave_a_stop_finishes_and_stays_finished() {
             let event = all[rest % all.len()].clone();
             rest /= all.len();
             // Only what was started can fail to start.
-            if !matches!(event, Event::StartFailed { .. }) || session.supervisor.state() == &State::Starting {
+            if !matches!(event, Event::StartFailed { .. })
+                || matches!(session.supervisor.state(), State::Starting { .. })
+            {
                 session.on(event);
             }
         }
