@@ -125,7 +125,14 @@ impl Server {
             .map_err(|error| failed(tls::explain_io(&error, host)))?;
         let answer = upgrade::ask(&mut stream, &self.address.authority(), path, &self.authorization)
             .await
-            .map_err(|error| failed(tls::explain_io(&error, host)))?;
+            .map_err(|error| {
+                let server = self.address.authority();
+                let message = format!(
+                    "{server} broke the connection before it answered the login: {error}; the server may be restarting, \
+                     or something between ends connections that become WebSockets"
+                );
+                DialError::network("login_broke", message)
+            })?;
         match answer {
             Answer::Switched { rest } => {
                 Ok(WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await)

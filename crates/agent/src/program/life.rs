@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+/// How long an agent whose wrapper died while it stopped may still take: what a stop takes at most.
+const STOPPING: Duration = Duration::from_secs(12);
+
 /// How long an agent whose wrapper died may take to stop its programs.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -28,13 +31,15 @@ pub(super) fn watch_pipe(life: Life) -> std::io::Result<()> {
                 Err(_) => break,
             }
         }
-        if life.stop.is_cancelled() {
-            return;
-        }
-        error!("the wrapper is gone; the agent ends");
-        life.orphaned.cancel();
+        let left = if life.stop.is_cancelled() {
+            STOPPING
+        } else {
+            error!("the wrapper is gone; the agent ends");
+            life.orphaned.cancel();
+            LAST_WORDS
+        };
         // Whatever the rest of the process does: it does not outlive its wrapper.
-        std::thread::sleep(LAST_WORDS);
+        std::thread::sleep(left);
         std::process::exit(1);
     })?;
     Ok(())

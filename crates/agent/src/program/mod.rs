@@ -9,18 +9,21 @@ mod programs;
 mod reconnect;
 mod run;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use rustls::ClientConfig;
 use sallyport_connectors::Site;
 use sallyport_protocol::{Clock, ExecutedBy, Levels, LogLevel, LogLine};
 use sallyport_site::config::Environment;
+use sallyport_site::dial::Dialer;
 use sallyport_site::lock::{self, Lock};
 use sallyport_site::settings::{self, Settings};
-use sallyport_site::{Layout, log, memory};
+use sallyport_site::{Layout, log, memory, tls};
 use tracing::warn;
 
 pub use config::{Flags, Starter};
@@ -52,6 +55,8 @@ struct Setup {
     settings: Settings,
     environment: Environment,
     log: log::Handle,
+    dialer: Dialer,
+    tls: Arc<ClientConfig>,
     site: Site,
     clock: Clock,
     /// Held while the process lives.
@@ -72,22 +77,26 @@ pub fn main() -> ExitCode {
         }
     };
     crash::log_panics();
-    match run(setup) {
+    let log = setup.log.clone();
+    let ended = run(setup);
+    log.flush();
+    match ended {
         Ok(Exit::Stopped) => ExitCode::SUCCESS,
         Ok(Exit::Restart) => ExitCode::from(EXIT_RESTART),
         Ok(Exit::Refused) => ExitCode::from(EXIT_CONFIGURATION),
         Ok(Exit::Orphaned) => ExitCode::FAILURE,
         Err(error) => {
             tracing::error!(fatal = true, error = format!("{error:#}"), "the agent cannot run");
+            log.flush();
             complain(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the console is where a person looks when the agent does not start")]
+/// The console is where a person looks when the agent does not start; it may be gone.
 fn complain(error: &anyhow::Error) {
-    eprintln!("sallyport-agent: {error:#}");
+    let _ = writeln!(std::io::stderr().lock(), "sallyport-agent: {error:#}");
 }
 
 impl Setup {
@@ -112,7 +121,9 @@ impl Setup {
         let by = ExecutedBy::from(flags.executed_by);
         let lock = occupy(&layout, by, &clock)?;
         let site = Site { files_root: layout.files(), programs: programs::load(&layout.programs())? };
-        Ok(Self { flags, layout, settings, environment, log, site, clock, lock })
+        let dialer = Dialer::from_settings(&settings, &environment)?;
+        let tls = tls::client_config(&layout.server_ca())?;
+        Ok(Self { flags, layout, settings, environment, log, dialer, tls, site, clock, lock })
     }
 }
 
@@ -173,8 +184,15 @@ fn set_levels(log: &log::Handle, layout: &Layout, levels: Levels) {
     if log.levels() == levels {
         return;
     }
+    let before = log.levels();
     log.set_levels(levels);
-    tracing::info!(file = %levels.file, console = %levels.console, "log levels set by the server");
+    warn!(
+        file = %levels.file,
+        console = %levels.console,
+        file_before = %before.file,
+        console_before = %before.console,
+        "log levels set by the server; change them there"
+    );
     if let Err(failed) = settings::rewrite_levels(&layout.agent_settings(), levels) {
         warn!(error = %failed, "the log levels could not be kept for the next start");
     }

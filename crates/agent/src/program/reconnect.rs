@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sallyport_protocol::Refusal;
+use sallyport_protocol::{Refusal, RefusalCode};
 use sallyport_site::backoff::{Backoff, Jitter};
 
 /// A session of this length shows that the way to the server is sound.
@@ -37,13 +37,16 @@ impl Reconnect {
         self.lost.next(random)
     }
 
-    /// After a refused login. The server's wish is kept where it has one.
+    /// After a refused login: as late as the server wishes, and later each time where a person must do something.
     pub(super) fn after_refusal(&mut self, refusal: &Refusal, random: f64) -> Duration {
         let slow = self.refused.next(random);
-        match refusal.retry_after_seconds {
-            // A little later than asked, so that many do not come at once.
-            Some(seconds) => Duration::from_secs(u64::from(seconds)).mul_f64(1.0 + random / 10.0),
-            None => slow,
+        // A little later than asked, so that many do not come at once.
+        let wished =
+            refusal.retry_after_seconds.map(|s| Duration::from_secs(u64::from(s)).mul_f64(1.0 + random / 10.0));
+        match (wished, refusal.code) {
+            // It passes by itself, and the server knows when.
+            (Some(wished), RefusalCode::Unavailable | RefusalCode::DuplicateIdentity) => wished,
+            (wished, _) => slow.max(wished.unwrap_or_default()),
         }
     }
 
@@ -57,8 +60,6 @@ impl Reconnect {
 
 #[cfg(test)]
 mod tests {
-    use sallyport_protocol::RefusalCode;
-
     use super::*;
 
     #[test]
@@ -77,6 +78,11 @@ mod tests {
             Refusal { code: RefusalCode::WrongCredentials, message: "no".to_owned(), retry_after_seconds: None };
         let seconds: Vec<_> = (0..6).map(|_| reconnect.after_refusal(&refusal, 1.0).as_secs()).collect();
         assert_eq!(seconds, [30, 60, 120, 240, 300, 300]);
+        reconnect.after_loss(STABLE, 1.0);
+        refusal.retry_after_seconds = Some(100);
+        let seconds: Vec<_> = (0..4).map(|_| reconnect.after_refusal(&refusal, 1.0).as_secs()).collect();
+        assert_eq!(seconds, [110, 110, 120, 240]);
+        refusal.code = RefusalCode::Unavailable;
         refusal.retry_after_seconds = Some(10);
         assert_eq!(reconnect.after_refusal(&refusal, 0.0).as_secs(), 10);
         assert_eq!(reconnect.after_going_away(10_000, 0.5).as_secs(), 5);

@@ -1,16 +1,16 @@
 //! Connects, serves, and connects again, until the process must end.
 
+use std::io::Write;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use sallyport_protocol::{Clock, InstanceId, Refusal, RefusalCode, event};
-use sallyport_site::dial::Dialer;
 use sallyport_site::lines::Spool;
 use sallyport_site::lock::Lock;
 use sallyport_site::presence::Machine;
-use sallyport_site::{identity, random, tls};
+use sallyport_site::{identity, random};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use super::life::{self, Life};
 use super::reconnect::Reconnect;
 use super::{Exit, Setup, run_log, set_levels};
+use crate::control::CLOSED;
 use crate::link::{self, DialError, Pool, Server};
 use crate::{Agent, Behaviour, Identity, Link, SessionEnd, Shipping, Surroundings};
 
@@ -80,14 +81,12 @@ fn clear_scratch(setup: &Setup) {
 
 impl Shell {
     async fn new(setup: Setup, life: Life, online: watch::Sender<bool>) -> anyhow::Result<Self> {
-        let Setup { flags, layout, settings, environment, log, site, clock, lock } = setup;
+        let Setup { flags, layout, settings, environment, log, dialer, tls, site, clock, lock } = setup;
         let started_at = clock.now();
         let looking = (layout.clone(), environment.clone());
         let machine = tokio::task::spawn_blocking(move || Machine::gather(&looking.0, &looking.1, started_at))
             .await
             .context("looking at the machine")?;
-        let dialer = Dialer::from_settings(&settings, &environment)?;
-        let tls = tls::client_config(&layout.server_ca())?;
         let (username, password) = (&settings.username, &settings.password);
         let server = Arc::new(Server::new(settings.server_address.clone(), dialer, tls, username, password));
         let pool = Arc::new(Pool::new(Arc::clone(&server)));
@@ -215,7 +214,7 @@ impl Shell {
                 Try::Again(self.reconnect.after_going_away(spread_ms, random::unit()))
             }
             SessionEnd::Lost { why, online } => {
-                let cause = if why == "the connection was closed" { why_closed } else { why };
+                let cause = if why == CLOSED { why_closed } else { why };
                 error!(event = event::HEARTBEAT_FAILED, cause, "the connection to the server was lost");
                 let lasted = if online { began.elapsed() } else { Duration::ZERO };
                 Try::Again(self.reconnect.after_loss(lasted, random::unit()))
@@ -224,12 +223,10 @@ impl Shell {
     }
 
     fn unreachable(&mut self, word: &str, message: &str, no_internet: bool) -> Duration {
-        if no_internet {
-            error!(event = event::NO_INTERNET, cause = word, "{message}");
-        }
+        let event = if no_internet { event::NO_INTERNET } else { event::HEARTBEAT_FAILED };
         let wait = self.reconnect.after_loss(Duration::ZERO, random::unit());
         let retry_ms = wait.as_millis() as u64;
-        error!(event = event::HEARTBEAT_FAILED, cause = word, retry_ms, "{message}");
+        error!(event, cause = word, retry_ms, "{message}");
         wait
     }
 
@@ -242,7 +239,9 @@ impl Shell {
         } else {
             error!(event = event::HEARTBEAT_FAILED, code = ?refusal.code, "the server refused the login: {refusal}");
         }
-        if self.is_testing {
+        // A server that is busy or full says nothing about this installation.
+        let passing = matches!(refusal.code, RefusalCode::Unavailable | RefusalCode::LicenceFull);
+        if self.is_testing && !passing {
             error!("IsTesting is set: the agent ends instead of trying again");
             return Try::End(Exit::Refused);
         }
@@ -252,9 +251,9 @@ impl Shell {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the licence's refusal is promised on the console, whatever the log level")]
+/// The licence's refusal is promised on the console, whatever the log level. A closed console is no reason to stop.
 fn print_line(words: &str) {
-    println!("{words}");
+    let _ = writeln!(std::io::stdout().lock(), "{words}");
 }
 
 fn presence(
