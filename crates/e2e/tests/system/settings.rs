@@ -97,11 +97,12 @@ fn file_and_console_have_levels_of_their_own() -> Result<()> {
 #[test]
 fn bodies_are_logged_when_asked_for_and_without_secrets() -> Result<()> {
     system(|system| {
-        let mut agent = system.install("client")?;
+        let levels = json!({"file": "Debug", "console": "Error"});
+        system.api().post("/api/v1/agents", &json!({"name": "client", "levels": levels}))?;
+        let mut agent = system.download("client", "client")?;
         agent.edit_settings(|settings| {
             settings["Settings"]["LogAPICallBody"] = json!(true);
             settings["Settings"]["PrintQueueEvents"] = json!(true);
-            settings["Settings"]["FileLogLevel"] = json!("Trace");
         })?;
         agent.start()?;
         system.online("client")?;
@@ -109,9 +110,16 @@ fn bodies_are_logged_when_asked_for_and_without_secrets() -> Result<()> {
         system.connection("db", "postgres", "client", &settings, &json!({"password": "a-secret-word"}))?;
         // It fails, since nobody listens there: what matters is that the agent was sent the password.
         system.api().send("POST", "/api/v1/connections/db/test", Some(&json!({})), &[])?;
-        within(Duration::from_secs(20), "the body of the test in the log", || {
-            Ok(agent.agent_log().contains("test_connection").then_some(()))
+        let body = within(Duration::from_secs(20), "the body of the test in the log", || {
+            let log = agent.agent_log();
+            let body = log.lines().find(|line| line.contains(r#"\"type\":\"test_connection\""#)).map(str::to_owned);
+            Ok(body)
         })?;
+        ensure!(body.contains(r#"\"password\":\"***\""#), "the body shows no hidden password: {body}");
+        for event in ["queued", "sent", "acknowledged"] {
+            let line = format!("logName=sallyport_agent::queue::ship, {event}, message_kind=");
+            within(Duration::from_secs(20), event, || Ok(agent.agent_log().contains(&line).then_some(())))?;
+        }
         for text in [agent.agent_log(), agent.console(), system.server.output()] {
             ensure!(!text.contains("a-secret-word"), "the password is in a log");
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use sallyport_e2e::{Folder, Profile, binary, usage_of};
 use sallyport_protocol::Clock;
+use serde_json::json;
 
 use crate::Options;
 use crate::ours::Ours;
@@ -12,6 +13,8 @@ use crate::ours::Ours;
 /// How long the processes are left alone before they are looked at, and how long they are watched.
 const SETTLE: Duration = Duration::from_secs(20);
 const WATCH: Duration = Duration::from_secs(60);
+/// Enough for sorts that spill.
+const JOINED_ROWS: usize = 500_000;
 /// How often the start is measured, how long one may take, and how exactly it is seen.
 const STARTS: usize = 5;
 const START_MAX: Duration = Duration::from_secs(60);
@@ -41,8 +44,32 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let share = (usage.cpu - before).as_secs_f64() / WATCH.as_secs_f64() * 100.0;
         println!("  {name:<20} {:>7.1} MB resident, {share:.2} % of a core", usage.resident as f64 / 1e6);
     }
+    println!("\n{} s after a join of {} rows", SETTLE.as_secs(), JOINED_ROWS);
+    join(&ours)?;
+    std::thread::sleep(SETTLE);
+    for (name, pid) in &pids {
+        println!("  {name:<20} {:>7.1} MB resident", usage_of(*pid)?.resident as f64 / 1e6);
+    }
     println!("\nfrom start to online, on loopback");
     starts(&mut ours)
+}
+
+/// Joins a file with itself on the first agent.
+fn join(ours: &Ours) -> Result<()> {
+    let mut text = "id,name,comment\n".to_owned();
+    for id in 0..JOINED_ROWS {
+        text.push_str(&format!("{id},name {id},a comment that is somewhat longer than the name of {id}\n"));
+    }
+    std::fs::write(ours.agents[0].file("rows.csv"), text)?;
+    let read = |name| json!({"name": name, "connector": "file", "agent": "near", "with": {"path": "rows.csv"}});
+    let steps = json!([
+        read("a"),
+        read("b"),
+        {"name": "joined", "input": ["a", "b"], "transform": "select a.id, a.name, b.comment from a join b on a.id = b.id"},
+        {"name": "file", "connector": "file", "agent": "near", "input": "joined", "with": {"path": "joined.parquet"}},
+    ]);
+    ours.server.api.post("/api/v1/tasks", &json!({"task": "join", "steps": steps}))?;
+    ours.to_the_end("join")
 }
 
 fn starts(ours: &mut Ours) -> Result<()> {

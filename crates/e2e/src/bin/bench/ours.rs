@@ -66,7 +66,8 @@ impl Ours {
         Ok(all)
     }
 
-    fn to_the_end(&self, task: &str) -> Result<()> {
+    /// Runs a task to its good end, unmeasured.
+    pub(crate) fn to_the_end(&self, task: &str) -> Result<()> {
         let run = self.server.api.post(&format!("/api/v1/tasks/{task}/runs"), &json!({}))?;
         let path = format!("/api/v1/runs/{}", run["id"].as_str().context("the run has no id")?);
         let run = sallyport_e2e::within(std::time::Duration::from_secs(900), "the run to end", || {
