@@ -38,7 +38,7 @@ fn a_later_attempt_of_the_step_is_left_alone_and_an_earlier_one_is_not() {
     let first = PartFile::create(&root, "x.csv", &key("run/step", 1)).unwrap();
     assert_eq!(names(&folder).len(), 2);
     let third = PartFile::create(&root, "x.csv", &key("run/step", 3)).unwrap();
-    assert_eq!(names(&folder), [third.part.clone()]);
+    assert_eq!(names(&folder), std::slice::from_ref(&third.part));
     for superseded in [first, second] {
         assert!(superseded.finish(true).is_err());
     }

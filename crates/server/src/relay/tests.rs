@@ -29,6 +29,7 @@ async fn attach(rig: &Rig, login: &Login, ticket: Ticket) -> Result<Socket, Stri
     match hear(&mut socket).await {
         DataReply::Ready => Ok(socket),
         DataReply::Refused { refusal } => Err(refusal.message),
+        DataReply::Unknown => Err("an answer that this build does not know".to_owned()),
     }
 }
 
