@@ -51,12 +51,13 @@ steps:
         active: true,
         document: document.into(),
         parsed,
+        triggers: Vec::new(),
         author: "test".into(),
         now: clock.now(),
     };
     let task = store.create_task(environment, new).await.unwrap().id;
     let (trigger, who) = ("api".to_owned(), "test".to_owned());
-    let start = StartRun { environment, task, trigger, who, key: None, priority: None };
+    let start = StartRun { environment, task, trigger, who, key: None, priority: None, fired: None };
     let run = live.engine.start_run(start).await.unwrap().run.id;
 
     let mut changes = live.engine.live(run);
