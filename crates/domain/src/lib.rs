@@ -10,4 +10,6 @@ pub mod licence;
 pub mod plan;
 pub mod queue;
 pub mod run;
+pub mod schedule;
 pub mod task;
+pub mod trigger;

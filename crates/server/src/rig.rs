@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::StartRun;
 use crate::relay::Relay;
-use crate::{engine, gateway};
+use crate::{engine, gateway, outbox, schedule};
 
 /// No wait in these tests is longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -37,6 +38,7 @@ pub(crate) struct Rig {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) engine: engine::Handle,
+    pub(crate) schedule: schedule::Handle,
     pub(crate) gateway: gateway::Handle,
     pub(crate) relay: Relay,
     pub(crate) stop: CancellationToken,
@@ -87,6 +89,8 @@ impl Rig {
         store.clear_sessions("rig").await.unwrap();
         let company = store.all_companies().await.unwrap().remove(0);
         let environment = store.environment(company.id, None).await.unwrap().id;
+        outbox::register(&store).await.unwrap();
+        let (news, _) = watch::channel(());
         let (relay, tasks, stop) = (Relay::new(), TaskTracker::new(), CancellationToken::new());
         let parts = engine::Parts {
             store: store.clone(),
@@ -98,8 +102,11 @@ impl Rig {
             relay: relay.clone(),
             open_secrets: Arc::new(|_| Ok(BTreeMap::new())),
             reconnect_grace: grace,
+            news: news.clone(),
         };
         let engine = engine::Handle::start(parts, &tasks, stop.clone(), CancellationToken::new()).await.unwrap();
+        let scheduled = schedule::Parts { store: store.clone(), clock: clock.clone(), engine: engine.clone(), news };
+        let schedule = schedule::Handle::start(scheduled, &tasks, &stop);
         let gateway = gateway::Handle::new(gateway::Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -116,7 +123,7 @@ impl Rig {
         let router = gateway::routes(gateway.clone());
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { store, clock, engine, gateway, relay, stop, environment, address, folder, server }
+        Self { store, clock, engine, schedule, gateway, relay, stop, environment, address, folder, server }
     }
 
     /// Makes an agent with credentials.
@@ -132,16 +139,21 @@ impl Rig {
 
     /// Saves a task.
     pub(crate) async fn task(&self, document: &str) -> Task {
+        self.store.create_task(self.environment, self.new_task(document)).await.unwrap()
+    }
+
+    /// A task as it would be saved.
+    pub(crate) fn new_task(&self, document: &str) -> NewTask {
         let parsed = sallyport_domain::task::parse(document).unwrap();
-        let new = NewTask {
+        NewTask {
             name: parsed.task.clone(),
             active: parsed.active,
             document: document.into(),
             parsed: serde_json::to_value(&parsed).unwrap(),
+            triggers: schedule::saved(&parsed, self.clock.now()).unwrap(),
             author: "test".into(),
             now: self.clock.now(),
-        };
-        self.store.create_task(self.environment, new).await.unwrap()
+        }
     }
 
     /// Starts a run.
@@ -158,6 +170,7 @@ impl Rig {
             who: "test".into(),
             key: key.map(Into::into),
             priority: None,
+            fired: None,
         };
         self.engine.start_run(start).await.unwrap().run.id
     }

@@ -40,6 +40,14 @@ pub struct Run {
     pub trigger: String,
     /// Who started it.
     pub who: String,
+    /// The trigger that started it.
+    pub trigger_name: Option<String>,
+    /// When that was due.
+    pub due_at: Option<Timestamp>,
+    /// When it is late, if it has not ended by then.
+    pub late_at: Option<Timestamp>,
+    /// Since when it is known to be, or to have been, late.
+    pub late_since: Option<Timestamp>,
     /// Higher first.
     pub priority: i32,
     /// When it was asked for.
@@ -75,6 +83,12 @@ pub struct NewRun {
     pub trigger: String,
     /// Who starts it.
     pub who: String,
+    /// The trigger that starts it.
+    pub trigger_name: Option<String>,
+    /// When that was due.
+    pub due_at: Option<Timestamp>,
+    /// When it is late, if it has not ended by then.
+    pub late_at: Option<Timestamp>,
     /// Higher first.
     pub priority: i32,
     /// Now.
@@ -307,8 +321,8 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
     taken(
         sql.execute(
             "INSERT INTO run(id, company, environment, task, task_version, task_name, start_key, state, trigger, who, \
-             priority, queued_at, machine) SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 \
-             FROM environment WHERE id = ?2",
+             priority, queued_at, machine, trigger_name, due_at, late_at) \
+             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 FROM environment WHERE id = ?2",
             params![
                 Text(new.id),
                 Text(new.environment),
@@ -321,7 +335,10 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
                 new.who,
                 new.priority,
                 Micros(new.queued_at),
-                new.machine
+                new.machine,
+                new.trigger_name,
+                new.due_at.map(Micros),
+                new.late_at.map(Micros)
             ],
         ),
         "run id",
@@ -390,6 +407,10 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<Run> {
         reason: row.get("reason")?,
         trigger: row.get("trigger")?,
         who: row.get("who")?,
+        trigger_name: row.get("trigger_name")?,
+        due_at: time("due_at")?,
+        late_at: time("late_at")?,
+        late_since: time("late_since")?,
         priority: row.get("priority")?,
         queued_at: row.get::<_, Micros>("queued_at")?.0,
         started_at: time("started_at")?,

@@ -11,6 +11,7 @@ mod runs;
 mod server;
 mod status;
 mod tasks;
+mod triggers;
 
 use crate::client::Client;
 use crate::config::Config;
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// What is moved from where to where
     #[command(subcommand)]
     Tasks(tasks::Arguments),
+    /// What starts tasks by itself, and when
+    #[command(subcommand)]
+    Triggers(triggers::Arguments),
     /// Executions of tasks
     #[command(subcommand)]
     Runs(runs::Arguments),
@@ -80,6 +84,7 @@ impl Command {
             Self::Agents(arguments) => agents::run(&arguments, context),
             Self::Connections(arguments) => connections::run(&arguments, context),
             Self::Tasks(arguments) => tasks::run(&arguments, context),
+            Self::Triggers(arguments) => triggers::run(&arguments, context),
             Self::Runs(arguments) => runs::run(&arguments, context),
             Self::Logs(arguments) => logs::run(&arguments, context),
             Self::Licence(arguments) => licence::run(&arguments, context),

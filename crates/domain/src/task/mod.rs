@@ -5,11 +5,13 @@ mod duration;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 pub use document::{Retry, Step, Task, schema};
 pub use duration::{Span, SpanError};
 pub use parse::{DOCUMENT_BYTES_MAX, parse};
 pub(crate) use parse::{against, nearest, problem};
+pub use trigger::{Missed, Signature, Trigger, Webhook, When};
 
 use serde::{Deserialize, Serialize};
 

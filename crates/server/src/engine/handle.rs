@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sallyport_protocol::{AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId};
+use sallyport_protocol::{
+    AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, Timestamp,
+};
 use sallyport_store::{Error, Started, Store};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +37,19 @@ pub(crate) struct StartRun {
     pub(crate) key: Option<String>,
     /// Instead of the task's own.
     pub(crate) priority: Option<i32>,
+    /// The trigger behind it.
+    pub(crate) fired: Option<Fired>,
+}
+
+/// A trigger that starts a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fired {
+    /// Its name.
+    pub(crate) trigger: String,
+    /// When it was due.
+    pub(crate) due_at: Timestamp,
+    /// When the run is late.
+    pub(crate) late_at: Option<Timestamp>,
 }
 
 /// Why no run was started.

@@ -49,7 +49,7 @@ impl Engine {
 }
 
 async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<Entry>), StartError> {
-    let StartRun { environment, task, trigger, who, key, priority } = start;
+    let StartRun { environment, task, trigger, who, key, priority, fired } = start;
     let task = parts.store.task(environment, &task.to_string()).await.map_err(|error| match error {
         Error::NotFound => StartError::NotFound,
         error => StartError::Store(error),
@@ -77,6 +77,9 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         state: RunState::Scheduled.word().to_owned(),
         trigger,
         who,
+        trigger_name: fired.as_ref().map(|fired| fired.trigger.clone()),
+        due_at: fired.as_ref().map(|fired| fired.due_at),
+        late_at: fired.and_then(|fired| fired.late_at),
         priority,
         queued_at: run.queued_at,
         machine: serde_json::to_string(&run).map_err(Error::Json)?,

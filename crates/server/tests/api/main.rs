@@ -12,3 +12,4 @@ mod people;
 mod server;
 mod start;
 mod tasks;
+mod triggers;
