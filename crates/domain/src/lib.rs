@@ -11,3 +11,5 @@ pub mod plan;
 pub mod queue;
 pub mod run;
 pub mod task;
+pub mod template;
+pub mod variable;

@@ -13,7 +13,7 @@ use sallyport_protocol::{
     OrderReport, Origin, Presence, Reach, RunId, ServerToAgent, StepCounts, StepOutcome, StepReport, Timestamp,
     Versions, WorkOrder, path,
 };
-use sallyport_store::{First, NewAgent, NewTask, Run, Store, Task};
+use sallyport_store::{First, NewAgent, NewTask, Run, Started, Store, Task};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::StartRun;
+use crate::engine::{StartError, StartRun};
 use crate::relay::Relay;
 use crate::{engine, gateway};
 
@@ -151,15 +151,26 @@ impl Rig {
 
     /// Starts a run once for a key.
     pub(crate) async fn run_once(&self, task: &Task, key: Option<&str>) -> RunId {
-        let start = StartRun {
+        let start = StartRun { key: key.map(Into::into), ..self.start_of(task) };
+        self.engine.start_run(start).await.unwrap().run.id
+    }
+
+    /// Starts a run with parameters.
+    pub(crate) async fn run_with(&self, task: &Task, parameters: &serde_json::Value) -> Result<Started, StartError> {
+        let parameters = parameters.as_object().cloned().unwrap();
+        self.engine.start_run(StartRun { parameters, ..self.start_of(task) }).await
+    }
+
+    fn start_of(&self, task: &Task) -> StartRun {
+        StartRun {
             environment: self.environment,
             task: task.id,
             trigger: "api".into(),
             who: "test".into(),
-            key: key.map(Into::into),
+            key: None,
             priority: None,
-        };
-        self.engine.start_run(start).await.unwrap().run.id
+            parameters: serde_json::Map::new(),
+        }
     }
 
     /// Waits until the run is in this state.

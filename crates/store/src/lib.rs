@@ -23,6 +23,7 @@ mod setting;
 mod task;
 #[cfg(test)]
 mod tests;
+mod variable;
 mod writer;
 
 use std::path::Path;
@@ -46,6 +47,7 @@ pub use person::{ApiToken, Login, NewToken, Person, TokenLogin, TokenUse};
 pub use run::{NewRun, Run, RunCommit, RunFilter, Started, StepRun};
 pub use session::{Admission, Admit, RefusalCount, Session, SessionKind};
 pub use task::{NewTask, Task, TaskFilter, TaskVersion};
+pub use variable::Variable;
 
 /// How long a statement waits for another process (the offline command line) that holds the database.
 const BUSY: Duration = Duration::from_secs(5);

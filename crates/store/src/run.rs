@@ -5,6 +5,7 @@ use rusqlite::{Connection as Sqlite, OptionalExtension, Row, params};
 use sallyport_protocol::{
     AgentId, CompanyId, EnvironmentId, Failure, RunId, StepCounts, TaskId, TaskVersionId, Timestamp,
 };
+use serde_json::{Map, Value};
 
 use crate::error::taken;
 use crate::log::{RunLogLine, insert_run_lines};
@@ -42,6 +43,8 @@ pub struct Run {
     pub who: String,
     /// Higher first.
     pub priority: i32,
+    /// What its task's parameters are, defaults included.
+    pub parameters: Map<String, Value>,
     /// When it was asked for.
     pub queued_at: Timestamp,
     /// When it began.
@@ -77,6 +80,8 @@ pub struct NewRun {
     pub who: String,
     /// Higher first.
     pub priority: i32,
+    /// What its task's parameters are.
+    pub parameters: Map<String, Value>,
     /// Now.
     pub queued_at: Timestamp,
     /// The state machine's own text.
@@ -307,7 +312,8 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
     taken(
         sql.execute(
             "INSERT INTO run(id, company, environment, task, task_version, task_name, start_key, state, trigger, who, \
-             priority, queued_at, machine) SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 \
+             priority, queued_at, machine, parameters) \
+             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 \
              FROM environment WHERE id = ?2",
             params![
                 Text(new.id),
@@ -321,7 +327,8 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
                 new.who,
                 new.priority,
                 Micros(new.queued_at),
-                new.machine
+                new.machine,
+                Json(&new.parameters)
             ],
         ),
         "run id",
@@ -391,6 +398,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<Run> {
         trigger: row.get("trigger")?,
         who: row.get("who")?,
         priority: row.get("priority")?,
+        parameters: row.get::<_, Json<_>>("parameters")?.0,
         queued_at: row.get::<_, Micros>("queued_at")?.0,
         started_at: time("started_at")?,
         finished_at: time("finished_at")?,

@@ -11,6 +11,7 @@ mod runs;
 mod server;
 mod status;
 mod tasks;
+mod variables;
 
 use crate::client::Client;
 use crate::config::Config;
@@ -59,6 +60,9 @@ pub(crate) enum Command {
     /// Executions of tasks
     #[command(subcommand)]
     Runs(runs::Arguments),
+    /// Texts of the environment that tasks use; not secret
+    #[command(subcommand)]
+    Variables(variables::Arguments),
     /// Read the log of a run, or of an agent and its wrapper
     Logs(logs::Arguments),
     /// The licence: how many remote agents may be online in parallel
@@ -81,6 +85,7 @@ impl Command {
             Self::Connections(arguments) => connections::run(&arguments, context),
             Self::Tasks(arguments) => tasks::run(&arguments, context),
             Self::Runs(arguments) => runs::run(&arguments, context),
+            Self::Variables(arguments) => variables::run(&arguments, context),
             Self::Logs(arguments) => logs::run(&arguments, context),
             Self::Licence(arguments) => licence::run(&arguments, context),
             Self::Completions(arguments) => completions::run(&arguments),

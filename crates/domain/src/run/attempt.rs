@@ -11,8 +11,8 @@ impl Run {
         }
         self.started_at = Some(scene.now);
         self.state = RunState::Running;
-        for index in 0..self.pipelines.len() {
-            self.await_agents(index, scene);
+        for pipeline in &mut self.pipelines {
+            pipeline.state = PipelineState::Blocked;
         }
     }
 
@@ -82,6 +82,32 @@ impl Run {
         self.set_order(pipeline, agent, OrderState::Ended);
         if failed {
             self.wind_down(pipeline, "another step of the pipeline has failed", scene, effects);
+        }
+        Ok(())
+    }
+
+    /// Nothing was sent: the attempt ends with this one failure.
+    pub(super) fn unfit(
+        &mut self,
+        key: AttemptKey,
+        step: &str,
+        failure: &Failure,
+        scene: Scene<'_>,
+    ) -> Result<(), Refused> {
+        let pipeline = self.current(key)?;
+        for index in self.plan.steps_of(pipeline).collect::<Vec<_>>() {
+            let run = &mut self.steps[index];
+            run.ended_at = Some(scene.now);
+            if self.plan.steps[index].name == step {
+                run.state = StepState::Failed;
+                run.failure = Some(failure.clone());
+            } else {
+                run.state = StepState::Cancelled;
+                run.reason = Some(format!("step `{step}` has failed"));
+            }
+        }
+        for agent in self.plan.agents_of(pipeline) {
+            self.set_order(pipeline, agent, OrderState::Ended);
         }
         Ok(())
     }

@@ -2,12 +2,14 @@
 
 mod document;
 mod duration;
+pub mod parameter;
 mod parse;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Retry, Step, Task, schema};
+pub use document::{OnError, Retry, Step, Task, schema};
 pub use duration::{Span, SpanError};
+pub use parameter::Parameter;
 pub use parse::{DOCUMENT_BYTES_MAX, parse};
 pub(crate) use parse::{against, nearest, problem};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sallyport_domain::run::{Effect, Event, Refused, RunState, Scene, Stop};
-use sallyport_protocol::{AgentId, AttemptKey, Failure, RunId, ServerToAgent, StepCounts, Timestamp};
+use sallyport_protocol::{AgentId, AttemptKey, RunId, ServerToAgent, StepCounts, Timestamp};
 use sallyport_store::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use super::command::Command;
 use super::entry::Entry;
 use super::handle::Counters;
 use super::link::Link;
+use super::order::Unsent;
 use super::start::Begun;
 use super::timers::{Due, Timers};
 use super::{Parts, order};
@@ -302,7 +303,7 @@ impl Engine {
                                 self.tell(agent, ServerToAgent::Start { order });
                             }
                         }
-                        Err(failure) => self.not_sent(run, pipeline, key, failure),
+                        Err(unsent) => self.not_sent(run, pipeline, key, unsent),
                     }
                 }
                 Effect::Cancel { agent, key, reason } => self.tell(agent, ServerToAgent::Cancel { key, reason }),
@@ -320,8 +321,15 @@ impl Engine {
         }
     }
 
-    /// An attempt that cannot be sent ends its run; nobody works on it, so that nobody is waited for.
-    fn not_sent(&mut self, run: RunId, pipeline: usize, key: AttemptKey, failure: Failure) {
+    /// An attempt that cannot be sent ends by its step, or with its run; nobody works on it, so that nobody is waited
+    /// for.
+    fn not_sent(&mut self, run: RunId, pipeline: usize, key: AttemptKey, unsent: Unsent) {
+        let Unsent { step, failure } = unsent;
+        if let Some(step) = step {
+            // The attempt has only just begun: it takes it.
+            let _ = self.event(run, Event::Unfit { key, step, failure });
+            return;
+        }
         let agents = self.entries.get(&run).map(|entry| entry.run.plan.agents_of(pipeline)).unwrap_or_default();
         // It is in memory and goes on: it takes both.
         let _ = self.event(run, Event::Stop(Stop::Fail { failure }));

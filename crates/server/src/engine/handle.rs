@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sallyport_domain::task::Problem;
 use sallyport_protocol::{AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId};
 use sallyport_store::{Error, Started, Store};
+use serde_json::{Map, Value};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +37,8 @@ pub(crate) struct StartRun {
     pub(crate) key: Option<String>,
     /// Instead of the task's own.
     pub(crate) priority: Option<i32>,
+    /// What the task's parameters are to be, by name.
+    pub(crate) parameters: Map<String, Value>,
 }
 
 /// Why no run was started.
@@ -46,6 +50,9 @@ pub(crate) enum StartError {
     /// The task may not be run.
     #[error("task `{0}` is inactive")]
     Inactive(String),
+    /// The task's parameters are not right.
+    #[error("the task's parameters are not right")]
+    Parameters(Vec<Problem>),
     /// The store failed.
     #[error("storing the run")]
     Store(#[from] Error),

@@ -4,16 +4,22 @@ use std::collections::BTreeMap;
 
 use sallyport_domain::plan::{Plan, plan};
 use sallyport_domain::queue::{Queued, startable};
-use sallyport_domain::run::{Event, Run, RunState, Stop};
+use sallyport_domain::run::{Event, Given, Run, RunState, Stop};
 use sallyport_domain::task::{Problem, Task};
 use sallyport_protocol::{Failure, FailureKind, RunId, TaskId};
+use serde_json::{Map, Value};
 
 use super::Parts;
 use super::actor::{Engine, STORE_RETRY};
 use crate::world::world;
 
-/// A resolved task, or everything that is wrong with it.
-pub(super) type Resolved = Result<Plan, Vec<Problem>>;
+/// A task in its environment.
+pub(super) struct Resolved {
+    /// What it does, or everything that is wrong with it.
+    pub(super) plan: Result<Plan, Vec<Problem>>,
+    /// The environment's variables.
+    variables: Map<String, Value>,
+}
 
 impl Engine {
     /// Starts what may start.
@@ -41,14 +47,15 @@ impl Engine {
     async fn leave_queue(&mut self, run: RunId) {
         let Some(entry) = self.entries.get(&run) else { return };
         let event = match self.resolve_version(entry.environment, entry.task_version).await {
-            Ok(Ok(plan)) => {
+            Ok(Resolved { plan: Ok(plan), variables }) => {
                 if let Some(entry) = self.entries.get_mut(&run) {
                     let value = entry.change();
-                    *value = Run::scheduled(run, plan, value.queued_at);
+                    let given = Given { variables, ..value.given.clone() };
+                    *value = Run::scheduled(run, plan, value.queued_at).given(given);
                 }
                 Event::Start
             }
-            Ok(Err(problems)) => Event::Stop(Stop::Fail { failure: unfit(&problems) }),
+            Ok(Resolved { plan: Err(problems), .. }) => Event::Stop(Stop::Fail { failure: unfit(&problems) }),
             Err(error) => {
                 tracing::error!(%run, %error, "a run could not be read to be started");
                 return self.timers.wake(run, self.parts.clock.now().plus(STORE_RETRY));
@@ -66,7 +73,7 @@ impl Engine {
         let version = self.parts.store.task_version(version).await?;
         match understood(&version) {
             Ok(task) => resolve(&self.parts, environment, &task).await,
-            Err(problems) => Ok(Err(problems)),
+            Err(problems) => Ok(Resolved { plan: Err(problems), variables: Map::new() }),
         }
     }
 }
@@ -78,7 +85,7 @@ pub(super) async fn resolve(
     task: &Task,
 ) -> Result<Resolved, sallyport_store::Error> {
     let world = world(&parts.store, &parts.catalog, environment).await?;
-    Ok(plan(task, &world))
+    Ok(Resolved { plan: plan(task, &world), variables: world.variables })
 }
 
 /// The document of a stored version.

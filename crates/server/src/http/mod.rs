@@ -20,6 +20,7 @@ mod surround;
 mod tasks;
 mod time;
 mod tokens;
+mod variables;
 mod who;
 
 use std::sync::Arc;
@@ -103,6 +104,8 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tasks::schema))
         .routes(routes!(tasks::show, tasks::replace, tasks::delete))
         .routes(routes!(tasks::versions))
+        .routes(routes!(variables::list))
+        .routes(routes!(variables::set, variables::delete))
         .routes(routes!(runs::start))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))

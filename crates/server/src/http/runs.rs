@@ -10,13 +10,14 @@ use sallyport_domain::run::RunState;
 use sallyport_protocol::RunId;
 use sallyport_store::{Run, RunFilter, StepRun};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::engine::{CancelError, StartError, StartRun};
 use crate::http::extract::{MaybeBody, Params, Path};
 use crate::http::page::{PageView, Paging};
-use crate::http::problem::{Code, Problem, Result};
+use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::time::{maybe_rfc3339, parse, rfc3339};
 use crate::http::who::Who;
 
@@ -29,6 +30,10 @@ const KEY_BYTES_MAX: usize = 200;
 pub(crate) struct StartBody {
     /// Instead of the task's own: -100 to 100, higher first.
     priority: Option<i32>,
+    /// Values for the task's parameters, by name; text is understood for every type.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    parameters: Map<String, Value>,
 }
 
 /// Why a run is cancelled.
@@ -64,6 +69,9 @@ pub(crate) struct RunView {
     who: String,
     /// Higher first.
     priority: i32,
+    /// What the task's parameters are, defaults included.
+    #[schema(value_type = Object)]
+    parameters: Map<String, Value>,
     /// When it was asked for.
     queued_at: String,
     /// When it began.
@@ -156,6 +164,7 @@ impl RunView {
             trigger: run.trigger.clone(),
             who: run.who.clone(),
             priority: run.priority,
+            parameters: run.parameters.clone(),
             queued_at: rfc3339(run.queued_at),
             started_at: maybe_rfc3339(run.started_at),
             finished_at: maybe_rfc3339(run.finished_at),
@@ -225,11 +234,16 @@ pub(crate) async fn start(
         // One caller's keys for one task are no other's.
         key: key.map(|key| format!("key:{}:{}", task.id, key)),
         priority: start.priority,
+        parameters: start.parameters,
     };
     let started = app.live.engine.start_run(order).await.map_err(|error| match error {
         StartError::NotFound => Problem::new(Code::NotFound, format!("there is no task `{id}` in this environment")),
         StartError::Inactive(name) => {
             Problem::new(Code::TaskInactive, format!("task `{name}` is inactive; set `active: true` in its document"))
+        }
+        StartError::Parameters(problems) => {
+            let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+            Problem::new(Code::Invalid, said.join("; ")).with(problems.into_iter().map(FieldProblem::from).collect())
         }
         StartError::Store(error) => error.into(),
         StartError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),

@@ -27,6 +27,7 @@ fn ended_run(server: &Server, administrator: &Client) -> RunId {
             trigger: "api".into(),
             who: "test".into(),
             priority: 0,
+            parameters: serde_json::Map::new(),
             queued_at: Timestamp(1),
             machine: "{}".into(),
             steps: Vec::new(),

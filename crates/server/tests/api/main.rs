@@ -6,6 +6,7 @@ mod agents;
 mod connections;
 mod described;
 mod download;
+mod flow;
 mod lists;
 mod logs;
 mod people;

@@ -17,6 +17,7 @@ pub(super) fn new_run(bench: &Bench, task: &Task, key: Option<&str>) -> NewRun {
         trigger: "api".into(),
         who: "somebody".into(),
         priority: 0,
+        parameters: serde_json::Map::new(),
         queued_at: NOW,
         machine: "{}".into(),
         steps: vec![step(0, "scheduled")],
