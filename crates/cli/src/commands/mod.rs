@@ -4,6 +4,7 @@ mod agents;
 mod completions;
 mod connections;
 mod licence;
+mod limits;
 mod login;
 mod logs;
 mod run;
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     /// Executions of tasks
     #[command(subcommand)]
     Runs(runs::Arguments),
+    /// How many runs agents, connections and the environment serve at one time
+    #[command(subcommand)]
+    Limits(limits::Arguments),
     /// Texts of the environment that tasks use; not secret
     #[command(subcommand)]
     Variables(variables::Arguments),
@@ -85,6 +89,7 @@ impl Command {
             Self::Connections(arguments) => connections::run(&arguments, context),
             Self::Tasks(arguments) => tasks::run(&arguments, context),
             Self::Runs(arguments) => runs::run(&arguments, context),
+            Self::Limits(arguments) => limits::run(&arguments, context),
             Self::Variables(arguments) => variables::run(&arguments, context),
             Self::Logs(arguments) => logs::run(&arguments, context),
             Self::Licence(arguments) => licence::run(&arguments, context),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sallyport_domain::run::{Effect, Event, Refused, RunState, Scene, Stop};
-use sallyport_protocol::{AgentId, AttemptKey, RunId, ServerToAgent, StepCounts, Timestamp};
-use sallyport_store::Error;
+use sallyport_protocol::{AgentId, AttemptKey, EnvironmentId, RunId, ServerToAgent, StepCounts, Timestamp};
+use sallyport_store::{Error, RunLimit};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,8 @@ pub(super) struct Engine {
     pub(super) dirty: BTreeSet<RunId>,
     /// Who waits for which commits.
     pub(super) waiting: Vec<Waiting>,
+    /// How many runs agents, connections and environments serve at one time, as far as it was asked.
+    pub(super) limits: BTreeMap<EnvironmentId, Vec<RunLimit>>,
     /// A place may have become free, or somebody waits for one.
     pub(super) queue_changed: bool,
     pub(super) progress_at: Option<Timestamp>,
@@ -78,6 +80,7 @@ impl Engine {
             starting: JoinSet::new(),
             dirty: BTreeSet::new(),
             waiting: Vec::new(),
+            limits: BTreeMap::new(),
             queue_changed: false,
             progress_at: None,
         }
@@ -148,6 +151,14 @@ impl Engine {
                     let _ = self.event(*run, Event::Stop(Stop::Cancel { reason: reason.clone() }));
                 }
                 self.wait_for(runs.into_iter().collect(), answer);
+            }
+            Command::Why { runs, answer } => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.why(&runs));
+            }
+            Command::LimitsChanged { environment } => {
+                self.limits.remove(&environment);
+                self.queue_changed = true;
             }
             Command::Online { agent, link, running } => self.came_online(agent, link, &running),
             Command::Offline { agent, epoch } => self.went_offline(agent, epoch),

@@ -1,5 +1,6 @@
 //! How the rest of the server speaks with the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -198,6 +199,23 @@ impl Handle {
     /// Whether runs go on.
     pub(crate) fn is_running(&self) -> bool {
         !self.commands.is_closed()
+    }
+
+    /// Why each of these runs waits in the queue, for those that do.
+    pub(crate) async fn why(&self, runs: Vec<RunId>) -> BTreeMap<RunId, String> {
+        if runs.is_empty() {
+            return BTreeMap::new();
+        }
+        let (answer, answered) = oneshot::channel();
+        // A server that stops gives no reasons.
+        let _ = self.send(Command::Why { runs, answer }).await;
+        answered.await.unwrap_or_default()
+    }
+
+    /// The limits of an environment were changed: more may start.
+    pub(crate) async fn limits_changed(&self, environment: EnvironmentId) {
+        // A server that stops reads them at its next start.
+        let _ = self.send(Command::LimitsChanged { environment }).await;
     }
 
     /// Follows a run.

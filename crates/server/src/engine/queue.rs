@@ -1,16 +1,17 @@
 //! Runs that leave the queue: the task is resolved again, because agents and connections change while a run waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sallyport_domain::plan::{Plan, plan};
-use sallyport_domain::queue::{Queued, startable};
+use sallyport_domain::plan::{Plan, Work, plan};
+use sallyport_domain::queue::{Decision, Place, Queued, decide};
 use sallyport_domain::run::{Event, Given, Run, RunState, Stop};
 use sallyport_domain::task::{Problem, Task};
-use sallyport_protocol::{Failure, FailureKind, RunId, TaskId};
+use sallyport_protocol::{EnvironmentId, Failure, FailureKind, RunId};
 use serde_json::{Map, Value};
 
 use super::Parts;
 use super::actor::{Engine, STORE_RETRY};
+use super::entry::Entry;
 use crate::world::world;
 
 /// A task in its environment.
@@ -24,24 +25,72 @@ pub(super) struct Resolved {
 impl Engine {
     /// Starts what may start.
     pub(super) async fn start_queued(&mut self) {
+        if let Err(error) = self.read_limits().await {
+            tracing::error!(%error, "the limits of runs could not be read");
+            // Asked again with the next change, at the latest then.
+            let again = self.parts.clock.now().plus(STORE_RETRY);
+            let queued = self.entries.iter().filter(|(_, entry)| entry.run.state == RunState::Scheduled);
+            return queued.for_each(|(run, _)| self.timers.wake(*run, again));
+        }
+        for run in self.decide().start {
+            self.leave_queue(run).await;
+        }
+    }
+
+    /// Who may start and why the others wait, by the limits as they were read last.
+    fn decide(&self) -> Decision {
         let mut queued = Vec::new();
-        let mut running: BTreeMap<TaskId, u32> = BTreeMap::new();
+        let mut running = Vec::new();
         for (run, entry) in &self.entries {
             if entry.run.state == RunState::Scheduled {
                 queued.push(Queued {
                     run: *run,
-                    task: entry.task,
-                    limit: entry.limit,
+                    needs: self.needs(entry),
                     priority: entry.priority,
                     queued_at: entry.run.queued_at,
                 });
             } else {
-                *running.entry(entry.task).or_default() += 1;
+                running.push((*run, places(entry)));
             }
         }
-        for run in startable(queued, running) {
-            self.leave_queue(run).await;
+        decide(queued, running)
+    }
+
+    /// The places that a run needs and that have a limit.
+    fn needs(&self, entry: &Entry) -> Vec<(Place, u32)> {
+        let limits = self.limits.get(&entry.environment);
+        places(entry)
+            .into_iter()
+            .filter_map(|place| match place {
+                Place::Task(_) => Some((place, entry.limit)),
+                place => Some((place, limits?.iter().find(|limit| limit.place == place)?.at_once)),
+            })
+            .collect()
+    }
+
+    /// Why each of these runs waits in the queue.
+    pub(super) fn why(&self, runs: &[RunId]) -> BTreeMap<RunId, String> {
+        let decision = self.decide();
+        let words = runs.iter().filter_map(|run| {
+            let (reason, entry) = (decision.wait.get(run)?, self.entries.get(run)?);
+            let limits = self.limits.get(&entry.environment).into_iter().flatten();
+            let named = limits.into_iter().find(|limit| limit.place == reason.place);
+            let name = named.map_or(entry.run.plan.task.as_str(), |limit| limit.name.as_str());
+            Some((*run, reason.words(name)))
+        });
+        words.collect()
+    }
+
+    /// Reads the limits of environments in which runs wait, where they are not known.
+    async fn read_limits(&mut self) -> Result<(), sallyport_store::Error> {
+        let queued = self.entries.values().filter(|entry| entry.run.state == RunState::Scheduled);
+        let unknown: BTreeSet<EnvironmentId> =
+            queued.map(|entry| entry.environment).filter(|one| !self.limits.contains_key(one)).collect();
+        for environment in unknown {
+            let limits = self.parts.store.run_limits(environment).await?;
+            self.limits.insert(environment, limits);
         }
+        Ok(())
     }
 
     async fn leave_queue(&mut self, run: RunId) {
@@ -67,7 +116,7 @@ impl Engine {
 
     async fn resolve_version(
         &self,
-        environment: sallyport_protocol::EnvironmentId,
+        environment: EnvironmentId,
         version: sallyport_protocol::TaskVersionId,
     ) -> Result<Resolved, sallyport_store::Error> {
         let version = self.parts.store.task_version(version).await?;
@@ -78,10 +127,27 @@ impl Engine {
     }
 }
 
+/// Everything that a run holds while it goes on.
+fn places(entry: &Entry) -> Vec<Place> {
+    let mut places = vec![Place::Task(entry.task), Place::Environment(entry.environment)];
+    for step in entry.run.plan.steps.iter().filter(|step| step.runs) {
+        let connection = match &step.work {
+            Work::Connector { connection, .. } => *connection,
+            Work::Transform { .. } => None,
+        };
+        for place in [Some(Place::Agent(step.agent)), connection.map(Place::Connection)].into_iter().flatten() {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    places
+}
+
 /// Resolves a task in its environment as it is now.
 pub(super) async fn resolve(
     parts: &Parts,
-    environment: sallyport_protocol::EnvironmentId,
+    environment: EnvironmentId,
     task: &Task,
 ) -> Result<Resolved, sallyport_store::Error> {
     let world = world(&parts.store, &parts.catalog, environment).await?;

@@ -10,6 +10,7 @@ mod extract;
 mod follow;
 mod health;
 mod licence;
+mod limits;
 mod login;
 mod logs;
 mod page;
@@ -106,6 +107,8 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tasks::versions))
         .routes(routes!(variables::list))
         .routes(routes!(variables::set, variables::delete))
+        .routes(routes!(limits::list))
+        .routes(routes!(limits::set, limits::delete))
         .routes(routes!(runs::start))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))

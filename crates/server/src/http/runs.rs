@@ -1,5 +1,6 @@
 //! Runs: started, watched, cancelled.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -279,7 +280,9 @@ pub(crate) async fn list(
     let since = filters.since.as_deref().map(|since| parse("since", since)).transpose()?;
     let filter = RunFilter { task, state: filters.state, open: filters.open, since };
     let page = app.store.runs(who.environment.id, filter, paging.into()).await?;
-    Ok(Json(page.map(|run| RunView::of(&run, &app)).into()))
+    let mut why = why(&app, &page.items).await;
+    let view = |run: Run| RunView { reason: why.remove(&run.id).or(run.reason.clone()), ..RunView::of(&run, &app) };
+    Ok(Json(page.map(view).into()))
 }
 
 /// One run with its steps; figures of running steps are at most a second old.
@@ -289,7 +292,14 @@ pub(crate) async fn show(State(app): State<Arc<App>>, who: Who, Path(id): Path<S
     let run = find(&app, &who, &id).await?;
     let steps = app.store.step_runs(who.environment.id, run.id).await?;
     let steps = steps.into_iter().map(|step| StepRunView::of(step, &app)).collect();
-    Ok(Json(RunView { steps: Some(steps), ..RunView::of(&run, &app) }))
+    let reason = why(&app, std::slice::from_ref(&run)).await.remove(&run.id).or(run.reason.clone());
+    Ok(Json(RunView { steps: Some(steps), reason, ..RunView::of(&run, &app) }))
+}
+
+/// Why those of the runs that wait in the queue do so, as things stand now.
+async fn why(app: &App, runs: &[Run]) -> BTreeMap<RunId, String> {
+    let queued = runs.iter().filter(|run| run.state == RunState::Scheduled.word());
+    app.live.engine.why(queued.map(|run| run.id).collect()).await
 }
 
 /// Cancel a run: every step on every agent stops and removes what it has half written.

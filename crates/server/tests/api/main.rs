@@ -7,6 +7,7 @@ mod connections;
 mod described;
 mod download;
 mod flow;
+mod limits;
 mod lists;
 mod logs;
 mod people;

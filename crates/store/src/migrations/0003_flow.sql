@@ -9,3 +9,12 @@ CREATE TABLE variable (
   updated_at INTEGER NOT NULL,
   PRIMARY KEY (environment, name)
 ) STRICT, WITHOUT ROWID;
+
+-- How many runs an agent, a connection or the environment serves at one time.
+CREATE TABLE run_limit (
+  environment TEXT NOT NULL REFERENCES environment(id),
+  kind TEXT NOT NULL CHECK (kind IN ('agent', 'connection', 'environment')),
+  target TEXT NOT NULL,
+  at_once INTEGER NOT NULL CHECK (at_once > 0),
+  PRIMARY KEY (environment, kind, target)
+) STRICT, WITHOUT ROWID;

@@ -1,5 +1,6 @@
 //! Steps that wait for others, conditions, parameters and variables.
 
+use sallyport_domain::queue::Place;
 use sallyport_protocol::Action;
 use sallyport_store::Variable;
 use serde_json::json;
@@ -130,4 +131,22 @@ steps: [{ name: read, connector: plain, agent: one, with: { path: '{{ parameters
     let run = rig.run(&rig.task(task).await).await;
     let ended = rig.until(run, "failed").await;
     assert_eq!(ended.reason.as_deref(), Some("step `read`, setting `path`: it has no value"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_an_agent_holds_over_tasks_and_more_start_when_it_grows() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let place = Place::Agent(login.agent);
+    rig.store.set_run_limit(rig.environment, place, Some(1)).await.unwrap();
+    let first = rig.run(&rig.task(ONE_AGENT).await).await;
+    let second = rig.run(&rig.task(&ONE_AGENT.replace("alone", "other")).await).await;
+    rig.until(first, "waiting_for_agent").await;
+    let why = rig.engine.why(vec![first, second]).await;
+    let reason = format!("waiting: agent `one` serves at most 1 run at one time, 1 is running ({first})");
+    assert_eq!(why, std::collections::BTreeMap::from([(second, reason)]));
+
+    rig.store.set_run_limit(rig.environment, place, Some(2)).await.unwrap();
+    rig.engine.limits_changed(rig.environment).await;
+    rig.until(second, "waiting_for_agent").await;
 }
