@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use sallyport_domain::licence::Tier;
+use sallyport_domain::run::Taken;
 use sallyport_protocol::{
     AgentId, AgentMessage, AttemptKey, Clock, Descriptor, EnvironmentId, InstallationId, InstanceId, Levels,
     OrderReport, Origin, Presence, Reach, RunId, ServerToAgent, StepCounts, StepOutcome, StepReport, Timestamp,
@@ -25,7 +26,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::{StartError, StartRun};
+use crate::engine::{Rerun, StartError, StartRun};
 use crate::relay::Relay;
 use crate::{engine, gateway};
 
@@ -132,16 +133,25 @@ impl Rig {
 
     /// Saves a task.
     pub(crate) async fn task(&self, document: &str) -> Task {
+        self.store.create_task(self.environment, self.document(document)).await.unwrap()
+    }
+
+    fn document(&self, document: &str) -> NewTask {
         let parsed = sallyport_domain::task::parse(document).unwrap();
-        let new = NewTask {
+        NewTask {
             name: parsed.task.clone(),
             active: parsed.active,
             document: document.into(),
             parsed: serde_json::to_value(&parsed).unwrap(),
             author: "test".into(),
             now: self.clock.now(),
-        };
-        self.store.create_task(self.environment, new).await.unwrap()
+        }
+    }
+
+    /// Saves a new version of a task.
+    pub(crate) async fn change(&self, task: &Task, document: &str) {
+        let new = self.document(document);
+        self.store.edit_task(self.environment, task.id, None, new).await.unwrap();
     }
 
     /// Starts a run.
@@ -161,6 +171,14 @@ impl Rig {
         self.engine.start_run(StartRun { parameters, ..self.start_of(task) }).await
     }
 
+    /// Runs again what a run did, without what it has done already.
+    pub(crate) async fn again(&self, old: &Run, taken: BTreeMap<String, Taken>) -> Run {
+        let rerun = Rerun { of: old.id, task_version: old.task_version, taken };
+        let task = self.store.task(self.environment, &old.task.to_string()).await.unwrap();
+        let start = StartRun { rerun: Some(rerun), ..self.start_of(&task) };
+        self.engine.start_run(start).await.unwrap().run
+    }
+
     fn start_of(&self, task: &Task) -> StartRun {
         StartRun {
             environment: self.environment,
@@ -170,6 +188,7 @@ impl Rig {
             key: None,
             priority: None,
             parameters: serde_json::Map::new(),
+            rerun: None,
         }
     }
 

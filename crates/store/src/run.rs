@@ -45,6 +45,8 @@ pub struct Run {
     pub priority: i32,
     /// What its task's parameters are, defaults included.
     pub parameters: Map<String, Value>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
     /// When it was asked for.
     pub queued_at: Timestamp,
     /// When it began.
@@ -82,6 +84,8 @@ pub struct NewRun {
     pub priority: i32,
     /// What its task's parameters are.
     pub parameters: Map<String, Value>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
     /// Now.
     pub queued_at: Timestamp,
     /// The state machine's own text.
@@ -312,8 +316,8 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
     taken(
         sql.execute(
             "INSERT INTO run(id, company, environment, task, task_version, task_name, start_key, state, trigger, who, \
-             priority, queued_at, machine, parameters) \
-             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 \
+             priority, queued_at, machine, parameters, rerun_of) \
+             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 \
              FROM environment WHERE id = ?2",
             params![
                 Text(new.id),
@@ -328,7 +332,8 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
                 new.priority,
                 Micros(new.queued_at),
                 new.machine,
-                Json(&new.parameters)
+                Json(&new.parameters),
+                new.rerun_of.map(Text)
             ],
         ),
         "run id",
@@ -399,6 +404,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<Run> {
         who: row.get("who")?,
         priority: row.get("priority")?,
         parameters: row.get::<_, Json<_>>("parameters")?.0,
+        rerun_of: row.get::<_, Option<Text<_>>>("rerun_of")?.map(|id| id.0),
         queued_at: row.get::<_, Micros>("queued_at")?.0,
         started_at: time("started_at")?,
         finished_at: time("finished_at")?,

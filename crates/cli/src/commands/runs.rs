@@ -64,6 +64,17 @@ With --wait the exit code is 6 when the run does not deliver everything.")]
         /// The run's id
         run: String,
     },
+    /// Run again what a run did: the same version of its task with the same parameters
+    Rerun {
+        /// The run's id
+        run: String,
+        /// Do not do again what succeeded
+        #[arg(long)]
+        from_failed: bool,
+        /// Show its progress and wait for its end
+        #[arg(long, short)]
+        wait: bool,
+    },
     /// Stop a run on all its agents; what was half written is removed
     Cancel {
         /// The run's id
@@ -97,6 +108,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         Arguments::Show { run } => show(&client.get(&path(run))?.body, context.format),
         Arguments::Start { task, wait, key, param } => {
             let run = start(&client, task, key.as_deref(), &object(param))?;
+            if *wait { follow(&client, context, &text(&run, "id")) } else { context.format.one(&run, COLUMNS) }
+        }
+        Arguments::Rerun { run, from_failed, wait } => {
+            let body = json!({"from_failed": from_failed});
+            let run = client.post(&format!("{}/rerun", path(run)), Some(&body))?.body;
             if *wait { follow(&client, context, &text(&run, "id")) } else { context.format.one(&run, COLUMNS) }
         }
         Arguments::Wait { run } => follow(&client, context, run),
@@ -219,6 +235,10 @@ pub(super) fn summary(run: &Value) -> String {
     }
     all.push('\n');
     all.push_str(&parameters(run));
+    let old = text(run, "rerun_of");
+    if !old.is_empty() {
+        all.push_str(&format!("again, after {old}\n"));
+    }
     all.push('\n');
     all.push_str(&output::table(Some(header), rows));
     let mut said: Vec<String> = Vec::new();

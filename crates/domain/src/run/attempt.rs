@@ -5,7 +5,7 @@ use sallyport_protocol::{AgentId, AttemptKey, Failure, FailureKind, LogLevel, Or
 use super::{Effect, OrderState, PipelineState, Refused, Run, RunState, STOP_GRACE, Scene, StepState, Stop};
 
 impl Run {
-    pub(super) fn start(&mut self, scene: Scene<'_>) {
+    pub(super) fn start(&mut self, scene: Scene<'_>, effects: &mut Vec<Effect>) {
         if self.state != RunState::Scheduled {
             return;
         }
@@ -14,6 +14,7 @@ impl Run {
         for pipeline in &mut self.pipelines {
             pipeline.state = PipelineState::Blocked;
         }
+        self.take_over(scene, effects);
     }
 
     pub(super) fn await_agents(&mut self, pipeline: usize, scene: Scene<'_>) {

@@ -7,12 +7,13 @@
 mod attempt;
 mod event;
 mod release;
+mod rerun;
 mod settle;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_protocol::{AgentId, AttemptKey, Failure, RunId, StepCounts, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 use crate::plan::Plan;
 
 pub use event::{Effect, Event, Refused};
+pub use rerun::Taken;
 pub use state::{Order, OrderState, Pipeline, PipelineState, RunState, StepRun, StepState, Stop};
 
 /// How long agents may take to say that they have stopped before the run no longer waits for them.
@@ -85,6 +87,9 @@ pub struct Given {
     /// When it was due, where a schedule started it.
     #[serde(default)]
     pub due_at: Option<Timestamp>,
+    /// What an earlier run has done, by step, where this one goes on from it.
+    #[serde(default)]
+    pub taken: BTreeMap<String, Taken>,
 }
 
 impl Run {
@@ -122,7 +127,7 @@ impl Run {
         }
         let mut effects = Vec::new();
         match event {
-            Event::Start => self.start(scene),
+            Event::Start => self.start(scene, &mut effects),
             Event::Tick => {}
             Event::Accepted { key, agent } => self.accepted(key, agent)?,
             Event::Progress { key, steps } => return self.progress(key, &steps).map(|()| Vec::new()),

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sallyport_domain::run::Taken;
 use sallyport_domain::task::Problem;
-use sallyport_protocol::{AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId};
+use sallyport_protocol::{
+    AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, TaskVersionId,
+};
 use sallyport_store::{Error, Started, Store};
 use serde_json::{Map, Value};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -40,6 +43,19 @@ pub(crate) struct StartRun {
     pub(crate) priority: Option<i32>,
     /// What the task's parameters are to be, by name.
     pub(crate) parameters: Map<String, Value>,
+    /// The run that it repeats.
+    pub(crate) rerun: Option<Rerun>,
+}
+
+/// A run that is repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rerun {
+    /// The old run.
+    pub(crate) of: RunId,
+    /// The version of the task that it executed.
+    pub(crate) task_version: TaskVersionId,
+    /// What need not be done again, by step.
+    pub(crate) taken: BTreeMap<String, Taken>,
 }
 
 /// Why no run was started.

@@ -50,7 +50,7 @@ impl Engine {
 }
 
 async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<Entry>), StartError> {
-    let StartRun { environment, task, trigger, who, key, priority, parameters } = start;
+    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun } = start;
     let task = parts.store.task(environment, &task.to_string()).await.map_err(|error| match error {
         Error::NotFound => StartError::NotFound,
         error => StartError::Store(error),
@@ -58,7 +58,11 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
     if !task.active {
         return Err(StartError::Inactive(task.name));
     }
-    let document = understood(&task.current);
+    let version = match &rerun {
+        Some(rerun) => parts.store.task_version(rerun.task_version).await?,
+        None => task.current,
+    };
+    let document = understood(&version);
     let declared = document.as_ref().map_or(&[][..], |document| document.parameters.as_slice());
     let parameters = arguments(declared, &parameters).map_err(StartError::Parameters)?;
     let resolved = match &document {
@@ -69,13 +73,15 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
     let plan = resolved.unwrap_or_else(|_| Plan { task: task.name.clone(), steps: Vec::new(), pipelines: Vec::new() });
     let (limit, own) = document.as_ref().map_or((1, 0), |document| (document.limit, document.priority));
     let priority = priority.unwrap_or(own);
-    let given = Given { parameters: parameters.clone(), ..Given::default() };
+    let rerun_of = rerun.as_ref().map(|rerun| rerun.of);
+    let taken = rerun.map(|rerun| rerun.taken).unwrap_or_default();
+    let given = Given { parameters: parameters.clone(), taken, ..Given::default() };
     let run = Run::scheduled(RunId::new(), plan, parts.clock.now()).given(given);
     let new = NewRun {
         id: run.id,
         environment,
         task: task.id,
-        task_version: task.current.id,
+        task_version: version.id,
         task_name: task.name,
         start_key: key,
         state: RunState::Scheduled.word().to_owned(),
@@ -83,6 +89,7 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         who,
         priority,
         parameters,
+        rerun_of,
         queued_at: run.queued_at,
         machine: serde_json::to_string(&run).map_err(Error::Json)?,
         steps: rows(&run),
@@ -92,7 +99,7 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         run,
         environment,
         task: task.id,
-        task_version: task.current.id,
+        task_version: version.id,
         limit,
         priority,
         version: started.run.version,

@@ -15,6 +15,7 @@ mod login;
 mod logs;
 mod page;
 mod problem;
+mod rerun;
 mod runs;
 mod setup;
 mod surround;
@@ -113,6 +114,7 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::cancel))
+        .routes(routes!(rerun::rerun))
         .routes(routes!(logs::of_run))
         .routes(routes!(follow::run_log))
         .routes(routes!(logs::list))

@@ -68,6 +68,8 @@ codes! {
     ReleaseMissing = "release_missing", CONFLICT, "The server has no programs for this platform";
     TaskInactive = "task_inactive", CONFLICT, "The task is inactive";
     RunEnded = "run_ended", CONFLICT, "The run has ended";
+    RunOpen = "run_open", CONFLICT, "The run goes on";
+    NothingFailed = "nothing_failed", CONFLICT, "Nothing of the run failed";
     Changed = "changed_meanwhile", PRECONDITION_FAILED, "It was changed since you read it";
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The request is too large";
     MediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body has another type than expected";

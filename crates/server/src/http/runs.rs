@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_domain::run::RunState;
 use sallyport_protocol::RunId;
-use sallyport_store::{Run, RunFilter, StepRun};
+use sallyport_store::{Run, RunFilter, Started, StepRun};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -73,6 +73,8 @@ pub(crate) struct RunView {
     /// What the task's parameters are, defaults included.
     #[schema(value_type = Object)]
     parameters: Map<String, Value>,
+    /// The run that it repeats.
+    rerun_of: Option<String>,
     /// When it was asked for.
     queued_at: String,
     /// When it began.
@@ -166,6 +168,7 @@ impl RunView {
             who: run.who.clone(),
             priority: run.priority,
             parameters: run.parameters.clone(),
+            rerun_of: run.rerun_of.map(|run| run.to_string()),
             queued_at: rfc3339(run.queued_at),
             started_at: maybe_rfc3339(run.started_at),
             finished_at: maybe_rfc3339(run.finished_at),
@@ -236,9 +239,26 @@ pub(crate) async fn start(
         key: key.map(|key| format!("key:{}:{}", task.id, key)),
         priority: start.priority,
         parameters: start.parameters,
+        rerun: None,
     };
-    let started = app.live.engine.start_run(order).await.map_err(|error| match error {
-        StartError::NotFound => Problem::new(Code::NotFound, format!("there is no task `{id}` in this environment")),
+    let run = app.live.engine.start_run(order).await.map_err(|error| not_started(error, &id))?;
+    Ok(started(&run, &app))
+}
+
+/// The answer to a start.
+pub(crate) fn started(started: &Started, app: &App) -> Response {
+    let mut headers = HeaderMap::new();
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/runs/{}", started.run.id)) {
+        headers.insert(header::LOCATION, location);
+    }
+    let status = if started.created { StatusCode::CREATED } else { StatusCode::OK };
+    (status, headers, Json(RunView::of(&started.run, app))).into_response()
+}
+
+/// Why a task was not started, as a problem.
+pub(crate) fn not_started(error: StartError, task: &str) -> Problem {
+    match error {
+        StartError::NotFound => Problem::new(Code::NotFound, format!("there is no task `{task}` in this environment")),
         StartError::Inactive(name) => {
             Problem::new(Code::TaskInactive, format!("task `{name}` is inactive; set `active: true` in its document"))
         }
@@ -248,13 +268,7 @@ pub(crate) async fn start(
         }
         StartError::Store(error) => error.into(),
         StartError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),
-    })?;
-    let mut headers = HeaderMap::new();
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/runs/{}", started.run.id)) {
-        headers.insert(header::LOCATION, location);
     }
-    let status = if started.created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, headers, Json(RunView::of(&started.run, &app))).into_response())
 }
 
 /// The runs. Sorts: queued_at, started_at, finished_at, task, state, priority.

@@ -28,6 +28,7 @@ fn ended_run(server: &Server, administrator: &Client) -> RunId {
             who: "test".into(),
             priority: 0,
             parameters: serde_json::Map::new(),
+            rerun_of: None,
             queued_at: Timestamp(1),
             machine: "{}".into(),
             steps: Vec::new(),

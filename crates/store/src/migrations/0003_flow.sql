@@ -1,4 +1,5 @@
 ALTER TABLE run ADD COLUMN parameters TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE run ADD COLUMN rerun_of TEXT;
 
 -- Not secret: everybody of the environment may read them, and runs keep copies.
 CREATE TABLE variable (

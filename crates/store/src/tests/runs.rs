@@ -18,6 +18,7 @@ pub(super) fn new_run(bench: &Bench, task: &Task, key: Option<&str>) -> NewRun {
         who: "somebody".into(),
         priority: 0,
         parameters: serde_json::Map::new(),
+        rerun_of: None,
         queued_at: NOW,
         machine: "{}".into(),
         steps: vec![step(0, "scheduled")],

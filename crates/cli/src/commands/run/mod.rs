@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let (parameters, variables) = (runs::object(&arguments.param), runs::object(&arguments.variable));
-    let given = Given { parameters, variables, due_at: None };
+    let given = Given { parameters, variables, ..Given::default() };
     let local = Local::read(&arguments.task, arguments.connections.as_deref(), given)?;
     // The folder is new and its name cannot be guessed: the place is shared with other users.
     let scratch = std::env::temp_dir().join(format!("sallyport-{}", RunId::new()));

@@ -193,6 +193,33 @@ fn a_cancelled_run_starts_nothing_more() {
     assert_eq!(world.run.state, RunState::Cancelled);
 }
 
+#[test]
+fn a_run_again_takes_over_what_went_well() {
+    let skipped = PlannedStep { when: Some("run.attempt > 1".to_owned()), ..step("never", ONE, &[0]) };
+    let steps = vec![after("a", &[]), skipped, after("b", &[0]), after("c", &[0])];
+    let plan = Plan { task: "t".to_owned(), steps, pipelines: vec![vec![0, 1], vec![2], vec![3]] };
+    let mut world = World::new(plan.clone(), &[ONE]);
+    world.on(Event::Start).unwrap();
+    world.end(0, &StepOutcome::Succeeded, 7);
+    world.end(1, &lasting(), 0);
+    world.end(2, &StepOutcome::Succeeded, 1);
+    assert_eq!(world.run.state, RunState::Failed);
+    let taken = world.run.results();
+    assert_eq!(taken.keys().collect::<Vec<_>>(), ["a", "c", "never"]);
+    let old = world.run.id;
+
+    let mut again = World::new(plan, &[ONE]);
+    again.run.given.taken = taken;
+    again.on(Event::Start).unwrap();
+    assert_eq!(again.started(), [1]);
+    assert_eq!(again.states(), ["succeeded", "skipped", "running", "succeeded"]);
+    assert_eq!(again.run.steps[0].reason, Some(format!("taken over from {old}")));
+    assert_eq!(again.run.steps[0].counts.rows_out, 7);
+    again.end(1, &StepOutcome::Succeeded, 2);
+    assert_eq!(again.run.state, RunState::Succeeded);
+    assert_eq!(again.run.results()["a"].run, old);
+}
+
 /// Steps of their own, each after some of the earlier ones.
 fn any_order() -> impl Strategy<Value = Plan> {
     let one = (any::<u16>(), any::<bool>(), 0_u8..4);

@@ -150,3 +150,37 @@ async fn a_limit_of_an_agent_holds_over_tasks_and_more_start_when_it_grows() {
     rig.engine.limits_changed(rig.environment).await;
     rig.until(second, "waiting_for_agent").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_on_from_what_failed_with_the_version_it_had() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let login = rig.agent("one").await;
+    let mut one = rig.online(&login, vec![]).await;
+    let document = "
+task: again
+steps:
+  - { name: first, connector: plain, agent: one }
+  - { name: last, connector: plain, agent: one, after: first, with: { rows: '{{ steps.first.rows_out }}' } }
+";
+    let task = rig.task(document).await;
+    let run = rig.run(&task).await;
+    let first = one.order().await;
+    one.finish(&first, StepOutcome::Succeeded).await;
+    let last = one.order().await;
+    one.finish(&last, failed(false)).await;
+    let old = rig.until(run, "failed").await;
+
+    let changed = document.replace("name: first", "name: begin").replace("after: first", "after: begin");
+    let changed = changed.replace("steps.first", "steps.begin");
+    rig.change(&task, &changed).await;
+    let machine: sallyport_domain::run::Run = serde_json::from_str(&old.machine).unwrap();
+    let again = rig.again(&old, machine.results()).await;
+    assert_eq!((again.rerun_of, again.task_version), (Some(run), old.task_version));
+    let last = one.order().await;
+    assert_eq!((last.steps[0].name.as_str(), settings(&last)), ("last", &json!({"rows": 10})));
+    one.finish(&last, StepOutcome::Succeeded).await;
+    rig.until(again.id, "succeeded").await;
+    let steps = rig.store.step_runs(rig.environment, again.id).await.unwrap();
+    assert_eq!((steps[0].state.as_str(), steps[0].counts.rows_out), ("succeeded", 10));
+    assert_eq!(steps[0].reason, Some(format!("taken over from {run}")));
+}
