@@ -10,6 +10,8 @@ pub mod licence;
 pub mod plan;
 pub mod queue;
 pub mod run;
+pub mod schedule;
 pub mod task;
 pub mod template;
+pub mod trigger;
 pub mod variable;

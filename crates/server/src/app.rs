@@ -7,6 +7,7 @@ use sallyport_protocol::{Clock, Descriptor, EnvironmentId};
 use sallyport_store::{Error, Store};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::pace::Pace;
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
 use crate::live::Live;
@@ -34,6 +35,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// Slows down whoever guesses passwords.
     pub(crate) throttle: Throttle,
+    /// Slows down who calls a webhook too often.
+    pub(crate) pace: Pace,
     /// Fires when the server stops.
     pub(crate) stop: CancellationToken,
 }

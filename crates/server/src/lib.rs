@@ -16,10 +16,12 @@ mod listener;
 mod live;
 mod metrics;
 mod offline;
+mod outbox;
 mod relay;
 mod release;
 #[cfg(test)]
 mod rig;
+mod schedule;
 mod secrets;
 mod serve;
 mod tls;

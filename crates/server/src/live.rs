@@ -10,13 +10,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sallyport_protocol::{Clock, Descriptor};
 use sallyport_store::Store;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use crate::engine::OpenSecrets;
 use crate::gateway::HashCredential;
 use crate::relay::Relay;
-use crate::{background, engine, gateway};
+use crate::{background, engine, gateway, outbox, schedule};
 
 /// The name under which this process holds sessions; with more processes each will have its own.
 const REPLICA: &str = "embedded";
@@ -53,6 +54,7 @@ pub(crate) struct Parts {
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) engine: engine::Handle,
+    pub(crate) schedule: schedule::Handle,
     pub(crate) gateway: gateway::Handle,
     pub(crate) relay: Relay,
     tasks: TaskTracker,
@@ -66,6 +68,8 @@ impl Live {
         let Parts { store, clock, catalog, hash_credential, open_secrets, files_root, scratch_root, .. } = parts;
         let (tasks, stop, broken) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         store.clear_sessions(REPLICA).await.context("forgetting old sessions")?;
+        outbox::register(&store).await.context("preparing for the ends of runs")?;
+        let (news, _) = watch::channel(());
         let relay = Relay::new();
         let engine_parts = engine::Parts {
             store: store.clone(),
@@ -74,9 +78,12 @@ impl Live {
             relay: relay.clone(),
             open_secrets,
             reconnect_grace: parts.reconnect_grace,
+            news: news.clone(),
         };
         let engine = engine::Handle::start(engine_parts, &tasks, stop.clone(), broken.clone());
         let engine = engine.await.context("loading open runs")?;
+        let scheduled = schedule::Parts { store: store.clone(), clock: clock.clone(), engine: engine.clone(), news };
+        let schedule = schedule::Handle::start(scheduled, &tasks, &stop);
         let gateway = gateway::Handle::new(gateway::Parts {
             store,
             clock,
@@ -92,7 +99,7 @@ impl Live {
         sallyport_agent::clear_scratch(&scratch_root);
         let folders = background::Folders { files: files_root, scratch: scratch_root };
         background::start(&gateway, folders).await.context("starting the background agents")?;
-        Ok(Self { engine, gateway, relay, tasks, stop, broken })
+        Ok(Self { engine, schedule, gateway, relay, tasks, stop, broken })
     }
 
     /// Returns when a part has ended that nothing goes on without.

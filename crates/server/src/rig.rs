@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -28,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::{Rerun, StartError, StartRun};
 use crate::relay::Relay;
-use crate::{engine, gateway};
+use crate::{engine, gateway, outbox, schedule};
 
 /// No wait in these tests is longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -38,6 +39,7 @@ pub(crate) struct Rig {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) engine: engine::Handle,
+    pub(crate) schedule: schedule::Handle,
     pub(crate) gateway: gateway::Handle,
     pub(crate) relay: Relay,
     pub(crate) stop: CancellationToken,
@@ -88,6 +90,8 @@ impl Rig {
         store.clear_sessions("rig").await.unwrap();
         let company = store.all_companies().await.unwrap().remove(0);
         let environment = store.environment(company.id, None).await.unwrap().id;
+        outbox::register(&store).await.unwrap();
+        let (news, _) = watch::channel(());
         let (relay, tasks, stop) = (Relay::new(), TaskTracker::new(), CancellationToken::new());
         let parts = engine::Parts {
             store: store.clone(),
@@ -99,8 +103,11 @@ impl Rig {
             relay: relay.clone(),
             open_secrets: Arc::new(|_| Ok(BTreeMap::new())),
             reconnect_grace: grace,
+            news: news.clone(),
         };
         let engine = engine::Handle::start(parts, &tasks, stop.clone(), CancellationToken::new()).await.unwrap();
+        let scheduled = schedule::Parts { store: store.clone(), clock: clock.clone(), engine: engine.clone(), news };
+        let schedule = schedule::Handle::start(scheduled, &tasks, &stop);
         let gateway = gateway::Handle::new(gateway::Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -117,7 +124,7 @@ impl Rig {
         let router = gateway::routes(gateway.clone());
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { store, clock, engine, gateway, relay, stop, environment, address, folder, server }
+        Self { store, clock, engine, schedule, gateway, relay, stop, environment, address, folder, server }
     }
 
     /// Makes an agent with credentials.
@@ -133,16 +140,18 @@ impl Rig {
 
     /// Saves a task.
     pub(crate) async fn task(&self, document: &str) -> Task {
-        self.store.create_task(self.environment, self.document(document)).await.unwrap()
+        self.store.create_task(self.environment, self.new_task(document)).await.unwrap()
     }
 
-    fn document(&self, document: &str) -> NewTask {
+    /// A task as it would be saved.
+    pub(crate) fn new_task(&self, document: &str) -> NewTask {
         let parsed = sallyport_domain::task::parse(document).unwrap();
         NewTask {
             name: parsed.task.clone(),
             active: parsed.active,
             document: document.into(),
             parsed: serde_json::to_value(&parsed).unwrap(),
+            triggers: schedule::saved(&parsed, self.clock.now()).unwrap(),
             author: "test".into(),
             now: self.clock.now(),
         }
@@ -150,7 +159,7 @@ impl Rig {
 
     /// Saves a new version of a task.
     pub(crate) async fn change(&self, task: &Task, document: &str) {
-        let new = self.document(document);
+        let new = self.new_task(document);
         self.store.edit_task(self.environment, task.id, None, new).await.unwrap();
     }
 
@@ -189,6 +198,7 @@ impl Rig {
             priority: None,
             parameters: serde_json::Map::new(),
             rerun: None,
+            fired: None,
         }
     }
 

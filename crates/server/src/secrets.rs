@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Agent,
     /// A one-time link.
     OneTime,
+    /// The token in a webhook's address.
+    Hook,
 }
 
 impl Purpose {
@@ -36,6 +38,7 @@ impl Purpose {
             Self::Bearer => "bearer",
             Self::Agent => "agent",
             Self::OneTime => "one-time",
+            Self::Hook => "hook",
         }
     }
 }
@@ -76,6 +79,22 @@ impl Secrets {
         mac.finalize().into_bytes().to_vec()
     }
 
+    /// Whether a kept hash is this secret's, in a time that does not depend on where they differ.
+    pub(crate) fn is_hash(&self, purpose: Purpose, secret: &Secret, kept: &[u8]) -> bool {
+        let mut mac = self.hashing.clone();
+        mac.update(purpose.word().as_bytes());
+        mac.update(&[0]);
+        mac.update(secret.expose().as_bytes());
+        mac.verify_slice(kept).is_ok()
+    }
+
+    /// Whether a signature of this key fits a text, in a time that does not depend on where it differs.
+    pub(crate) fn is_signature(key: &[u8], text: &[u8], signature: &[u8]) -> anyhow::Result<bool> {
+        let mut mac = mac(key)?;
+        mac.update(text);
+        Ok(mac.verify_slice(signature).is_ok())
+    }
+
     /// A new random secret of 256 bits.
     pub(crate) fn token(prefix: &str) -> anyhow::Result<Secret> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
@@ -85,24 +104,33 @@ impl Secrets {
 
     /// Seals a connection's secrets for that connection: moved to another row they do not open.
     pub(crate) fn seal(&self, id: ConnectionId, secrets: &BTreeMap<String, Secret>) -> anyhow::Result<Vec<u8>> {
-        let plain = Zeroizing::new(serde_json::to_vec(secrets)?);
+        self.seal_for(&id.to_string(), &Zeroizing::new(serde_json::to_vec(secrets)?))
+    }
+
+    /// Seals a secret for one owner: for another it does not open.
+    pub(crate) fn seal_for(&self, owner: &str, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|error| anyhow!("drawing random numbers: {error}"))?;
         let sealed = self
             .sealing
-            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: id.to_string().as_bytes() })
-            .map_err(|_| anyhow!("sealing the secrets of {id}"))?;
+            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: owner.as_bytes() })
+            .map_err(|_| anyhow!("sealing the secrets of {owner}"))?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
     /// Opens what [`Secrets::seal`] has sealed.
     pub(crate) fn open(&self, id: ConnectionId, sealed: &[u8]) -> anyhow::Result<BTreeMap<String, Secret>> {
+        Ok(serde_json::from_slice(&self.open_for(&id.to_string(), sealed)?)?)
+    }
+
+    /// Opens what [`Secrets::seal_for`] has sealed for the same owner.
+    pub(crate) fn open_for(&self, owner: &str, sealed: &[u8]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().context("sealed secrets are too short")?;
-        let plain = self
-            .sealing
-            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: id.to_string().as_bytes() })
-            .map_err(|_| anyhow!("the secrets of {id} do not open: is `secret.key` the one they were sealed with?"))?;
-        Ok(serde_json::from_slice(&Zeroizing::new(plain))?)
+        let plain =
+            self.sealing.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: owner.as_bytes() }).map_err(
+                |_| anyhow!("the secrets of {owner} do not open: is `secret.key` the one they were sealed with?"),
+            )?;
+        Ok(Zeroizing::new(plain))
     }
 
     /// A connection with its secrets opened, for the agent that needs it.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::app::App;
+use crate::auth::pace::Pace;
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, make_private};
@@ -90,6 +91,7 @@ pub async fn run_announced(
     let app = Arc::new(App {
         store: store.clone(),
         throttle: Throttle::new(clock.clone()),
+        pace: Pace::new(clock.clone()),
         clock,
         secrets,
         config,

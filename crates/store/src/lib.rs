@@ -24,6 +24,7 @@ mod setting;
 mod task;
 #[cfg(test)]
 mod tests;
+mod trigger;
 mod variable;
 mod writer;
 
@@ -49,6 +50,7 @@ pub use person::{ApiToken, Login, NewToken, Person, TokenLogin, TokenUse};
 pub use run::{NewRun, Run, RunCommit, RunFilter, Started, StepRun};
 pub use session::{Admission, Admit, RefusalCount, Session, SessionKind};
 pub use task::{NewTask, Task, TaskFilter, TaskVersion};
+pub use trigger::{Fired, NewTrigger, Trigger, TriggerFilter};
 pub use variable::Variable;
 
 /// How long a statement waits for another process (the offline command line) that holds the database.

@@ -41,6 +41,14 @@ pub struct Run {
     pub trigger: String,
     /// Who started it.
     pub who: String,
+    /// The trigger that started it.
+    pub trigger_name: Option<String>,
+    /// When that was due.
+    pub due_at: Option<Timestamp>,
+    /// When it is late, if it has not ended by then.
+    pub late_at: Option<Timestamp>,
+    /// Since when it is known to be, or to have been, late.
+    pub late_since: Option<Timestamp>,
     /// Higher first.
     pub priority: i32,
     /// What its task's parameters are, defaults included.
@@ -80,6 +88,12 @@ pub struct NewRun {
     pub trigger: String,
     /// Who starts it.
     pub who: String,
+    /// The trigger that starts it.
+    pub trigger_name: Option<String>,
+    /// When that was due.
+    pub due_at: Option<Timestamp>,
+    /// When it is late, if it has not ended by then.
+    pub late_at: Option<Timestamp>,
     /// Higher first.
     pub priority: i32,
     /// What its task's parameters are.
@@ -316,8 +330,8 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
     taken(
         sql.execute(
             "INSERT INTO run(id, company, environment, task, task_version, task_name, start_key, state, trigger, who, \
-             priority, queued_at, machine, parameters, rerun_of) \
-             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 \
+             priority, queued_at, machine, trigger_name, due_at, late_at, parameters, rerun_of) \
+             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17 \
              FROM environment WHERE id = ?2",
             params![
                 Text(new.id),
@@ -332,6 +346,9 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
                 new.priority,
                 Micros(new.queued_at),
                 new.machine,
+                new.trigger_name,
+                new.due_at.map(Micros),
+                new.late_at.map(Micros),
                 Json(&new.parameters),
                 new.rerun_of.map(Text)
             ],
@@ -402,6 +419,10 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<Run> {
         reason: row.get("reason")?,
         trigger: row.get("trigger")?,
         who: row.get("who")?,
+        trigger_name: row.get("trigger_name")?,
+        due_at: time("due_at")?,
+        late_at: time("late_at")?,
+        late_since: time("late_since")?,
         priority: row.get("priority")?,
         parameters: row.get::<_, Json<_>>("parameters")?.0,
         rerun_of: row.get::<_, Option<Text<_>>>("rerun_of")?.map(|id| id.0),

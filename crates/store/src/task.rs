@@ -8,6 +8,7 @@ use crate::company::company_of;
 use crate::error::taken;
 use crate::page::{Filter, Listing, fetch};
 use crate::row::{Json, Micros, Text};
+use crate::trigger::{self, NewTrigger};
 use crate::{Error, ListRequest, Page, Store};
 
 /// A task with its current version.
@@ -61,6 +62,8 @@ pub struct NewTask {
     pub document: String,
     /// As it was understood.
     pub parsed: Value,
+    /// What starts it by itself.
+    pub triggers: Vec<NewTrigger>,
     /// Who writes.
     pub author: String,
     /// Now.
@@ -161,6 +164,7 @@ impl Store {
                 return Err(Error::InUse { by: format!("run {run}") });
             }
             sql.execute("UPDATE task SET deleted_at = ? WHERE id = ?", params![Micros(now), Text(id)])?;
+            trigger::remove(sql, id)?;
             Ok(())
         })
         .await
@@ -240,6 +244,7 @@ fn add_version(sql: &Sqlite, environment: EnvironmentId, id: TaskId, new: &NewTa
             Micros(new.now)
         ],
     )?;
+    trigger::replace(sql, environment, id, &new.triggers, new.now)?;
     find(sql, environment, &id.to_string())
 }
 

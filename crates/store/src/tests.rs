@@ -5,6 +5,7 @@ mod durability;
 mod lists;
 mod outbox;
 mod runs;
+mod triggers;
 
 use std::path::PathBuf;
 
@@ -63,6 +64,7 @@ pub(crate) fn document(name: &str, text: &str) -> NewTask {
         active: true,
         document: text.into(),
         parsed: serde_json::json!({ "task": name }),
+        triggers: Vec::new(),
         author: "somebody".into(),
         now: NOW,
     }

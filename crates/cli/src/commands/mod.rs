@@ -12,6 +12,7 @@ mod runs;
 mod server;
 mod status;
 mod tasks;
+mod triggers;
 mod variables;
 
 use crate::client::Client;
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     /// What is moved from where to where
     #[command(subcommand)]
     Tasks(tasks::Arguments),
+    /// What starts tasks by itself, and when
+    #[command(subcommand)]
+    Triggers(triggers::Arguments),
     /// Executions of tasks
     #[command(subcommand)]
     Runs(runs::Arguments),
@@ -88,6 +92,7 @@ impl Command {
             Self::Agents(arguments) => agents::run(&arguments, context),
             Self::Connections(arguments) => connections::run(&arguments, context),
             Self::Tasks(arguments) => tasks::run(&arguments, context),
+            Self::Triggers(arguments) => triggers::run(&arguments, context),
             Self::Runs(arguments) => runs::run(&arguments, context),
             Self::Limits(arguments) => limits::run(&arguments, context),
             Self::Variables(arguments) => variables::run(&arguments, context),

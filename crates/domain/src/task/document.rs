@@ -7,7 +7,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Parameter, Span};
+use super::{Parameter, Span, Trigger};
 
 /// A task: a graph of steps that move rows from where they are to where they are wanted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,10 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub parameters: Vec<Parameter>,
+    /// What starts it, besides a person and the API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub triggers: Vec<Trigger>,
     /// What to do. Steps joined by `input` run at the same time, rows streaming from one to the next.
     #[schemars(length(min = 1, max = 200))]
     pub steps: Vec<Step>,
@@ -150,7 +154,7 @@ pub fn schema() -> Value {
     schemars::schema_for!(Task).to_value()
 }
 
-const fn yes() -> bool {
+pub(super) const fn yes() -> bool {
     true
 }
 

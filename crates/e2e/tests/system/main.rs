@@ -13,6 +13,7 @@ mod runs;
 mod server;
 mod settings;
 mod transfers;
+mod triggers;
 
 use anyhow::Result;
 use sallyport_e2e::{Options, System};

@@ -327,6 +327,7 @@ impl Engine {
                         self.counters.ended.fetch_add(1, Ordering::Relaxed);
                     }
                     self.queue_changed = true;
+                    self.parts.news.send_replace(());
                 }
             }
         }

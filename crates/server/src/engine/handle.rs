@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sallyport_domain::run::Taken;
 use sallyport_domain::task::Problem;
 use sallyport_protocol::{
-    AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, TaskVersionId,
+    AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, TaskVersionId, Timestamp,
 };
 use sallyport_store::{Error, Started, Store};
 use serde_json::{Map, Value};
@@ -45,6 +45,8 @@ pub(crate) struct StartRun {
     pub(crate) parameters: Map<String, Value>,
     /// The run that it repeats.
     pub(crate) rerun: Option<Rerun>,
+    /// The trigger behind it.
+    pub(crate) fired: Option<Fired>,
 }
 
 /// A run that is repeated.
@@ -58,6 +60,17 @@ pub(crate) struct Rerun {
     pub(crate) taken: BTreeMap<String, Taken>,
 }
 
+/// A trigger that starts a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fired {
+    /// Its name.
+    pub(crate) trigger: String,
+    /// When it was due.
+    pub(crate) due_at: Timestamp,
+    /// When the run is late.
+    pub(crate) late_at: Option<Timestamp>,
+}
+
 /// Why no run was started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -68,7 +81,7 @@ pub(crate) enum StartError {
     #[error("task `{0}` is inactive")]
     Inactive(String),
     /// The task's parameters are not right.
-    #[error("the task's parameters are not right")]
+    #[error("{}", .0.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; "))]
     Parameters(Vec<Problem>),
     /// The store failed.
     #[error("storing the run")]

@@ -27,10 +27,11 @@ use std::time::Duration;
 
 use sallyport_protocol::{Clock, Descriptor, Secret};
 use sallyport_store::{Connection, Store};
+use tokio::sync::watch;
 
 use crate::relay::Relay;
 
-pub(crate) use handle::{CancelError, Handle, Live, Rerun, StartError, StartRun};
+pub(crate) use handle::{CancelError, Fired, Handle, Live, Rerun, StartError, StartRun};
 pub(crate) use link::Link;
 
 /// Opens the sealed secrets of a connection.
@@ -50,4 +51,6 @@ pub(crate) struct Parts {
     pub(crate) open_secrets: OpenSecrets,
     /// How long an agent may be away before what it works on is given up.
     pub(crate) reconnect_grace: Duration,
+    /// Wakes those who follow what happens to runs.
+    pub(crate) news: watch::Sender<()>,
 }

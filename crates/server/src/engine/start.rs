@@ -50,7 +50,7 @@ impl Engine {
 }
 
 async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<Entry>), StartError> {
-    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun } = start;
+    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun, fired } = start;
     let task = parts.store.task(environment, &task.to_string()).await.map_err(|error| match error {
         Error::NotFound => StartError::NotFound,
         error => StartError::Store(error),
@@ -75,7 +75,8 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
     let priority = priority.unwrap_or(own);
     let rerun_of = rerun.as_ref().map(|rerun| rerun.of);
     let taken = rerun.map(|rerun| rerun.taken).unwrap_or_default();
-    let given = Given { parameters: parameters.clone(), taken, ..Given::default() };
+    let due_at = fired.as_ref().map(|fired| fired.due_at);
+    let given = Given { parameters: parameters.clone(), due_at, taken, ..Given::default() };
     let run = Run::scheduled(RunId::new(), plan, parts.clock.now()).given(given);
     let new = NewRun {
         id: run.id,
@@ -87,6 +88,9 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         state: RunState::Scheduled.word().to_owned(),
         trigger,
         who,
+        trigger_name: fired.as_ref().map(|fired| fired.trigger.clone()),
+        due_at,
+        late_at: fired.and_then(|fired| fired.late_at),
         priority,
         parameters,
         rerun_of,

@@ -60,6 +60,17 @@ fn says_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
+/// A body as it came.
+pub(crate) struct Raw(pub(crate) Vec<u8>);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        whole(request).await.map(Self)
+    }
+}
+
 /// A text body, whatever its declared type: YAML has several.
 pub(crate) struct Text(pub(crate) String);
 

@@ -9,6 +9,7 @@ mod download;
 mod extract;
 mod follow;
 mod health;
+mod hooks;
 mod licence;
 mod limits;
 mod login;
@@ -22,6 +23,7 @@ mod surround;
 mod tasks;
 mod time;
 mod tokens;
+mod triggers;
 mod variables;
 mod who;
 
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -51,6 +53,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .merge(api)
         .route("/", get(|| async { Redirect::temporary("/api/docs") }))
         .route("/setup", get(setup::page).post(setup::submit))
+        .route("/hooks/{token}", post(hooks::call))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -119,5 +122,11 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(follow::run_log))
         .routes(routes!(logs::list))
         .routes(routes!(follow::logs))
+        .routes(routes!(triggers::list))
+        .routes(routes!(triggers::show))
+        .routes(routes!(triggers::change::pause))
+        .routes(routes!(triggers::change::resume))
+        .routes(routes!(triggers::change::token))
+        .routes(routes!(triggers::change::fire))
         .routes(routes!(connectors::list))
 }

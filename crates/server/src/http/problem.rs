@@ -50,6 +50,7 @@ codes! {
     BadSort = "bad_sort", BAD_REQUEST, "The list cannot be sorted like this";
     BadCursor = "bad_cursor", BAD_REQUEST, "The cursor does not belong to this list and sort";
     NotLoggedIn = "not_logged_in", UNAUTHORIZED, "A login or API token is needed";
+    BadSignature = "bad_signature", UNAUTHORIZED, "The request is not signed as the trigger asks";
     WrongPassword = "wrong_password", UNAUTHORIZED, "E-mail address or password is wrong";
     SetupToken = "setup_token_not_good", FORBIDDEN, "The set-up link was used or has expired";
     ForeignOrigin = "foreign_origin", FORBIDDEN, "A page of another site sent this request";
@@ -67,6 +68,8 @@ codes! {
     BackgroundAgent = "background_agent", CONFLICT, "The background agent belongs to the platform";
     ReleaseMissing = "release_missing", CONFLICT, "The server has no programs for this platform";
     TaskInactive = "task_inactive", CONFLICT, "The task is inactive";
+    TriggerStopped = "trigger_stopped", CONFLICT, "The trigger is paused or inactive";
+    NotWebhook = "not_a_webhook", CONFLICT, "The trigger is no webhook";
     RunEnded = "run_ended", CONFLICT, "The run has ended";
     RunOpen = "run_open", CONFLICT, "The run goes on";
     NothingFailed = "nothing_failed", CONFLICT, "Nothing of the run failed";
@@ -77,6 +80,7 @@ codes! {
     InvalidTask = "invalid_task", UNPROCESSABLE_ENTITY, "The task is not right";
     VersionRequired = "version_required", PRECONDITION_REQUIRED, "An edit needs the version it is based on";
     TooManyTries = "too_many_tries", TOO_MANY_REQUESTS, "Too many failed logins";
+    TooOften = "too_often", TOO_MANY_REQUESTS, "The webhook is called too often";
     Internal = "internal", INTERNAL_SERVER_ERROR, "The server met a bug in itself";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The server cannot do this now";
 }

@@ -58,6 +58,7 @@ pub(crate) async fn rerun(
         key: None,
         priority: Some(old.priority),
         parameters: old.parameters,
+        fired: None,
         rerun: Some(Rerun { of: old.id, task_version: old.task_version, taken }),
     };
     let started = app.live.engine.start_run(order).await.map_err(|error| runs::not_started(error, &old.task_name))?;

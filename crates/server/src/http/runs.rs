@@ -64,10 +64,16 @@ pub(crate) struct RunView {
     failure: Option<String>,
     /// Why it stands where it stands.
     reason: Option<String>,
-    /// What started it: person, api, ...
+    /// What started it: person, api, schedule, webhook, or task, which is the end of another task's run.
     trigger: String,
     /// Who started it.
     who: String,
+    /// The trigger that started it.
+    trigger_name: Option<String>,
+    /// When that was due.
+    due_at: Option<String>,
+    /// Whether it is, or was, late.
+    late: bool,
     /// Higher first.
     priority: i32,
     /// What the task's parameters are, defaults included.
@@ -166,6 +172,9 @@ impl RunView {
             reason: run.reason.clone(),
             trigger: run.trigger.clone(),
             who: run.who.clone(),
+            trigger_name: run.trigger_name.clone(),
+            due_at: maybe_rfc3339(run.due_at),
+            late: run.late_since.is_some(),
             priority: run.priority,
             parameters: run.parameters.clone(),
             rerun_of: run.rerun_of.map(|run| run.to_string()),
@@ -226,10 +235,7 @@ pub(crate) async fn start(
     if start.priority.is_some_and(|priority| !(-100..=100).contains(&priority)) {
         return Err(Problem::field("/priority", "range", "expected -100 to 100"));
     }
-    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default().to_owned());
-    if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
-        return Err(Problem::new(Code::BadRequest, format!("`Idempotency-Key` must have 1 to {KEY_BYTES_MAX} bytes")));
-    }
+    let key = idempotency_key(&headers)?;
     let order = StartRun {
         environment: who.environment.id,
         task: task.id,
@@ -240,6 +246,7 @@ pub(crate) async fn start(
         priority: start.priority,
         parameters: start.parameters,
         rerun: None,
+        fired: None,
     };
     let run = app.live.engine.start_run(order).await.map_err(|error| not_started(error, &id))?;
     Ok(started(&run, &app))
@@ -342,6 +349,15 @@ pub(crate) async fn cancel(
 pub(crate) async fn find(app: &App, who: &Who, id: &str) -> Result<Run> {
     let run: RunId = id.parse().map_err(|_| no_run(id))?;
     app.store.run(who.environment.id, run).await.map_err(Problem::naming("run", id))
+}
+
+/// The caller's key for a start that may be repeated.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default().to_owned());
+    if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
+        return Err(Problem::new(Code::BadRequest, format!("`Idempotency-Key` must have 1 to {KEY_BYTES_MAX} bytes")));
+    }
+    Ok(key)
 }
 
 fn no_run(id: &str) -> Problem {

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_domain::plan::plan;
 use sallyport_domain::task::{self, parse};
+use sallyport_domain::trigger;
 use sallyport_store::{NewTask, Task, TaskFilter, TaskVersion};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +21,7 @@ use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::time::rfc3339;
 use crate::http::who::Who;
+use crate::schedule;
 
 /// Lines around a change in a diff.
 const DIFF_CONTEXT: usize = 3;
@@ -179,6 +181,7 @@ pub(crate) async fn create(
     }
     let new = checked(&app, &who, document).await?;
     let task = app.store.create_task(who.environment.id, new).await?;
+    app.live.schedule.changed();
     tracing::info!(task = %task.id, name = task.name, by = %who.person.id, "task added");
     let mut headers = etag(task.current.number);
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/tasks/{}", task.id)) {
@@ -232,6 +235,7 @@ pub(crate) async fn replace(
     let IfMatch(expected) = expected?;
     let new = checked(&app, &who, document).await?;
     let task = app.store.edit_task(who.environment.id, task.id, expected, new).await?;
+    app.live.schedule.changed();
     tracing::info!(task = %task.id, version = task.current.number, by = %who.person.id, "task saved");
     Ok((etag(task.current.number), Json(TaskView::from(task))).into_response())
 }
@@ -275,11 +279,16 @@ pub(crate) async fn find(app: &App, who: &Who, id_or_name: &str) -> Result<Task>
 /// The document as it would be kept, or everything that is wrong with it.
 async fn problems(app: &App, who: &Who, document: &str) -> Result<std::result::Result<task::Task, Vec<FieldProblem>>> {
     let world = app.world(who.environment.id).await?;
+    let others = app.store.task_facts(who.environment.id).await?;
     let text = document.to_owned();
     // Schemas of many steps take a while to compile.
-    let checked = tokio::task::spawn_blocking(move || {
+    let checked = tokio::task::spawn_blocking(move || -> std::result::Result<task::Task, Vec<task::Problem>> {
         let task = parse(&text)?;
-        plan(&task, &world).map(|_| task)
+        let wrong = trigger::check(&task, &others);
+        match plan(&task, &world) {
+            Ok(_) if wrong.is_empty() => Ok(task),
+            planned => Err(planned.err().into_iter().flatten().chain(wrong).collect()),
+        }
     });
     let checked = checked.await.map_err(|error| Problem::internal(&error.into()))?;
     Ok(checked.map_err(|problems| problems.into_iter().map(FieldProblem::from).collect()))
@@ -289,6 +298,7 @@ async fn checked(app: &App, who: &Who, document: String) -> Result<NewTask> {
     match problems(app, who, &document).await? {
         Ok(task) => Ok(NewTask {
             parsed: serde_json::to_value(&task).map_err(|error| Problem::internal(&error.into()))?,
+            triggers: schedule::saved(&task, app.clock.now()).map_err(|error| Problem::internal(&error.into()))?,
             name: task.task,
             active: task.active,
             document,

@@ -70,13 +70,24 @@ impl Server {
             active: true,
             document: document.into(),
             parsed: serde_json::to_value(&parsed).unwrap(),
+            triggers: Vec::new(),
             author: "test".into(),
             now: self.clock.now(),
         };
         let (environment, task) = (self.environment, self.store.create_task(self.environment, new).await.unwrap().id);
         let (trigger, who) = ("api".to_owned(), "test".to_owned());
         let parameters = serde_json::Map::new();
-        let start = StartRun { environment, task, trigger, who, key: None, priority: None, parameters, rerun: None };
+        let start = StartRun {
+            environment,
+            task,
+            trigger,
+            who,
+            key: None,
+            priority: None,
+            parameters,
+            rerun: None,
+            fired: None,
+        };
         self.live.engine.start_run(start).await.unwrap().run.id
     }
 

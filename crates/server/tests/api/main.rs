@@ -14,3 +14,4 @@ mod people;
 mod server;
 mod start;
 mod tasks;
+mod triggers;
