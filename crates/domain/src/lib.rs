@@ -12,4 +12,6 @@ pub mod queue;
 pub mod run;
 pub mod schedule;
 pub mod task;
+pub mod template;
 pub mod trigger;
+pub mod variable;

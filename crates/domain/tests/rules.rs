@@ -1,11 +1,8 @@
-//! The rules about licences, agents and the queue, told by example.
-
-use std::collections::BTreeMap;
+//! The rules about licences and agents, told by example.
 
 use sallyport_domain::agent::{Kind, Refused, Use, check_name, may_deactivate};
 use sallyport_domain::licence::{Tier, admit};
-use sallyport_domain::queue::{Queued, startable};
-use sallyport_protocol::{AgentId, RefusalCode, RunId, TaskId, Timestamp};
+use sallyport_protocol::{AgentId, RefusalCode};
 
 #[test]
 fn a_tier_lets_as_many_in_as_it_says() {
@@ -42,13 +39,4 @@ fn agents_in_use_online_or_of_the_platform_stay_active() {
     assert!(matches!(may(Kind::Background, false, &[]), Err(Refused::Background(_))));
     let refused = may(Kind::Remote, false, &[used(other), used(agent)]).unwrap_err().to_string();
     assert!(refused.contains("`read`") && refused.contains("`orders`"), "{refused}");
-}
-
-#[test]
-fn the_queue_goes_by_priority_then_age_within_each_tasks_limit() {
-    let (busy, free) = (TaskId::new(), TaskId::new());
-    let queued = |task, priority, at| Queued { run: RunId::new(), task, limit: 2, priority, queued_at: Timestamp(at) };
-    let all = [queued(free, 0, 5), queued(free, 0, 1), queued(free, 0, 2), queued(busy, 9, 9), queued(busy, 9, 8)];
-    let start = startable(all.to_vec(), BTreeMap::from([(busy, 1)]));
-    assert_eq!(start, [all[4].run, all[1].run, all[2].run]);
 }

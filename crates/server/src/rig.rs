@@ -8,12 +8,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use sallyport_domain::licence::Tier;
+use sallyport_domain::run::Taken;
 use sallyport_protocol::{
     AgentId, AgentMessage, AttemptKey, Clock, Descriptor, EnvironmentId, InstallationId, InstanceId, Levels,
     OrderReport, Origin, Presence, Reach, RunId, ServerToAgent, StepCounts, StepOutcome, StepReport, Timestamp,
     Versions, WorkOrder, path,
 };
-use sallyport_store::{First, NewAgent, NewTask, Run, Store, Task};
+use sallyport_store::{First, NewAgent, NewTask, Run, Started, Store, Task};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
@@ -26,7 +27,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::StartRun;
+use crate::engine::{Rerun, StartError, StartRun};
 use crate::relay::Relay;
 use crate::{engine, gateway, outbox, schedule};
 
@@ -156,6 +157,12 @@ impl Rig {
         }
     }
 
+    /// Saves a new version of a task.
+    pub(crate) async fn change(&self, task: &Task, document: &str) {
+        let new = self.new_task(document);
+        self.store.edit_task(self.environment, task.id, None, new).await.unwrap();
+    }
+
     /// Starts a run.
     pub(crate) async fn run(&self, task: &Task) -> RunId {
         self.run_once(task, None).await
@@ -163,16 +170,36 @@ impl Rig {
 
     /// Starts a run once for a key.
     pub(crate) async fn run_once(&self, task: &Task, key: Option<&str>) -> RunId {
-        let start = StartRun {
+        let start = StartRun { key: key.map(Into::into), ..self.start_of(task) };
+        self.engine.start_run(start).await.unwrap().run.id
+    }
+
+    /// Starts a run with parameters.
+    pub(crate) async fn run_with(&self, task: &Task, parameters: &serde_json::Value) -> Result<Started, StartError> {
+        let parameters = parameters.as_object().cloned().unwrap();
+        self.engine.start_run(StartRun { parameters, ..self.start_of(task) }).await
+    }
+
+    /// Runs again what a run did, without what it has done already.
+    pub(crate) async fn again(&self, old: &Run, taken: BTreeMap<String, Taken>) -> Run {
+        let rerun = Rerun { of: old.id, task_version: old.task_version, taken };
+        let task = self.store.task(self.environment, &old.task.to_string()).await.unwrap();
+        let start = StartRun { rerun: Some(rerun), ..self.start_of(&task) };
+        self.engine.start_run(start).await.unwrap().run
+    }
+
+    fn start_of(&self, task: &Task) -> StartRun {
+        StartRun {
             environment: self.environment,
             task: task.id,
             trigger: "api".into(),
             who: "test".into(),
-            key: key.map(Into::into),
+            key: None,
             priority: None,
+            parameters: serde_json::Map::new(),
+            rerun: None,
             fired: None,
-        };
-        self.engine.start_run(start).await.unwrap().run.id
+        }
     }
 
     /// Waits until the run is in this state.

@@ -10,6 +10,7 @@ mod company;
 mod connection;
 mod credential;
 mod error;
+mod limit;
 mod log;
 mod migrate;
 mod outbox;
@@ -24,6 +25,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod variable;
 mod writer;
 
 use std::path::Path;
@@ -40,6 +42,7 @@ pub use company::{Company, Environment, First};
 pub use connection::{Connection, ConnectionEdit, ConnectionFilter, NewConnection};
 pub use credential::{Credential, CredentialState};
 pub use error::Error;
+pub use limit::RunLimit;
 pub use log::{AgentLogEntry, LogFilter, LogSource, RunLogEntry, RunLogLine};
 pub use outbox::{Happening, ParseHappeningError, RunNews};
 pub use page::{ListRequest, Page, TOTAL_MAX};
@@ -48,6 +51,7 @@ pub use run::{NewRun, Run, RunCommit, RunFilter, Started, StepRun};
 pub use session::{Admission, Admit, RefusalCount, Session, SessionKind};
 pub use task::{NewTask, Task, TaskFilter, TaskVersion};
 pub use trigger::{Fired, NewTrigger, Trigger, TriggerFilter};
+pub use variable::Variable;
 
 /// How long a statement waits for another process (the offline command line) that holds the database.
 const BUSY: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@ use rusqlite::{Connection as Sqlite, OptionalExtension, Row, params};
 use sallyport_protocol::{
     AgentId, CompanyId, EnvironmentId, Failure, RunId, StepCounts, TaskId, TaskVersionId, Timestamp,
 };
+use serde_json::{Map, Value};
 
 use crate::error::taken;
 use crate::log::{RunLogLine, insert_run_lines};
@@ -50,6 +51,10 @@ pub struct Run {
     pub late_since: Option<Timestamp>,
     /// Higher first.
     pub priority: i32,
+    /// What its task's parameters are, defaults included.
+    pub parameters: Map<String, Value>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
     /// When it was asked for.
     pub queued_at: Timestamp,
     /// When it began.
@@ -91,6 +96,10 @@ pub struct NewRun {
     pub late_at: Option<Timestamp>,
     /// Higher first.
     pub priority: i32,
+    /// What its task's parameters are.
+    pub parameters: Map<String, Value>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
     /// Now.
     pub queued_at: Timestamp,
     /// The state machine's own text.
@@ -321,8 +330,9 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
     taken(
         sql.execute(
             "INSERT INTO run(id, company, environment, task, task_version, task_name, start_key, state, trigger, who, \
-             priority, queued_at, machine, trigger_name, due_at, late_at) \
-             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 FROM environment WHERE id = ?2",
+             priority, queued_at, machine, trigger_name, due_at, late_at, parameters, rerun_of) \
+             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17 \
+             FROM environment WHERE id = ?2",
             params![
                 Text(new.id),
                 Text(new.environment),
@@ -338,7 +348,9 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
                 new.machine,
                 new.trigger_name,
                 new.due_at.map(Micros),
-                new.late_at.map(Micros)
+                new.late_at.map(Micros),
+                Json(&new.parameters),
+                new.rerun_of.map(Text)
             ],
         ),
         "run id",
@@ -412,6 +424,8 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<Run> {
         late_at: time("late_at")?,
         late_since: time("late_since")?,
         priority: row.get("priority")?,
+        parameters: row.get::<_, Json<_>>("parameters")?.0,
+        rerun_of: row.get::<_, Option<Text<_>>>("rerun_of")?.map(|id| id.0),
         queued_at: row.get::<_, Micros>("queued_at")?.0,
         started_at: time("started_at")?,
         finished_at: time("finished_at")?,

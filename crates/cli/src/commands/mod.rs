@@ -4,6 +4,7 @@ mod agents;
 mod completions;
 mod connections;
 mod licence;
+mod limits;
 mod login;
 mod logs;
 mod run;
@@ -12,6 +13,7 @@ mod server;
 mod status;
 mod tasks;
 mod triggers;
+mod variables;
 
 use crate::client::Client;
 use crate::config::Config;
@@ -63,6 +65,12 @@ pub(crate) enum Command {
     /// Executions of tasks
     #[command(subcommand)]
     Runs(runs::Arguments),
+    /// How many runs agents, connections and the environment serve at one time
+    #[command(subcommand)]
+    Limits(limits::Arguments),
+    /// Texts of the environment that tasks use; not secret
+    #[command(subcommand)]
+    Variables(variables::Arguments),
     /// Read the log of a run, or of an agent and its wrapper
     Logs(logs::Arguments),
     /// The licence: how many remote agents may be online in parallel
@@ -86,6 +94,8 @@ impl Command {
             Self::Tasks(arguments) => tasks::run(&arguments, context),
             Self::Triggers(arguments) => triggers::run(&arguments, context),
             Self::Runs(arguments) => runs::run(&arguments, context),
+            Self::Limits(arguments) => limits::run(&arguments, context),
+            Self::Variables(arguments) => variables::run(&arguments, context),
             Self::Logs(arguments) => logs::run(&arguments, context),
             Self::Licence(arguments) => licence::run(&arguments, context),
             Self::Completions(arguments) => completions::run(&arguments),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sallyport_protocol::{Clock, StepCounts};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
 use super::Context;
@@ -43,6 +43,7 @@ pub(crate) enum Arguments {
     #[command(after_help = "\
 Examples:
   sallyport runs start orders-to-training --wait
+  sallyport runs start nightly --param day=2026-11-21 --param full=true
   sallyport runs start nightly --key 2026-11-22      starts at most one run for this key
 With --wait the exit code is 6 when the run does not deliver everything.")]
     Start {
@@ -54,11 +55,25 @@ With --wait the exit code is 6 when the run does not deliver everything.")]
         /// A key of your choice: a repeated start with the same key gives the same run
         #[arg(long)]
         key: Option<String>,
+        /// A value for one of the task's parameters; may be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+        param: Vec<(String, String)>,
     },
     /// Show the progress of a run and wait for its end
     Wait {
         /// The run's id
         run: String,
+    },
+    /// Run again what a run did: the same version of its task with the same parameters
+    Rerun {
+        /// The run's id
+        run: String,
+        /// Do not do again what succeeded
+        #[arg(long)]
+        from_failed: bool,
+        /// Show its progress and wait for its end
+        #[arg(long, short)]
+        wait: bool,
     },
     /// Stop a run on all its agents; what was half written is removed
     Cancel {
@@ -91,7 +106,15 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             context.format.list(&runs, COLUMNS, "No runs yet. Start one: `sallyport runs start TASK --wait`")
         }
         Arguments::Show { run } => show(&client.get(&path(run))?.body, context.format),
-        Arguments::Start { task, wait, key } => start(&client, context, task, *wait, key.as_deref()),
+        Arguments::Start { task, wait, key, param } => {
+            let run = start(&client, task, key.as_deref(), &object(param))?;
+            if *wait { follow(&client, context, &text(&run, "id")) } else { context.format.one(&run, COLUMNS) }
+        }
+        Arguments::Rerun { run, from_failed, wait } => {
+            let body = json!({"from_failed": from_failed});
+            let run = client.post(&format!("{}/rerun", path(run)), Some(&body))?.body;
+            if *wait { follow(&client, context, &text(&run, "id")) } else { context.format.one(&run, COLUMNS) }
+        }
         Arguments::Wait { run } => follow(&client, context, run),
         Arguments::Cancel { run, reason } => {
             let body = reason.as_ref().map(|reason| json!({"reason": reason}));
@@ -116,14 +139,25 @@ pub(super) fn show(run: &Value, format: Format) -> Result<()> {
     Ok(())
 }
 
-fn start(client: &Client, context: &Context, task: &str, wait: bool, key: Option<&str>) -> Result<()> {
+/// Starts a run of a task.
+fn start(client: &Client, task: &str, key: Option<&str>, parameters: &Map<String, Value>) -> Result<Value> {
     let path = format!("/api/v1/tasks/{}/runs", encode(task));
     let headers: Vec<(&str, &str)> = key.iter().map(|key| ("idempotency-key", *key)).collect();
-    let run = client.send(&Method::POST, &path, None, &headers)?.body;
-    if !wait {
-        return context.format.one(&run, COLUMNS);
+    let body = json!({"parameters": parameters});
+    Ok(client.send(&Method::POST, &path, Some(&body), &headers)?.body)
+}
+
+/// Reads `NAME=VALUE`.
+pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
     }
-    follow(client, context, &text(&run, "id"))
+}
+
+/// Pairs as a JSON object of texts; the last of a name counts.
+pub(super) fn object(pairs: &[(String, String)]) -> Map<String, Value> {
+    pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect()
 }
 
 /// Shows a run's progress until it has ended, then its summary; a server that is away for a while is waited for.
@@ -199,7 +233,13 @@ pub(super) fn summary(run: &Value) -> String {
     if !took.is_empty() {
         all.push_str(&format!("  {took}"));
     }
-    all.push_str("\n\n");
+    all.push('\n');
+    all.push_str(&parameters(run));
+    let old = text(run, "rerun_of");
+    if !old.is_empty() {
+        all.push_str(&format!("again, after {old}\n"));
+    }
+    all.push('\n');
     all.push_str(&output::table(Some(header), rows));
     let mut said: Vec<String> = Vec::new();
     for thing in steps.into_iter().chain(std::iter::once(run)) {
@@ -217,6 +257,13 @@ pub(super) fn summary(run: &Value) -> String {
         said.push(why);
     }
     all
+}
+
+/// The run's parameters in a line, where it has any.
+fn parameters(run: &Value) -> String {
+    let all = run.get("parameters").and_then(Value::as_object);
+    let shown: Vec<String> = all.into_iter().flatten().map(|(name, value)| format!("{name}={value}")).collect();
+    if shown.is_empty() { String::new() } else { format!("{}\n", shown.join("  ")) }
 }
 
 fn row(step: &Value) -> Vec<String> {

@@ -61,7 +61,7 @@ pub(crate) struct Read {
     #[serde(default)]
     pub table: Option<String>,
     /// One SELECT (or VALUES, TABLE, WITH) statement. Either this or `table`.
-    #[schemars(title = "Query")]
+    #[schemars(title = "Query", extend("contentMediaType" = "application/sql"))]
     #[serde(default)]
     pub query: Option<String>,
     /// The table's columns to read, in this order. Left out: all.
@@ -69,7 +69,7 @@ pub(crate) struct Read {
     #[serde(default)]
     pub columns: Option<Vec<String>>,
     /// A condition in SQL that rows of the table must meet.
-    #[schemars(title = "Where")]
+    #[schemars(title = "Where", extend("contentMediaType" = "application/sql"))]
     #[serde(default, rename = "where")]
     pub condition: Option<String>,
     /// How many connections read the table at the same time, all from one snapshot; the order of rows is then open.

@@ -26,12 +26,14 @@ pub(super) struct Read {
     #[serde(default)]
     pub(super) table: Option<String>,
     /// One query that gives rows; this or `table`.
+    #[schemars(extend("contentMediaType" = "application/sql"))]
     #[serde(default)]
     pub(super) query: Option<String>,
     /// The columns of `table` to read; default: all.
     #[serde(default)]
     pub(super) columns: Option<Vec<String>>,
     /// A condition on the rows of `table`, in SQL.
+    #[schemars(extend("contentMediaType" = "application/sql"))]
     #[serde(default)]
     pub(super) r#where: Option<String>,
 }

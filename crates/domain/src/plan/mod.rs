@@ -2,6 +2,8 @@
 //!
 //! The same check runs when a task is saved and when a run starts, because agents and connections change in between.
 
+mod evaluate;
+mod graph;
 mod pipelines;
 mod resolve;
 #[cfg(test)]
@@ -9,10 +11,10 @@ mod tests;
 
 use sallyport_protocol::{AgentId, ConnectionId, Descriptor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::agent::Kind;
-use crate::task::{Retry, Span};
+use crate::task::{OnError, Retry, Span};
 
 pub use resolve::plan;
 
@@ -28,6 +30,8 @@ pub struct World {
     pub agents: Vec<AgentFacts>,
     /// The connections.
     pub connections: Vec<ConnectionFacts>,
+    /// Its variables.
+    pub variables: Map<String, Value>,
 }
 
 /// An agent, as far as tasks can see it.
@@ -80,6 +84,15 @@ pub struct PlannedStep {
     pub agent_name: String,
     /// The steps whose rows come in, as indices into the plan's steps.
     pub inputs: Vec<usize>,
+    /// The steps that must have ended well before it starts: those of `after`, and those whose results it uses.
+    #[serde(default)]
+    pub after: Vec<usize>,
+    /// The condition under which it runs.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// What its failure means for the run.
+    #[serde(default)]
+    pub on_error: OnError,
     /// The longest one attempt may take.
     pub timeout: Option<Span>,
     /// How long it waits for an offline agent.
@@ -125,6 +138,33 @@ impl Plan {
     /// The steps of a pipeline.
     pub fn steps_of(&self, pipeline: usize) -> impl Iterator<Item = usize> + '_ {
         self.pipelines.get(pipeline).into_iter().flatten().copied()
+    }
+
+    /// The steps outside of a pipeline that must have ended well before it starts.
+    pub fn before(&self, pipeline: usize) -> impl Iterator<Item = usize> + '_ {
+        self.steps_of(pipeline).flat_map(|step| self.steps[step].after.iter().copied())
+    }
+
+    /// The pipeline of a step that runs.
+    pub fn pipeline_of(&self, step: usize) -> Option<usize> {
+        self.pipelines.iter().position(|members| members.contains(&step))
+    }
+
+    /// Takes a step, and those that need its rows, out of the plan; answers them in the plan's order.
+    pub fn skip(&mut self, step: usize) -> Vec<usize> {
+        let mut skipped = vec![step];
+        let mut next = 0;
+        while let Some(&one) = skipped.get(next) {
+            let more: Vec<usize> = self.consumers_of(one).filter(|step| !skipped.contains(step)).collect();
+            skipped.extend(more);
+            next += 1;
+        }
+        skipped.sort_unstable();
+        for &one in &skipped {
+            self.steps[one].runs = false;
+        }
+        self.pipelines.iter_mut().for_each(|members| members.retain(|step| !skipped.contains(step)));
+        skipped
     }
 
     /// The steps that take a step's rows and run.

@@ -4,14 +4,8 @@ use super::PlannedStep;
 
 /// The connected components of the steps that run, in the order of their first step.
 pub(super) fn pipelines(steps: &[PlannedStep]) -> Vec<Vec<usize>> {
-    let mut group: Vec<usize> = (0..steps.len()).collect();
-    for (index, step) in steps.iter().enumerate().filter(|(_, step)| step.runs) {
-        for &input in &step.inputs {
-            let (one, other) = (group[index], group[input]);
-            let (low, high) = (one.min(other), one.max(other));
-            group.iter_mut().filter(|g| **g == high).for_each(|g| *g = low);
-        }
-    }
+    let edges: Vec<&[usize]> = steps.iter().map(|step| if step.runs { step.inputs.as_slice() } else { &[] }).collect();
+    let group = groups(&edges);
     let mut pipelines: Vec<(usize, Vec<usize>)> = Vec::new();
     for (index, _) in steps.iter().enumerate().filter(|(_, step)| step.runs) {
         match pipelines.iter_mut().find(|(g, _)| *g == group[index]) {
@@ -20,6 +14,19 @@ pub(super) fn pipelines(steps: &[PlannedStep]) -> Vec<Vec<usize>> {
         }
     }
     pipelines.into_iter().map(|(_, members)| members).collect()
+}
+
+/// For each step the first step that it is joined with by inputs, directly or through others.
+pub(super) fn groups(inputs: &[impl AsRef<[usize]>]) -> Vec<usize> {
+    let mut group: Vec<usize> = (0..inputs.len()).collect();
+    for (index, from) in inputs.iter().enumerate() {
+        for &input in from.as_ref() {
+            let (one, other) = (group[index], group[input]);
+            let (low, high) = (one.min(other), one.max(other));
+            group.iter_mut().filter(|g| **g == high).for_each(|g| *g = low);
+        }
+    }
+    group
 }
 
 /// The first step found on a cycle of inputs, if there is one. `inputs` holds indices into itself.

@@ -3,18 +3,21 @@
 use sallyport_protocol::{AgentId, Descriptor};
 use serde_json::Value;
 
-use super::pipelines::{cycle, pipelines};
+use super::graph::Edges;
+use super::pipelines::pipelines;
 use super::{AgentFacts, ConnectionFacts, DEADLINE_DEFAULT, Plan, PlannedStep, Work, World};
 use crate::agent::Kind;
-use crate::task::{Problem, Step, Task, against, nearest, problem};
+use crate::task::{Problem, Step, Task, against, nearest, parameter, problem};
+use crate::template::{Scope, Target, is_sql, is_template, strings};
 
 /// Makes a plan of a task in an environment, or names every problem.
 pub fn plan(task: &Task, world: &World) -> Result<Plan, Vec<Problem>> {
     let mut check = Check { task, world, problems: Vec::new() };
-    let inputs = check.graph();
+    check.problems.extend(parameter::check(&task.parameters));
+    let edges = check.edges();
     let steps: Vec<Option<PlannedStep>> = if check.problems.is_empty() {
-        let order = in_data_order(&inputs);
-        check.steps(&inputs, &order)
+        let order = in_data_order(&edges.inputs);
+        check.steps(&edges, &order)
     } else {
         Vec::new()
     };
@@ -29,55 +32,25 @@ pub fn plan(task: &Task, world: &World) -> Result<Plan, Vec<Problem>> {
     Ok(Plan { task: task.task.clone(), steps, pipelines })
 }
 
-struct Check<'a> {
-    task: &'a Task,
-    world: &'a World,
-    problems: Vec<Problem>,
+pub(super) struct Check<'a> {
+    pub(super) task: &'a Task,
+    pub(super) world: &'a World,
+    pub(super) problems: Vec<Problem>,
 }
 
 impl<'a> Check<'a> {
-    /// Resolves `input` names to indices; checks names, edges and cycles.
-    fn graph(&mut self) -> Vec<Vec<usize>> {
-        let task = self.task;
-        let mut inputs = Vec::with_capacity(task.steps.len());
-        for (index, step) in task.steps.iter().enumerate() {
-            if task.steps[..index].iter().any(|other| other.name == step.name) {
-                self.say(index, "/name", "duplicate_step", format!("another step is named `{}` too", step.name));
-            }
-            let mut from = Vec::new();
-            for name in &step.input {
-                match task.steps.iter().position(|other| other.name == *name) {
-                    Some(found) if from.contains(&found) => {
-                        self.say(index, "/input", "duplicate_input", format!("input `{name}` is named twice"));
-                    }
-                    Some(found) => from.push(found),
-                    None => {
-                        let near = nearest(name, task.steps.iter().map(|other| other.name.as_str()));
-                        self.say(index, "/input", "unknown_step", format!("there is no step `{name}`{near}"));
-                    }
-                }
-            }
-            inputs.push(from);
-        }
-        if let Some(step) = cycle(&inputs) {
-            let name = &task.steps[step].name;
-            self.say(step, "/input", "cycle", format!("step `{name}` needs its own rows: the inputs form a circle"));
-        }
-        inputs
-    }
-
     /// Resolves the steps in the order their rows flow, so that a transform can take its input's agent.
-    fn steps(&mut self, inputs: &[Vec<usize>], order: &[usize]) -> Vec<Option<PlannedStep>> {
-        let mut planned: Vec<Option<PlannedStep>> = vec![None; inputs.len()];
+    fn steps(&mut self, edges: &Edges, order: &[usize]) -> Vec<Option<PlannedStep>> {
+        let mut planned: Vec<Option<PlannedStep>> = vec![None; edges.inputs.len()];
         for &index in order {
-            let first = inputs[index].first().and_then(|input| planned[*input].as_ref());
+            let first = edges.inputs[index].first().and_then(|input| planned[*input].as_ref());
             let inherited = first.map(|step| step.agent);
-            planned[index] = self.step(index, &inputs[index], inherited);
+            planned[index] = self.step(index, edges, inherited);
         }
         planned
     }
 
-    fn step(&mut self, index: usize, inputs: &[usize], inherited: Option<AgentId>) -> Option<PlannedStep> {
+    fn step(&mut self, index: usize, edges: &Edges, inherited: Option<AgentId>) -> Option<PlannedStep> {
         let step = &self.task.steps[index];
         let connection = self.connection(index, step);
         let descriptor = self.descriptor(index, step, connection);
@@ -88,7 +61,7 @@ impl<'a> Check<'a> {
         if let Some(descriptor) = descriptor {
             self.use_of(index, step, descriptor);
         }
-        self.edges(index, step, inputs.len());
+        self.inputs(index, step);
         let agent = agent?;
         let work = match (&step.transform, descriptor) {
             (Some(sql), _) => Work::Transform { sql: sql.clone() },
@@ -103,7 +76,10 @@ impl<'a> Check<'a> {
             work,
             agent: agent.id,
             agent_name: agent.name.clone(),
-            inputs: inputs.to_vec(),
+            inputs: edges.inputs[index].clone(),
+            after: edges.after[index].clone(),
+            when: step.when.clone(),
+            on_error: step.on_error,
             timeout: step.timeout,
             deadline: step.deadline.unwrap_or(DEADLINE_DEFAULT),
             retry: step.retry.unwrap_or_default(),
@@ -237,16 +213,37 @@ impl<'a> Check<'a> {
                 self.say(index, "/connector", "wrong_direction", text);
             }
             Some(schema) => {
-                let at = format!("/steps/{index}/with");
-                let found = against(schema, &Value::Object(step.with.clone()), &at);
-                let name = &step.name;
-                self.problems.extend(found.into_iter().map(|p| Problem { step: Some(name.clone()), ..p }));
+                self.settings(index, step, schema);
             }
         }
     }
 
-    fn edges(&mut self, index: usize, step: &Step, inputs: usize) {
-        let transforms = step.transform.is_some();
+    /// Checks a step's `with`. What an expression will give is not known yet: it is checked when the step starts.
+    fn settings(&mut self, index: usize, step: &Step, schema: &Value) {
+        let at = format!("/steps/{index}/with");
+        let mut templates = Vec::new();
+        for (field, value) in &step.with {
+            let mut texts = Vec::new();
+            strings(value, &format!("{at}/{field}"), &mut texts);
+            texts.retain(|(_, text)| is_template(text));
+            if is_sql(Some(schema), field) {
+                for (path, text) in &texts {
+                    let checked = Scope::of(self.task, self.world).text(text, Target::Sql);
+                    let wrong = checked.err().into_iter().flatten();
+                    let own = path.trim_start_matches(&format!("/steps/{index}")).to_owned();
+                    wrong.for_each(|message| self.say(index, &own, "expression", message));
+                }
+            }
+            templates.extend(texts.into_iter().map(|(path, _)| path));
+        }
+        let open = |p: &Problem| p.code == "bad_value" && templates.iter().any(|path| path.starts_with(&p.path));
+        let found = against(schema, &Value::Object(step.with.clone()), &at).into_iter().filter(|p| !open(p));
+        let name = &step.name;
+        self.problems.extend(found.map(|p| Problem { step: Some(name.clone()), ..p }));
+    }
+
+    fn inputs(&mut self, index: usize, step: &Step) {
+        let (transforms, inputs) = (step.transform.is_some(), step.input.len());
         if transforms && inputs == 0 {
             self.say(index, "/input", "no_input", "a transform needs at least one `input`".into());
         }
@@ -265,7 +262,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn say(&mut self, step: usize, at: &str, code: &str, message: String) {
+    pub(super) fn say(&mut self, step: usize, at: &str, code: &str, message: String) {
         let name = self.task.steps[step].name.clone();
         let found = problem(&format!("/steps/{step}{at}"), code, message);
         self.problems.push(Problem { step: Some(name), ..found });

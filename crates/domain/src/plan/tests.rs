@@ -25,7 +25,11 @@ fn world() -> World {
         secrets: Vec::new(),
         read_schema: Some(json!({
             "type": "object",
-            "properties": { "table": { "type": "string" }, "path": { "type": "string" }, "program": true },
+            "properties": {
+                "table": { "type": "string" }, "path": { "type": "string" }, "program": true,
+                "parallel": { "type": "integer" },
+                "query": { "type": "string", "contentMediaType": "application/sql" },
+            },
             "additionalProperties": false,
         })),
         write_schema: Some(json!({"type": "object"})),
@@ -48,6 +52,7 @@ fn world() -> World {
             kind: "postgres".to_owned(),
             agent: AgentId::from_uuid(uuid::Uuid::from_u128(2)),
         }],
+        variables: Map::from_iter([("schema".to_owned(), json!("sales"))]),
     }
 }
 
@@ -163,4 +168,144 @@ steps:
 ",
     );
     insta::assert_snapshot!(found, @r"/steps/0/agent [background_refused] step `third` uses connector `program`, which agent `background` may not serve: third-party connectors are served by remote agents only; choose a remote agent");
+}
+
+#[test]
+fn steps_wait_for_those_they_name_and_those_whose_results_they_use() {
+    let plan = check(
+        "
+task: nightly
+steps:
+  - { name: first-read, connector: file, agent: training-pc, with: { path: a.csv } }
+  - { name: other, connector: file, agent: training-pc, after: first-read, with: { path: b.csv } }
+  - { name: last, connector: file, agent: training-pc, after: [other], when: steps.first_read.rows_out > 0, on_error: continue }
+",
+    )
+    .unwrap();
+    let after: Vec<_> = plan.steps.iter().map(|step| step.after.clone()).collect();
+    assert_eq!(after, [vec![], vec![0], vec![0, 1]]);
+    assert_eq!(plan.pipelines.len(), 3);
+    assert_eq!(plan.steps[2].on_error, crate::task::OnError::Continue);
+}
+
+#[test]
+fn orders_that_cannot_be_kept_are_refused() {
+    insta::assert_snapshot!(problems(
+        "
+task: round
+steps:
+  - { name: a, connector: file, agent: training-pc, after: d }
+  - { name: b, transform: select 1, input: a, after: a }
+  - { name: c, connector: file, agent: training-pc, after: [b, b, e, c] }
+  - { name: d, connector: file, agent: training-pc, when: steps.c.state == 'succeeded' }
+"
+    ), @r"
+    /steps/0 [cycle] step `a` waits for its own end: `after`, and the results that expressions use, form a circle
+    /steps/1 [same_time] step `b` cannot wait for step `a`, nor know its result: rows join them, so that they run at the same time
+    /steps/2 [same_time] step `c` cannot wait for itself
+    /steps/2/after [duplicate_after] after `b` is named twice
+    /steps/2/after [unknown_step] there is no step `e`
+    ");
+}
+
+#[test]
+fn conditions_are_checked_when_they_are_saved() {
+    insta::assert_snapshot!(problems(
+        "
+task: odd
+steps:
+  - { name: a-b, connector: file, agent: training-pc }
+  - { name: open, connector: file, agent: training-pc, when: steps.a_b.rows_out > }
+  - { name: braces, connector: file, agent: training-pc, when: '{{ true }}' }
+  - { name: names, connector: file, agent: training-pc, when: stepz.a_b.rows and run.user and steps.a_c.bytes and steps.a_b.row_out }
+  - { name: groups, connector: file, agent: training-pc, when: steps and steps.a_b and run }
+  - { name: filters, connector: file, agent: training-pc, when: steps.a_b.rows_out | doubled > 1 }
+"
+    ), @r"
+    /steps/1/when [expression] it is not an expression: unexpected end of input, expected expression
+    /steps/2/when [expression] it is not an expression: unexpected `}`, expected `:`; write the expression alone, without `{{ }}`
+    /steps/3/when [expression] there is no `run.user`; `run` has id, started_at, due_at, attempt
+    /steps/3/when [expression] there is no `steps.a_b.row_out`; did you mean `rows_out`?; `steps.a_b` has state, rows_in, rows_out, rows_rejected, bytes
+    /steps/3/when [expression] there is no `stepz`; did you mean `steps`?; names begin with run, parameters, variables, steps
+    /steps/3/when [expression] there is no step `a_c`; did you mean `a_b`?
+    /steps/4/when [expression] `run` is a group of names: write `run.NAME`
+    /steps/4/when [expression] `steps.a_b` is a step: write `steps.a_b.rows_out` or another field
+    /steps/4/when [expression] `steps` is a group of names: write `steps.NAME`
+    /steps/5/when [expression] filter doubled is unknown
+    ");
+}
+
+#[test]
+fn expressions_in_settings_and_queries_are_checked_when_they_are_saved() {
+    let plan = check(
+        "
+task: daily
+parameters: [{ name: day, type: date }, { name: parts, type: integer, default: 2 }]
+steps:
+  - { name: count, connection: client-db, with: { query: 'select {{ parameters.day | sql }}' } }
+  - { name: read, connection: client-db, with: { table: '{{ variables.schema }}.orders', parallel: '{{ parameters.parts }}' } }
+  - { name: cut, transform: 'select * from read limit {{ steps.count.rows_out }}', input: read }
+",
+    )
+    .unwrap();
+    assert_eq!(plan.steps[2].after, [0]);
+    insta::assert_snapshot!(problems(
+        "
+task: daily
+parameters: [{ name: day, type: date }, { name: day }]
+steps:
+  - { name: read, connection: client-db, with: { query: \"select '{{ parameters.day }}'\", parallel: x } }
+  - { name: names, connection: client-db, with: { table: '{{ parameters.dya }}{{ variables.scheme }}', path: '{{ x' } }
+  - { name: cut, transform: 'select {% if x %} from read', input: read }
+  - { name: own, transform: 'select {{ steps.cut.rows_out }}', input: cut }
+"
+    ), @r"
+    /parameters/1/name [duplicate_parameter] another parameter is named `day` too
+    /steps/1/with/path [expression] its expressions cannot be read: unexpected end of input, expected end of variable block
+    /steps/1/with/table [expression] there is no `parameters.dya`; `parameters` has day
+    /steps/1/with/table [expression] there is no `variables.scheme`; did you mean `schema`?; `variables` has schema
+    /steps/2/transform [expression] statements (`{% %}`) are not understood: write an expression, such as `{{ a if b else c }}`
+    /steps/3 [same_time] step `own` cannot wait for step `cut`, nor know its result: rows join them, so that they run at the same time
+    ");
+}
+
+#[test]
+fn an_expression_within_quotes_of_sql_is_refused_and_other_settings_are_still_checked() {
+    insta::assert_snapshot!(problems(
+        "
+task: daily
+parameters: [{ name: day, type: date }]
+steps:
+  - { name: read, connection: client-db, with: { query: \"select '{{ parameters.day }}'\", parallel: x, tabel: '{{ run.id }}' } }
+"
+    ), @r#"
+    /steps/0/with/parallel [bad_value] "x" is not of type "integer"
+    /steps/0/with/query [expression] `{{ parameters.day }}` stands inside of quotes: leave them out, the filter adds its own quotes
+    /steps/0/with/tabel [unknown_field] there is no field `tabel`; did you mean `table`?
+    "#);
+}
+
+#[test]
+fn what_expressions_give_is_checked_before_a_step_starts() {
+    let document = "
+task: daily
+parameters: [{ name: parts }]
+steps:
+  - { name: read, connection: client-db, with: { parallel: '{{ parameters.parts }}', table: 'a{{ run.attempt }}' } }
+  - { name: cut, transform: 'select {{ parameters.parts | sql }} from read', input: read }
+";
+    let plan = check(document).unwrap();
+    let evaluated = |parts: serde_json::Value, step: usize| {
+        let given = json!({ "parts": parts }).as_object().cloned().unwrap();
+        let values = crate::template::Values::new("run_1", None, None, 1).given(given, serde_json::Map::new());
+        plan.steps[step].evaluated(&values, &world().catalog).map_err(|failure| failure.message)
+    };
+    let Ok(Work::Connector { settings, .. }) = evaluated(json!(3), 0) else { panic!() };
+    assert_eq!(settings, json!({ "parallel": 3, "table": "a1" }));
+    assert_eq!(evaluated(json!("x'y"), 1), Ok(Work::Transform { sql: "select 'x''y' from read".to_owned() }));
+    assert_eq!(
+        evaluated(json!("many"), 0).unwrap_err(),
+        "step `read`, setting `parallel`, with its expressions: \"many\" is not of type \"integer\""
+    );
+    assert_eq!(evaluated(json!(null), 0).unwrap_err(), "step `read`, setting `parallel`: it has no value");
 }

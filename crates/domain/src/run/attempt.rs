@@ -5,15 +5,16 @@ use sallyport_protocol::{AgentId, AttemptKey, Failure, FailureKind, LogLevel, Or
 use super::{Effect, OrderState, PipelineState, Refused, Run, RunState, STOP_GRACE, Scene, StepState, Stop};
 
 impl Run {
-    pub(super) fn start(&mut self, scene: Scene<'_>) {
+    pub(super) fn start(&mut self, scene: Scene<'_>, effects: &mut Vec<Effect>) {
         if self.state != RunState::Scheduled {
             return;
         }
         self.started_at = Some(scene.now);
         self.state = RunState::Running;
-        for index in 0..self.pipelines.len() {
-            self.await_agents(index, scene);
+        for pipeline in &mut self.pipelines {
+            pipeline.state = PipelineState::Blocked;
         }
+        self.take_over(scene, effects);
     }
 
     pub(super) fn await_agents(&mut self, pipeline: usize, scene: Scene<'_>) {
@@ -82,6 +83,32 @@ impl Run {
         self.set_order(pipeline, agent, OrderState::Ended);
         if failed {
             self.wind_down(pipeline, "another step of the pipeline has failed", scene, effects);
+        }
+        Ok(())
+    }
+
+    /// Nothing was sent: the attempt ends with this one failure.
+    pub(super) fn unfit(
+        &mut self,
+        key: AttemptKey,
+        step: &str,
+        failure: &Failure,
+        scene: Scene<'_>,
+    ) -> Result<(), Refused> {
+        let pipeline = self.current(key)?;
+        for index in self.plan.steps_of(pipeline).collect::<Vec<_>>() {
+            let run = &mut self.steps[index];
+            run.ended_at = Some(scene.now);
+            if self.plan.steps[index].name == step {
+                run.state = StepState::Failed;
+                run.failure = Some(failure.clone());
+            } else {
+                run.state = StepState::Cancelled;
+                run.reason = Some(format!("step `{step}` has failed"));
+            }
+        }
+        for agent in self.plan.agents_of(pipeline) {
+            self.set_order(pipeline, agent, OrderState::Ended);
         }
         Ok(())
     }

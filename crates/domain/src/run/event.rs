@@ -1,6 +1,6 @@
 //! What happens to a run, and what it wants done.
 
-use sallyport_protocol::{AgentId, AttemptKey, LogLevel, OrderReport, StepCounts, Timestamp};
+use sallyport_protocol::{AgentId, AttemptKey, Failure, LogLevel, OrderReport, StepCounts, Timestamp};
 
 use super::Stop;
 
@@ -31,6 +31,15 @@ pub enum Event {
         agent: AgentId,
         /// How.
         report: OrderReport,
+    },
+    /// An attempt cannot be sent to its agents, because of one of its steps.
+    Unfit {
+        /// The attempt.
+        key: AttemptKey,
+        /// The step's name.
+        step: String,
+        /// What is wrong with it.
+        failure: Failure,
     },
     /// An agent no longer works on what it was given: it was away for too long, or came back without it.
     Lost {

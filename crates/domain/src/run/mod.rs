@@ -6,19 +6,23 @@
 
 mod attempt;
 mod event;
+mod release;
+mod rerun;
 mod settle;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_protocol::{AgentId, AttemptKey, Failure, RunId, StepCounts, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::plan::Plan;
 
 pub use event::{Effect, Event, Refused};
+pub use rerun::Taken;
 pub use state::{Order, OrderState, Pipeline, PipelineState, RunState, StepRun, StepState, Stop};
 
 /// How long agents may take to say that they have stopped before the run no longer waits for them.
@@ -66,6 +70,26 @@ pub struct Run {
     pub fence: u64,
     /// Why it was told to stop, once it was.
     pub stop: Option<Stop>,
+    /// What it was started with.
+    #[serde(default)]
+    pub given: Given,
+}
+
+/// What a run is started with, for its expressions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Given {
+    /// The task's parameters, defaults included.
+    #[serde(default)]
+    pub parameters: Map<String, Value>,
+    /// The environment's variables when it left the queue.
+    #[serde(default)]
+    pub variables: Map<String, Value>,
+    /// When it was due, where a schedule started it.
+    #[serde(default)]
+    pub due_at: Option<Timestamp>,
+    /// What an earlier run has done, by step, where this one goes on from it.
+    #[serde(default)]
+    pub taken: BTreeMap<String, Taken>,
 }
 
 impl Run {
@@ -86,7 +110,14 @@ impl Run {
             steps,
             fence: 0,
             stop: None,
+            given: Given::default(),
         }
+    }
+
+    /// With what it is started with.
+    #[must_use]
+    pub fn given(self, given: Given) -> Self {
+        Self { given, ..self }
     }
 
     /// Takes an event; returns what is to be done, or why the event no longer counts.
@@ -96,11 +127,12 @@ impl Run {
         }
         let mut effects = Vec::new();
         match event {
-            Event::Start => self.start(scene),
+            Event::Start => self.start(scene, &mut effects),
             Event::Tick => {}
             Event::Accepted { key, agent } => self.accepted(key, agent)?,
             Event::Progress { key, steps } => return self.progress(key, &steps).map(|()| Vec::new()),
             Event::Finished { agent, report } => self.finished(agent, &report, scene, &mut effects)?,
+            Event::Unfit { key, step, failure } => self.unfit(key, &step, &failure, scene)?,
             Event::Lost { agent, key } => self.lost(agent, key, scene, &mut effects),
             Event::Stop(stop) => self.stop(stop, scene, &mut effects),
         }

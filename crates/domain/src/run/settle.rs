@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sallyport_protocol::{AgentId, Failure, FailureKind, LogLevel, Timestamp};
 
+use crate::task::OnError;
+
 use super::{BACKOFF_MAX, Effect, LOSSES_MAX, Order, OrderState, PipelineState, Run, RunState, Scene, StepState, Stop};
 
 /// The wait after a loss: the agent is on its way back.
@@ -17,6 +19,11 @@ impl Run {
         for pipeline in 0..self.pipelines.len() {
             self.settle_pipeline(pipeline, scene, effects);
         }
+        while let Some(pipeline) = self.unblocked() {
+            self.release(pipeline, scene, effects);
+            self.settle_pipeline(pipeline, scene, effects);
+        }
+        self.explain_blocked();
         self.settle_run(scene, effects);
     }
 
@@ -52,11 +59,15 @@ impl Run {
                 advice: Some("start the agent, then run the task again".to_owned()),
                 transient: false,
             };
+            let mut tolerated = true;
             for index in self.plan.steps_of(pipeline).collect::<Vec<_>>() {
+                let planned = &self.plan.steps[index];
+                tolerated &= planned.on_error == OnError::Continue || !missing.contains(&planned.agent);
                 self.steps[index].state = StepState::TimedOut;
                 self.steps[index].failure = Some(failure.clone());
                 self.steps[index].ended_at = Some(scene.now);
             }
+            self.pipelines[pipeline].tolerated = tolerated;
             effects.push(log(LogLevel::Error, failure.message));
             return self.end_pipeline(pipeline, "", scene);
         }
@@ -173,6 +184,7 @@ impl Run {
             level: LogLevel::Error,
             message: failure.message,
         });
+        self.pipelines[pipeline].tolerated = self.plan.steps[step].on_error == OnError::Continue;
         self.end_pipeline(pipeline, &format!("step `{name}` has failed"), scene);
         self.forget_consequences(&members, step);
     }
@@ -231,12 +243,12 @@ impl Run {
             let waiting = waits(self, StepState::WaitingForAgent);
             self.state = if waiting && !working { RunState::WaitingForAgent } else { RunState::Running };
             self.reason = (self.state == RunState::WaitingForAgent)
-                .then(|| self.steps.iter().find_map(|step| step.reason.clone()))
-                .flatten();
+                .then(|| self.steps.iter().filter(|step| step.state == StepState::WaitingForAgent))
+                .and_then(|mut steps| steps.find_map(|step| step.reason.clone()));
             return;
         }
         self.ended_at = Some(scene.now);
-        self.failure = self.cause(&(0..self.steps.len()).collect::<Vec<_>>()).map(|(_, failure)| failure);
+        self.failure = self.cause(&self.counted(false)).map(|(_, failure)| failure);
         (self.state, self.reason) = self.verdict();
         if let Some(Stop::Fail { failure }) = &self.stop {
             self.failure = Some(failure.clone());
@@ -244,8 +256,15 @@ impl Run {
         effects.push(Effect::Ended);
     }
 
+    /// The steps whose failures count for the run, or (`tolerated`) those whose do not.
+    fn counted(&self, tolerated: bool) -> Vec<usize> {
+        let of = |step: &usize| self.plan.pipeline_of(*step).is_some_and(|index| self.pipelines[index].tolerated);
+        (0..self.steps.len()).filter(|step| of(step) == tolerated).collect()
+    }
+
     fn verdict(&self) -> (RunState, Option<String>) {
-        let any = |state| self.steps.iter().any(|step| step.state == state);
+        let counted = self.counted(false);
+        let any = |state| counted.iter().any(|step| self.steps[*step].state == state);
         let failure = self.failure.as_ref().map(|failure| failure.message.clone());
         match &self.stop {
             Some(Stop::Fail { failure }) => return (RunState::Failed, Some(failure.message.clone())),
@@ -260,6 +279,15 @@ impl Run {
         if any(StepState::Failed) || any(StepState::Cancelled) {
             return (RunState::Failed, failure);
         }
+        self.delivery()
+    }
+
+    /// How well a run ended in which nothing failed that counts.
+    fn delivery(&self) -> (RunState, Option<String>) {
+        if let Some((step, failure)) = self.cause(&self.counted(true)) {
+            let text = format!("step `{}` has failed: {}", self.plan.steps[step].name, failure.message);
+            return (RunState::FinishedWithErrors, Some(text));
+        }
         let delivered = self.delivered();
         if delivered.rows_rejected > 0 {
             let text = format!("{} rows were diverted to the reject file", delivered.rows_rejected);
@@ -267,6 +295,9 @@ impl Run {
         }
         if self.pipelines.is_empty() {
             return (RunState::NoData, Some("the task has no active step".to_owned()));
+        }
+        if self.steps.iter().all(|step| step.state == StepState::Skipped) {
+            return (RunState::NoData, Some("every step was skipped".to_owned()));
         }
         if delivered.rows_in == 0 && delivered.rows_out == 0 {
             return (RunState::NoData, None);

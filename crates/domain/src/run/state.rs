@@ -19,7 +19,7 @@ pub enum RunState {
     Succeeded,
     /// Everything went well and there were no rows.
     NoData,
-    /// Delivered, but for rows that were diverted.
+    /// Delivered, but for rows that were diverted or steps whose failure does not count.
     FinishedWithErrors,
     /// A step failed for good.
     Failed,
@@ -95,7 +95,7 @@ pub enum StepState {
     TimedOut,
     /// Was stopped.
     Cancelled,
-    /// Inactive, or needs the rows of a step that is.
+    /// Inactive, its condition did not hold, or it needs the rows of such a step.
     Skipped,
 }
 
@@ -162,11 +162,14 @@ pub struct Pipeline {
     pub failures: u32,
     /// Attempts that ended because an agent or a stream was lost.
     pub losses: u32,
+    /// It has failed, and the run goes on as if it had not.
+    #[serde(default)]
+    pub tolerated: bool,
 }
 
 impl Pipeline {
     pub(super) const fn new() -> Self {
-        Self { state: PipelineState::Idle, attempt: 0, fence: 0, failures: 0, losses: 0 }
+        Self { state: PipelineState::Idle, attempt: 0, fence: 0, failures: 0, losses: 0, tolerated: false }
     }
 
     /// The orders that an agent still works on.
@@ -185,6 +188,8 @@ impl Pipeline {
 pub enum PipelineState {
     /// The run has not started.
     Idle,
+    /// Waits for the end of steps that come before it.
+    Blocked,
     /// Waits until all its agents are online.
     Waiting {
         /// When it gives up.

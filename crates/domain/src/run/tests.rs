@@ -10,8 +10,11 @@ use sallyport_protocol::{
 use serde_json::json;
 
 use super::*;
+
+mod order;
+
 use crate::plan::{PlannedStep, Work};
-use crate::task::{Retry, Span};
+use crate::task::{OnError, Retry, Span};
 
 const ONE: AgentId = AgentId::from_uuid(uuid(1));
 const TWO: AgentId = AgentId::from_uuid(uuid(2));
@@ -77,6 +80,9 @@ fn step(name: &str, agent: AgentId, inputs: &[usize]) -> PlannedStep {
         agent,
         agent_name: if agent == ONE { "one" } else { "two" }.to_owned(),
         inputs: inputs.to_vec(),
+        after: Vec::new(),
+        when: None,
+        on_error: OnError::Fail,
         timeout: None,
         deadline: Span::seconds(60),
         retry: Retry { attempts: 3, backoff: Span::seconds(5) },

@@ -7,7 +7,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Span, Trigger};
+use super::{Parameter, Span, Trigger};
 
 /// A task: a graph of steps that move rows from where they are to where they are wanted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +31,10 @@ pub struct Task {
     #[serde(default)]
     #[schemars(range(min = -100, max = 100))]
     pub priority: i32,
+    /// What a run may be given when it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub parameters: Vec<Parameter>,
     /// What starts it, besides a person and the API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
@@ -67,6 +71,18 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "one_or_many_schema")]
     pub input: Vec<String>,
+    /// The step or steps that must have ended well before this one starts, without giving it rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "one_or_many_schema")]
+    pub after: Vec<String>,
+    /// An expression such as `steps.orders.rows_out > 0`. Where it does not hold, the step and what needs its rows is
+    /// skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 4000))]
+    pub when: Option<String>,
+    /// What a failure of the step means for the run.
+    #[serde(default, skip_serializing_if = "OnError::is_default")]
+    pub on_error: OnError,
     /// The connector's settings for this step.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub with: Map<String, Value>,
@@ -85,6 +101,23 @@ pub struct Step {
     /// An inactive step is skipped, and so are the steps that need its rows.
     #[serde(default = "yes")]
     pub active: bool,
+}
+
+/// What a failure of a step means for its run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The run fails; steps that come after this one do not start.
+    #[default]
+    Fail,
+    /// The run goes on, steps that come after this one start, and it ends as `finished with errors`.
+    Continue,
+}
+
+impl OnError {
+    const fn is_default(&self) -> bool {
+        matches!(self, Self::Fail)
+    }
 }
 
 /// Retries after failures that may pass, such as a lost connection; a wrong password is not tried again.
@@ -131,7 +164,7 @@ const fn one() -> u32 {
 
 fn one_or_many_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "description": "The step or steps whose rows come in.",
+        "description": "One step's name or a list of them.",
         "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "maxItems": 50 }],
     })
 }

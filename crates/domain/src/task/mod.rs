@@ -2,13 +2,15 @@
 
 mod document;
 mod duration;
+pub mod parameter;
 mod parse;
 #[cfg(test)]
 mod tests;
 mod trigger;
 
-pub use document::{Retry, Step, Task, schema};
+pub use document::{OnError, Retry, Step, Task, schema};
 pub use duration::{Span, SpanError};
+pub use parameter::Parameter;
 pub use parse::{DOCUMENT_BYTES_MAX, parse};
 pub(crate) use parse::{against, nearest, problem};
 pub use trigger::{Missed, Signature, Trigger, Webhook, When};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sallyport_domain::run::{Effect, Event, Refused, RunState, Scene, Stop};
-use sallyport_protocol::{AgentId, AttemptKey, Failure, RunId, ServerToAgent, StepCounts, Timestamp};
-use sallyport_store::Error;
+use sallyport_protocol::{AgentId, AttemptKey, EnvironmentId, RunId, ServerToAgent, StepCounts, Timestamp};
+use sallyport_store::{Error, RunLimit};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use super::command::Command;
 use super::entry::Entry;
 use super::handle::Counters;
 use super::link::Link;
+use super::order::Unsent;
 use super::start::Begun;
 use super::timers::{Due, Timers};
 use super::{Parts, order};
@@ -47,6 +48,8 @@ pub(super) struct Engine {
     pub(super) dirty: BTreeSet<RunId>,
     /// Who waits for which commits.
     pub(super) waiting: Vec<Waiting>,
+    /// How many runs agents, connections and environments serve at one time, as far as it was asked.
+    pub(super) limits: BTreeMap<EnvironmentId, Vec<RunLimit>>,
     /// A place may have become free, or somebody waits for one.
     pub(super) queue_changed: bool,
     pub(super) progress_at: Option<Timestamp>,
@@ -77,6 +80,7 @@ impl Engine {
             starting: JoinSet::new(),
             dirty: BTreeSet::new(),
             waiting: Vec::new(),
+            limits: BTreeMap::new(),
             queue_changed: false,
             progress_at: None,
         }
@@ -147,6 +151,14 @@ impl Engine {
                     let _ = self.event(*run, Event::Stop(Stop::Cancel { reason: reason.clone() }));
                 }
                 self.wait_for(runs.into_iter().collect(), answer);
+            }
+            Command::Why { runs, answer } => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.why(&runs));
+            }
+            Command::LimitsChanged { environment } => {
+                self.limits.remove(&environment);
+                self.queue_changed = true;
             }
             Command::Online { agent, link, running } => self.came_online(agent, link, &running),
             Command::Offline { agent, epoch } => self.went_offline(agent, epoch),
@@ -302,7 +314,7 @@ impl Engine {
                                 self.tell(agent, ServerToAgent::Start { order });
                             }
                         }
-                        Err(failure) => self.not_sent(run, pipeline, key, failure),
+                        Err(unsent) => self.not_sent(run, pipeline, key, unsent),
                     }
                 }
                 Effect::Cancel { agent, key, reason } => self.tell(agent, ServerToAgent::Cancel { key, reason }),
@@ -321,8 +333,15 @@ impl Engine {
         }
     }
 
-    /// An attempt that cannot be sent ends its run; nobody works on it, so that nobody is waited for.
-    fn not_sent(&mut self, run: RunId, pipeline: usize, key: AttemptKey, failure: Failure) {
+    /// An attempt that cannot be sent ends by its step, or with its run; nobody works on it, so that nobody is waited
+    /// for.
+    fn not_sent(&mut self, run: RunId, pipeline: usize, key: AttemptKey, unsent: Unsent) {
+        let Unsent { step, failure } = unsent;
+        if let Some(step) = step {
+            // The attempt has only just begun: it takes it.
+            let _ = self.event(run, Event::Unfit { key, step, failure });
+            return;
+        }
         let agents = self.entries.get(&run).map(|entry| entry.run.plan.agents_of(pipeline)).unwrap_or_default();
         // It is in memory and goes on: it takes both.
         let _ = self.event(run, Event::Stop(Stop::Fail { failure }));

@@ -1,6 +1,8 @@
 //! What the engine is told.
 
-use sallyport_protocol::{AgentId, AttemptKey, OrderReport, RunId, ServerToAgent, StepCounts};
+use std::collections::BTreeMap;
+
+use sallyport_protocol::{AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts};
 use tokio::sync::oneshot;
 
 use super::handle::{StartError, StartRun};
@@ -14,6 +16,10 @@ pub(super) enum Command {
     Cancel { run: RunId, reason: String, answer: oneshot::Sender<()> },
     /// Stop every run that an agent works on; answered when that is stored.
     CancelAt { agent: AgentId, reason: String, answer: oneshot::Sender<()> },
+    /// Say why each of these runs waits in the queue.
+    Why { runs: Vec<RunId>, answer: oneshot::Sender<BTreeMap<RunId, String>> },
+    /// The limits of an environment were changed.
+    LimitsChanged { environment: EnvironmentId },
     /// An agent has come online, with the attempts it works on.
     Online { agent: AgentId, link: Link<ServerToAgent>, running: Vec<AttemptKey> },
     /// The agent's connection of this epoch is gone.

@@ -1,12 +1,16 @@
 //! How the rest of the server speaks with the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sallyport_domain::run::Taken;
+use sallyport_domain::task::Problem;
 use sallyport_protocol::{
-    AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, Timestamp,
+    AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, TaskVersionId, Timestamp,
 };
 use sallyport_store::{Error, Started, Store};
+use serde_json::{Map, Value};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,8 +41,23 @@ pub(crate) struct StartRun {
     pub(crate) key: Option<String>,
     /// Instead of the task's own.
     pub(crate) priority: Option<i32>,
+    /// What the task's parameters are to be, by name.
+    pub(crate) parameters: Map<String, Value>,
+    /// The run that it repeats.
+    pub(crate) rerun: Option<Rerun>,
     /// The trigger behind it.
     pub(crate) fired: Option<Fired>,
+}
+
+/// A run that is repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rerun {
+    /// The old run.
+    pub(crate) of: RunId,
+    /// The version of the task that it executed.
+    pub(crate) task_version: TaskVersionId,
+    /// What need not be done again, by step.
+    pub(crate) taken: BTreeMap<String, Taken>,
 }
 
 /// A trigger that starts a run.
@@ -61,6 +80,9 @@ pub(crate) enum StartError {
     /// The task may not be run.
     #[error("task `{0}` is inactive")]
     Inactive(String),
+    /// The task's parameters are not right.
+    #[error("{}", .0.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Parameters(Vec<Problem>),
     /// The store failed.
     #[error("storing the run")]
     Store(#[from] Error),
@@ -206,6 +228,23 @@ impl Handle {
     /// Whether runs go on.
     pub(crate) fn is_running(&self) -> bool {
         !self.commands.is_closed()
+    }
+
+    /// Why each of these runs waits in the queue, for those that do.
+    pub(crate) async fn why(&self, runs: Vec<RunId>) -> BTreeMap<RunId, String> {
+        if runs.is_empty() {
+            return BTreeMap::new();
+        }
+        let (answer, answered) = oneshot::channel();
+        // A server that stops gives no reasons.
+        let _ = self.send(Command::Why { runs, answer }).await;
+        answered.await.unwrap_or_default()
+    }
+
+    /// The limits of an environment were changed: more may start.
+    pub(crate) async fn limits_changed(&self, environment: EnvironmentId) {
+        // A server that stops reads them at its next start.
+        let _ = self.send(Command::LimitsChanged { environment }).await;
     }
 
     /// Follows a run.

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use sallyport_domain::plan::{Plan, PlannedStep, Work};
+use sallyport_domain::template::Values;
 use sallyport_protocol::{
     Action, AgentId, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, ConnectionId, ConnectionOrder, Descriptor, Failure,
     FailureKind, Inlet, Outlet, StepOrder, Ticket, Via, WorkOrder,
@@ -18,25 +19,41 @@ use super::entry::Entry;
 /// Room for the message around the order.
 const ENVELOPE: usize = 1024;
 
+/// Why an attempt was not sent.
+pub(super) struct Unsent {
+    /// The step that cannot be done, where it is one step's fault.
+    pub(super) step: Option<String>,
+    /// What is wrong.
+    pub(super) failure: Failure,
+}
+
+impl From<Failure> for Unsent {
+    fn from(failure: Failure) -> Self {
+        Self { step: None, failure }
+    }
+}
+
 /// The orders of one attempt, one an agent.
 pub(super) async fn build(
     parts: &Parts,
     entry: &Entry,
     pipeline: usize,
     key: AttemptKey,
-) -> Result<Vec<(AgentId, WorkOrder)>, Failure> {
+) -> Result<Vec<(AgentId, WorkOrder)>, Unsent> {
     let plan = &entry.run.plan;
     // An attempt that was announced and cannot be sent must end.
     let unread = |error: Error| failure("store", format!("reading agents and connections: {error}"));
     let agents = parts.store.environment_agents(entry.environment).await.map_err(unread)?;
     let connections = parts.store.all_connections(entry.environment).await.map_err(unread)?;
     let tickets = tickets(parts, plan, pipeline)?;
-    let builder = Builder { parts, plan, agents: &agents, connections: &connections, tickets };
+    let values = entry.run.values(pipeline);
+    let builder = Builder { parts, plan, values, agents: &agents, connections: &connections, tickets };
     let mut orders = Vec::new();
     for agent in plan.agents_of(pipeline) {
         let mut steps = Vec::new();
         for index in plan.steps_of(pipeline).filter(|step| plan.steps[*step].agent == agent) {
-            steps.push(builder.step(index)?);
+            let unsent = |failure| Unsent { step: Some(plan.steps[index].name.clone()), failure };
+            steps.push(builder.step(index).map_err(unsent)?);
         }
         let order = WorkOrder { key, task: plan.task.clone(), steps };
         check_size(&order, plan.agent_name(agent))?;
@@ -51,6 +68,7 @@ type Tickets = HashMap<(usize, usize), (Ticket, Ticket)>;
 struct Builder<'a> {
     parts: &'a Parts,
     plan: &'a Plan,
+    values: Values,
     agents: &'a [Agent],
     connections: &'a [Connection],
     tickets: Tickets,
@@ -80,14 +98,14 @@ impl Builder<'_> {
     }
 
     fn action(&self, step: &PlannedStep) -> Result<Action, Failure> {
-        match &step.work {
-            Work::Transform { sql } => Ok(Action::Transform { sql: sql.clone() }),
+        Ok(match step.evaluated(&self.values, &self.parts.catalog)? {
+            Work::Transform { sql } => Action::Transform { sql },
             Work::Connector { kind, connection, settings } => {
-                self.background_rule(step, kind)?;
-                let connection = connection.map(|id| self.connection(step, kind, id)).transpose()?;
-                Ok(Action::Connector { kind: kind.clone(), connection, settings: settings.clone() })
+                self.background_rule(step, &kind)?;
+                let connection = connection.map(|id| self.connection(step, &kind, id)).transpose()?;
+                Action::Connector { kind, connection, settings }
             }
-        }
+        })
     }
 
     fn background_rule(&self, step: &PlannedStep, kind: &str) -> Result<(), Failure> {

@@ -1,54 +1,110 @@
 //! Runs that leave the queue: the task is resolved again, because agents and connections change while a run waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sallyport_domain::plan::{Plan, plan};
-use sallyport_domain::queue::{Queued, startable};
-use sallyport_domain::run::{Event, Run, RunState, Stop};
+use sallyport_domain::plan::{Plan, Work, plan};
+use sallyport_domain::queue::{Decision, Place, Queued, decide};
+use sallyport_domain::run::{Event, Given, Run, RunState, Stop};
 use sallyport_domain::task::{Problem, Task};
-use sallyport_protocol::{Failure, FailureKind, RunId, TaskId};
+use sallyport_protocol::{EnvironmentId, Failure, FailureKind, RunId};
+use serde_json::{Map, Value};
 
 use super::Parts;
 use super::actor::{Engine, STORE_RETRY};
+use super::entry::Entry;
 use crate::world::world;
 
-/// A resolved task, or everything that is wrong with it.
-pub(super) type Resolved = Result<Plan, Vec<Problem>>;
+/// A task in its environment.
+pub(super) struct Resolved {
+    /// What it does, or everything that is wrong with it.
+    pub(super) plan: Result<Plan, Vec<Problem>>,
+    /// The environment's variables.
+    variables: Map<String, Value>,
+}
 
 impl Engine {
     /// Starts what may start.
     pub(super) async fn start_queued(&mut self) {
+        if let Err(error) = self.read_limits().await {
+            tracing::error!(%error, "the limits of runs could not be read");
+            // Asked again with the next change, at the latest then.
+            let again = self.parts.clock.now().plus(STORE_RETRY);
+            let queued = self.entries.iter().filter(|(_, entry)| entry.run.state == RunState::Scheduled);
+            return queued.for_each(|(run, _)| self.timers.wake(*run, again));
+        }
+        for run in self.decide().start {
+            self.leave_queue(run).await;
+        }
+    }
+
+    /// Who may start and why the others wait, by the limits as they were read last.
+    fn decide(&self) -> Decision {
         let mut queued = Vec::new();
-        let mut running: BTreeMap<TaskId, u32> = BTreeMap::new();
+        let mut running = Vec::new();
         for (run, entry) in &self.entries {
             if entry.run.state == RunState::Scheduled {
                 queued.push(Queued {
                     run: *run,
-                    task: entry.task,
-                    limit: entry.limit,
+                    needs: self.needs(entry),
                     priority: entry.priority,
                     queued_at: entry.run.queued_at,
                 });
             } else {
-                *running.entry(entry.task).or_default() += 1;
+                running.push((*run, places(entry)));
             }
         }
-        for run in startable(queued, running) {
-            self.leave_queue(run).await;
+        decide(queued, running)
+    }
+
+    /// The places that a run needs and that have a limit.
+    fn needs(&self, entry: &Entry) -> Vec<(Place, u32)> {
+        let limits = self.limits.get(&entry.environment);
+        places(entry)
+            .into_iter()
+            .filter_map(|place| match place {
+                Place::Task(_) => Some((place, entry.limit)),
+                place => Some((place, limits?.iter().find(|limit| limit.place == place)?.at_once)),
+            })
+            .collect()
+    }
+
+    /// Why each of these runs waits in the queue.
+    pub(super) fn why(&self, runs: &[RunId]) -> BTreeMap<RunId, String> {
+        let decision = self.decide();
+        let words = runs.iter().filter_map(|run| {
+            let (reason, entry) = (decision.wait.get(run)?, self.entries.get(run)?);
+            let limits = self.limits.get(&entry.environment).into_iter().flatten();
+            let named = limits.into_iter().find(|limit| limit.place == reason.place);
+            let name = named.map_or(entry.run.plan.task.as_str(), |limit| limit.name.as_str());
+            Some((*run, reason.words(name)))
+        });
+        words.collect()
+    }
+
+    /// Reads the limits of environments in which runs wait, where they are not known.
+    async fn read_limits(&mut self) -> Result<(), sallyport_store::Error> {
+        let queued = self.entries.values().filter(|entry| entry.run.state == RunState::Scheduled);
+        let unknown: BTreeSet<EnvironmentId> =
+            queued.map(|entry| entry.environment).filter(|one| !self.limits.contains_key(one)).collect();
+        for environment in unknown {
+            let limits = self.parts.store.run_limits(environment).await?;
+            self.limits.insert(environment, limits);
         }
+        Ok(())
     }
 
     async fn leave_queue(&mut self, run: RunId) {
         let Some(entry) = self.entries.get(&run) else { return };
         let event = match self.resolve_version(entry.environment, entry.task_version).await {
-            Ok(Ok(plan)) => {
+            Ok(Resolved { plan: Ok(plan), variables }) => {
                 if let Some(entry) = self.entries.get_mut(&run) {
                     let value = entry.change();
-                    *value = Run::scheduled(run, plan, value.queued_at);
+                    let given = Given { variables, ..value.given.clone() };
+                    *value = Run::scheduled(run, plan, value.queued_at).given(given);
                 }
                 Event::Start
             }
-            Ok(Err(problems)) => Event::Stop(Stop::Fail { failure: unfit(&problems) }),
+            Ok(Resolved { plan: Err(problems), .. }) => Event::Stop(Stop::Fail { failure: unfit(&problems) }),
             Err(error) => {
                 tracing::error!(%run, %error, "a run could not be read to be started");
                 return self.timers.wake(run, self.parts.clock.now().plus(STORE_RETRY));
@@ -60,25 +116,42 @@ impl Engine {
 
     async fn resolve_version(
         &self,
-        environment: sallyport_protocol::EnvironmentId,
+        environment: EnvironmentId,
         version: sallyport_protocol::TaskVersionId,
     ) -> Result<Resolved, sallyport_store::Error> {
         let version = self.parts.store.task_version(version).await?;
         match understood(&version) {
             Ok(task) => resolve(&self.parts, environment, &task).await,
-            Err(problems) => Ok(Err(problems)),
+            Err(problems) => Ok(Resolved { plan: Err(problems), variables: Map::new() }),
         }
     }
+}
+
+/// Everything that a run holds while it goes on.
+fn places(entry: &Entry) -> Vec<Place> {
+    let mut places = vec![Place::Task(entry.task), Place::Environment(entry.environment)];
+    for step in entry.run.plan.steps.iter().filter(|step| step.runs) {
+        let connection = match &step.work {
+            Work::Connector { connection, .. } => *connection,
+            Work::Transform { .. } => None,
+        };
+        for place in [Some(Place::Agent(step.agent)), connection.map(Place::Connection)].into_iter().flatten() {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    places
 }
 
 /// Resolves a task in its environment as it is now.
 pub(super) async fn resolve(
     parts: &Parts,
-    environment: sallyport_protocol::EnvironmentId,
+    environment: EnvironmentId,
     task: &Task,
 ) -> Result<Resolved, sallyport_store::Error> {
     let world = world(&parts.store, &parts.catalog, environment).await?;
-    Ok(plan(task, &world))
+    Ok(Resolved { plan: plan(task, &world), variables: world.variables })
 }
 
 /// The document of a stored version.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sallyport_domain::plan::Plan;
-use sallyport_domain::run::{Run, RunState};
+use sallyport_domain::run::{Given, Run, RunState};
+use sallyport_domain::task::parameter::arguments;
 use sallyport_protocol::RunId;
 use sallyport_store::{Error, NewRun, Started};
 use tokio::sync::oneshot;
@@ -49,7 +50,7 @@ impl Engine {
 }
 
 async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<Entry>), StartError> {
-    let StartRun { environment, task, trigger, who, key, priority, fired } = start;
+    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun, fired } = start;
     let task = parts.store.task(environment, &task.to_string()).await.map_err(|error| match error {
         Error::NotFound => StartError::NotFound,
         error => StartError::Store(error),
@@ -57,30 +58,42 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
     if !task.active {
         return Err(StartError::Inactive(task.name));
     }
-    let document = understood(&task.current);
-    let plan = match &document {
-        Ok(document) => resolve(parts, environment, document).await?,
+    let version = match &rerun {
+        Some(rerun) => parts.store.task_version(rerun.task_version).await?,
+        None => task.current,
+    };
+    let document = understood(&version);
+    let declared = document.as_ref().map_or(&[][..], |document| document.parameters.as_slice());
+    let parameters = arguments(declared, &parameters).map_err(StartError::Parameters)?;
+    let resolved = match &document {
+        Ok(document) => resolve(parts, environment, document).await?.plan,
         Err(problems) => Err(problems.clone()),
     };
     // One that does not fit gets its run as well: it fails when its turn comes, and says why.
-    let plan = plan.unwrap_or_else(|_| Plan { task: task.name.clone(), steps: Vec::new(), pipelines: Vec::new() });
+    let plan = resolved.unwrap_or_else(|_| Plan { task: task.name.clone(), steps: Vec::new(), pipelines: Vec::new() });
     let (limit, own) = document.as_ref().map_or((1, 0), |document| (document.limit, document.priority));
     let priority = priority.unwrap_or(own);
-    let run = Run::scheduled(RunId::new(), plan, parts.clock.now());
+    let rerun_of = rerun.as_ref().map(|rerun| rerun.of);
+    let taken = rerun.map(|rerun| rerun.taken).unwrap_or_default();
+    let due_at = fired.as_ref().map(|fired| fired.due_at);
+    let given = Given { parameters: parameters.clone(), due_at, taken, ..Given::default() };
+    let run = Run::scheduled(RunId::new(), plan, parts.clock.now()).given(given);
     let new = NewRun {
         id: run.id,
         environment,
         task: task.id,
-        task_version: task.current.id,
+        task_version: version.id,
         task_name: task.name,
         start_key: key,
         state: RunState::Scheduled.word().to_owned(),
         trigger,
         who,
         trigger_name: fired.as_ref().map(|fired| fired.trigger.clone()),
-        due_at: fired.as_ref().map(|fired| fired.due_at),
+        due_at,
         late_at: fired.and_then(|fired| fired.late_at),
         priority,
+        parameters,
+        rerun_of,
         queued_at: run.queued_at,
         machine: serde_json::to_string(&run).map_err(Error::Json)?,
         steps: rows(&run),
@@ -90,7 +103,7 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         run,
         environment,
         task: task.id,
-        task_version: task.current.id,
+        task_version: version.id,
         limit,
         priority,
         version: started.run.version,

@@ -249,7 +249,8 @@ pub(crate) async fn test(State(app): State<Arc<App>>, who: Who, Path(id): Path<S
     })
 }
 
-async fn find(app: &App, who: &Who, id_or_name: &str) -> Result<Connection> {
+/// A connection of the asker's environment.
+pub(crate) async fn find(app: &App, who: &Who, id_or_name: &str) -> Result<Connection> {
     app.store.connection(who.environment.id, id_or_name).await.map_err(Problem::naming("connection", id_or_name))
 }
 

@@ -11,10 +11,12 @@ mod follow;
 mod health;
 mod hooks;
 mod licence;
+mod limits;
 mod login;
 mod logs;
 mod page;
 mod problem;
+mod rerun;
 mod runs;
 mod setup;
 mod surround;
@@ -22,6 +24,7 @@ mod tasks;
 mod time;
 mod tokens;
 mod triggers;
+mod variables;
 mod who;
 
 use std::sync::Arc;
@@ -106,10 +109,15 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tasks::schema))
         .routes(routes!(tasks::show, tasks::replace, tasks::delete))
         .routes(routes!(tasks::versions))
+        .routes(routes!(variables::list))
+        .routes(routes!(variables::set, variables::delete))
+        .routes(routes!(limits::list))
+        .routes(routes!(limits::set, limits::delete))
         .routes(routes!(runs::start))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::cancel))
+        .routes(routes!(rerun::rerun))
         .routes(routes!(logs::of_run))
         .routes(routes!(follow::run_log))
         .routes(routes!(logs::list))

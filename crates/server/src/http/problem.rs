@@ -71,6 +71,8 @@ codes! {
     TriggerStopped = "trigger_stopped", CONFLICT, "The trigger is paused or inactive";
     NotWebhook = "not_a_webhook", CONFLICT, "The trigger is no webhook";
     RunEnded = "run_ended", CONFLICT, "The run has ended";
+    RunOpen = "run_open", CONFLICT, "The run goes on";
+    NothingFailed = "nothing_failed", CONFLICT, "Nothing of the run failed";
     Changed = "changed_meanwhile", PRECONDITION_FAILED, "It was changed since you read it";
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The request is too large";
     MediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body has another type than expected";

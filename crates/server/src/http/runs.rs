@@ -1,5 +1,6 @@
 //! Runs: started, watched, cancelled.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,15 +9,16 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_domain::run::RunState;
 use sallyport_protocol::RunId;
-use sallyport_store::{Run, RunFilter, StepRun};
+use sallyport_store::{Run, RunFilter, Started, StepRun};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::engine::{CancelError, StartError, StartRun};
 use crate::http::extract::{MaybeBody, Params, Path};
 use crate::http::page::{PageView, Paging};
-use crate::http::problem::{Code, Problem, Result};
+use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::time::{maybe_rfc3339, parse, rfc3339};
 use crate::http::who::Who;
 
@@ -29,6 +31,10 @@ const KEY_BYTES_MAX: usize = 200;
 pub(crate) struct StartBody {
     /// Instead of the task's own: -100 to 100, higher first.
     priority: Option<i32>,
+    /// Values for the task's parameters, by name; text is understood for every type.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    parameters: Map<String, Value>,
 }
 
 /// Why a run is cancelled.
@@ -70,6 +76,11 @@ pub(crate) struct RunView {
     late: bool,
     /// Higher first.
     priority: i32,
+    /// What the task's parameters are, defaults included.
+    #[schema(value_type = Object)]
+    parameters: Map<String, Value>,
+    /// The run that it repeats.
+    rerun_of: Option<String>,
     /// When it was asked for.
     queued_at: String,
     /// When it began.
@@ -165,6 +176,8 @@ impl RunView {
             due_at: maybe_rfc3339(run.due_at),
             late: run.late_since.is_some(),
             priority: run.priority,
+            parameters: run.parameters.clone(),
+            rerun_of: run.rerun_of.map(|run| run.to_string()),
             queued_at: rfc3339(run.queued_at),
             started_at: maybe_rfc3339(run.started_at),
             finished_at: maybe_rfc3339(run.finished_at),
@@ -231,15 +244,38 @@ pub(crate) async fn start(
         // One caller's keys for one task are no other's.
         key: key.map(|key| format!("key:{}:{}", task.id, key)),
         priority: start.priority,
+        parameters: start.parameters,
+        rerun: None,
         fired: None,
     };
-    let started = app.live.engine.start_run(order).await.map_err(|error| not_started(error, &id))?;
+    let run = app.live.engine.start_run(order).await.map_err(|error| not_started(error, &id))?;
+    Ok(started(&run, &app))
+}
+
+/// The answer to a start.
+pub(crate) fn started(started: &Started, app: &App) -> Response {
     let mut headers = HeaderMap::new();
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/runs/{}", started.run.id)) {
         headers.insert(header::LOCATION, location);
     }
     let status = if started.created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, headers, Json(RunView::of(&started.run, &app))).into_response())
+    (status, headers, Json(RunView::of(&started.run, app))).into_response()
+}
+
+/// Why a task was not started, as a problem.
+pub(crate) fn not_started(error: StartError, task: &str) -> Problem {
+    match error {
+        StartError::NotFound => Problem::new(Code::NotFound, format!("there is no task `{task}` in this environment")),
+        StartError::Inactive(name) => {
+            Problem::new(Code::TaskInactive, format!("task `{name}` is inactive; set `active: true` in its document"))
+        }
+        StartError::Parameters(problems) => {
+            let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+            Problem::new(Code::Invalid, said.join("; ")).with(problems.into_iter().map(FieldProblem::from).collect())
+        }
+        StartError::Store(error) => error.into(),
+        StartError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),
+    }
 }
 
 /// The runs. Sorts: queued_at, started_at, finished_at, task, state, priority.
@@ -265,7 +301,9 @@ pub(crate) async fn list(
     let since = filters.since.as_deref().map(|since| parse("since", since)).transpose()?;
     let filter = RunFilter { task, state: filters.state, open: filters.open, since };
     let page = app.store.runs(who.environment.id, filter, paging.into()).await?;
-    Ok(Json(page.map(|run| RunView::of(&run, &app)).into()))
+    let mut why = why(&app, &page.items).await;
+    let view = |run: Run| RunView { reason: why.remove(&run.id).or(run.reason.clone()), ..RunView::of(&run, &app) };
+    Ok(Json(page.map(view).into()))
 }
 
 /// One run with its steps; figures of running steps are at most a second old.
@@ -275,7 +313,14 @@ pub(crate) async fn show(State(app): State<Arc<App>>, who: Who, Path(id): Path<S
     let run = find(&app, &who, &id).await?;
     let steps = app.store.step_runs(who.environment.id, run.id).await?;
     let steps = steps.into_iter().map(|step| StepRunView::of(step, &app)).collect();
-    Ok(Json(RunView { steps: Some(steps), ..RunView::of(&run, &app) }))
+    let reason = why(&app, std::slice::from_ref(&run)).await.remove(&run.id).or(run.reason.clone());
+    Ok(Json(RunView { steps: Some(steps), reason, ..RunView::of(&run, &app) }))
+}
+
+/// Why those of the runs that wait in the queue do so, as things stand now.
+async fn why(app: &App, runs: &[Run]) -> BTreeMap<RunId, String> {
+    let queued = runs.iter().filter(|run| run.state == RunState::Scheduled.word());
+    app.live.engine.why(queued.map(|run| run.id).collect()).await
 }
 
 /// Cancel a run: every step on every agent stops and removes what it has half written.
@@ -313,18 +358,6 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
         return Err(Problem::new(Code::BadRequest, format!("`Idempotency-Key` must have 1 to {KEY_BYTES_MAX} bytes")));
     }
     Ok(key)
-}
-
-/// Why a task's run was not started.
-pub(crate) fn not_started(error: StartError, task: &str) -> Problem {
-    match error {
-        StartError::NotFound => Problem::new(Code::NotFound, format!("there is no task `{task}` in this environment")),
-        StartError::Inactive(name) => {
-            Problem::new(Code::TaskInactive, format!("task `{name}` is inactive; set `active: true` in its document"))
-        }
-        StartError::Store(error) => error.into(),
-        StartError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),
-    }
 }
 
 fn no_run(id: &str) -> Problem {

@@ -76,7 +76,18 @@ impl Server {
         };
         let (environment, task) = (self.environment, self.store.create_task(self.environment, new).await.unwrap().id);
         let (trigger, who) = ("api".to_owned(), "test".to_owned());
-        let start = StartRun { environment, task, trigger, who, key: None, priority: None, fired: None };
+        let parameters = serde_json::Map::new();
+        let start = StartRun {
+            environment,
+            task,
+            trigger,
+            who,
+            key: None,
+            priority: None,
+            parameters,
+            rerun: None,
+            fired: None,
+        };
         self.live.engine.start_run(start).await.unwrap().run.id
     }
 

@@ -87,6 +87,8 @@ impl Handle {
             who,
             key: cause.key,
             priority: None,
+            parameters: serde_json::Map::new(),
+            rerun: None,
             fired: Some(Fired { trigger: trigger.name.clone(), due_at: cause.due_at, late_at }),
         };
         let started = self.parts.engine.start_run(start).await?;
@@ -99,5 +101,5 @@ impl Handle {
 
 /// Whether a failed start fails again until somebody changes the task.
 fn lasts(error: &StartError) -> bool {
-    matches!(error, StartError::NotFound | StartError::Inactive(_))
+    matches!(error, StartError::NotFound | StartError::Inactive(_) | StartError::Parameters(_))
 }

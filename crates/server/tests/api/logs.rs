@@ -30,6 +30,8 @@ fn ended_run(server: &Server, administrator: &Client) -> RunId {
             due_at: None,
             late_at: None,
             priority: 0,
+            parameters: serde_json::Map::new(),
+            rerun_of: None,
             queued_at: Timestamp(1),
             machine: "{}".into(),
             steps: Vec::new(),

@@ -6,6 +6,8 @@ mod agents;
 mod connections;
 mod described;
 mod download;
+mod flow;
+mod limits;
 mod lists;
 mod logs;
 mod people;

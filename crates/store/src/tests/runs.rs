@@ -20,6 +20,8 @@ pub(super) fn new_run(bench: &Bench, task: &Task, key: Option<&str>) -> NewRun {
         due_at: None,
         late_at: None,
         priority: 0,
+        parameters: serde_json::Map::new(),
+        rerun_of: None,
         queued_at: NOW,
         machine: "{}".into(),
         steps: vec![step(0, "scheduled")],

@@ -2,14 +2,15 @@
 
 mod plan;
 
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_agent::{Execution, NoRelay, Surroundings, execute};
 use sallyport_connectors::Site;
-use sallyport_domain::plan::Plan;
-use sallyport_protocol::{Clock, LogLevel, OrderReport, RunId, StepCounts, StepOutcome, Timestamp};
+use sallyport_domain::run::{Effect, Event, Given, Run, Scene, StepState, Stop};
+use sallyport_protocol::{AgentId, AttemptKey, Clock, LogLevel, RunId, StepCounts, Timestamp};
 use serde_json::{Value, json};
 
 use self::plan::Local;
@@ -21,6 +22,8 @@ use crate::say;
 
 /// How often progress is shown.
 const PAUSE: Duration = Duration::from_millis(150);
+/// Why a run is stopped by Ctrl-C.
+const INTERRUPTED: &str = "interrupted";
 /// What a transform may hold in memory before it spills.
 const TRANSFORM_MEMORY: usize = 256 * 1024 * 1024;
 
@@ -43,21 +46,21 @@ pub(crate) struct Arguments {
     /// Programs that serve as third-party connectors, as in an agent's programs.json
     #[arg(long, value_name = "FILE")]
     programs: Option<PathBuf>,
+    /// A value for one of the task's parameters; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = runs::pair)]
+    param: Vec<(String, String)>,
+    /// A variable that the task uses; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = runs::pair)]
+    variable: Vec<(String, String)>,
     /// Show log lines of this level and those above it
     #[arg(long, value_name = "LEVEL", default_value = "Warning")]
     log_level: LogLevel,
 }
 
-/// Where a run stands while it goes on here.
-struct Progress {
-    id: RunId,
-    began: Timestamp,
-    /// One per step of the plan: state, attempt, counts, reason, failure.
-    steps: Vec<Value>,
-}
-
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
-    let local = Local::read(&arguments.task, arguments.connections.as_deref())?;
+    let (parameters, variables) = (runs::object(&arguments.param), runs::object(&arguments.variable));
+    let given = Given { parameters, variables, ..Given::default() };
+    let local = Local::read(&arguments.task, arguments.connections.as_deref(), given)?;
     // The folder is new and its name cannot be guessed: the place is shared with other users.
     let scratch = std::env::temp_dir().join(format!("sallyport-{}", RunId::new()));
     make_private(&scratch).doing(|| format!("making {}", scratch.display()))?;
@@ -72,64 +75,115 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     runs::outcome(&run)
 }
 
-/// Every pipeline, one after the other, each with the retries of its steps.
+/// The whole run, with the decisions that a server takes; pipelines take turns.
 async fn all(local: &Local, surroundings: &Surroundings, context: &Context) -> Value {
     let visible = context.config.interactive && context.format == Format::Table;
-    let mut bars = Bars::new(visible);
-    let mut progress = Progress::new(&local.plan, surroundings.clock.now());
-    let mut stopped: Option<String> = None;
-    for pipeline in 0..local.plan.pipelines.len() {
-        if let Some(reason) = &stopped {
-            progress.skip(&local.plan, pipeline, reason);
-            continue;
-        }
-        let mut attempt = 1;
-        loop {
-            let report = one(local, surroundings, &mut progress, &mut bars, (pipeline, attempt)).await;
-            stopped = progress.take(&local.plan, &report, attempt, surroundings.clock.now());
-            let Some(wait) = again(&local.plan, pipeline, &report, attempt) else { break };
-            tokio::time::sleep(wait).await;
-            attempt += 1;
-        }
+    let mut here = Here {
+        local,
+        surroundings,
+        run: Run::scheduled(RunId::new(), local.plan.clone(), surroundings.clock.now()).given(local.given.clone()),
+        online: BTreeSet::from([local.agent]),
+        dispatched: VecDeque::new(),
+        wake_at: None,
+        bars: Bars::new(visible),
+    };
+    here.take(Event::Start);
+    while !here.run.state.has_ended() {
+        let event = match here.dispatched.pop_front() {
+            Some(key) => here.attempt(key).await,
+            None => here.pause().await,
+        };
+        here.take(event);
     }
-    bars.clear();
-    progress.ended(&local.plan, surroundings.clock.now())
+    here.bars.clear();
+    view(&here.run)
 }
 
-/// One attempt at one pipeline, with its progress on the terminal; Ctrl-C cancels it.
-async fn one(
-    local: &Local,
-    surroundings: &Surroundings,
-    progress: &mut Progress,
-    bars: &mut Bars,
-    (pipeline, attempt): (usize, u32),
-) -> OrderReport {
-    let order = local.order(progress.id, pipeline, attempt);
-    let execution = Execution::new(&order);
-    let work = execute(order, surroundings, &execution);
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            report = &mut work => return report,
-            _ = tokio::signal::ctrl_c() => execution.cancel("interrupted"),
-            () = tokio::time::sleep(PAUSE) => {
-                let lines = progress.running(&execution.counts());
-                bars.update(&lines, surroundings.clock.now());
+/// A run on this machine.
+struct Here<'a> {
+    local: &'a Local,
+    surroundings: &'a Surroundings,
+    run: Run,
+    online: BTreeSet<AgentId>,
+    /// Attempts to make.
+    dispatched: VecDeque<AttemptKey>,
+    /// When the run wants to look again.
+    wake_at: Option<Timestamp>,
+    bars: Bars,
+}
+
+impl Here<'_> {
+    /// Lets the run decide; answers whether what goes on is to be stopped.
+    fn take(&mut self, event: Event) -> bool {
+        let scene = Scene { now: self.surroundings.clock.now(), online: &self.online };
+        // What is over needs no event.
+        let effects = self.run.on(event, scene).unwrap_or_default();
+        let mut stop = false;
+        self.wake_at = None;
+        for effect in effects {
+            match effect {
+                Effect::Dispatch { key, .. } => self.dispatched.push_back(key),
+                Effect::Cancel { .. } => stop = true,
+                Effect::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |wake| wake.min(at))),
+                Effect::Log { step, level, message, .. } if level >= LogLevel::Warning => {
+                    say::note(&format!("{level:<7} {}: {message}", step.unwrap_or_default()));
+                }
+                Effect::Log { .. } | Effect::Ended => {}
+            }
+        }
+        stop
+    }
+
+    /// One attempt at one pipeline, with its progress on the terminal; Ctrl-C stops the run.
+    async fn attempt(&mut self, key: AttemptKey) -> Event {
+        let order = match self.local.order(&self.run, key) {
+            Ok(order) => order,
+            Err((step, failure)) => return Event::Unfit { key, step, failure },
+        };
+        let execution = Execution::new(&order);
+        if self.run.stop.is_some() {
+            execution.cancel(INTERRUPTED);
+        }
+        let work = execute(order, self.surroundings, &execution);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                report = &mut work => return Event::Finished { agent: self.local.agent, report },
+                _ = tokio::signal::ctrl_c() => {
+                    if self.take(interrupt()) {
+                        execution.cancel(INTERRUPTED);
+                    }
+                }
+                () = tokio::time::sleep(PAUSE) => {
+                    self.bars.update(&running(&execution.counts()), self.surroundings.clock.now());
+                }
             }
         }
     }
+
+    /// Waits until the run wants to look again.
+    async fn pause(&self) -> Event {
+        let now = self.surroundings.clock.now();
+        let wait = self.wake_at.map_or(PAUSE, |at| at.since(now));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Event::Tick,
+            _ = tokio::signal::ctrl_c() => interrupt(),
+        }
+    }
 }
 
-/// How long to wait before the next attempt, if there is one.
-fn again(plan: &Plan, pipeline: usize, report: &OrderReport, attempt: u32) -> Option<Duration> {
-    let failed = report.steps.iter().find_map(|step| match &step.outcome {
-        StepOutcome::Failed { failure } => Some((&step.step, failure.transient)),
-        _ => None,
-    });
-    let (name, transient) = failed?;
-    let retry = plan.steps_of(pipeline).map(|index| &plan.steps[index]).find(|step| step.name == *name)?.retry;
-    let doubled = retry.backoff.0.saturating_mul(1 << (attempt - 1).min(10));
-    (transient && attempt < retry.attempts).then_some(doubled)
+fn interrupt() -> Event {
+    Event::Stop(Stop::Cancel { reason: INTERRUPTED.to_owned() })
+}
+
+/// The lines of the steps that are at work.
+fn running(counts: &[(String, StepCounts)]) -> Vec<StepLine> {
+    let line = |(name, counts): &(String, StepCounts)| StepLine {
+        name: name.clone(),
+        state: StepState::Running.word().to_owned(),
+        counts: *counts,
+    };
+    counts.iter().map(line).collect()
 }
 
 fn make_private(folder: &Path) -> std::io::Result<()> {
@@ -185,81 +239,26 @@ fn programs(path: &Path) -> Result<std::collections::BTreeMap<String, sallyport_
     Ok(programs)
 }
 
-impl Progress {
-    fn new(plan: &Plan, began: Timestamp) -> Self {
-        let steps = plan
-            .steps
-            .iter()
-            .map(|step| {
-                let state = if step.runs { "scheduled" } else { "skipped" };
-                json!({"step": step.name, "agent": step.agent_name, "state": state})
-            })
-            .collect();
-        Self { id: RunId::new(), began, steps }
-    }
-
-    /// The lines of the steps that are at work.
-    fn running(&mut self, counts: &[(String, StepCounts)]) -> Vec<StepLine> {
-        counts
-            .iter()
-            .map(|(name, counts)| StepLine { name: name.clone(), state: "running".into(), counts: *counts })
-            .collect()
-    }
-
-    /// Takes an attempt's report over; gives the reason to stop if a step did not succeed.
-    fn take(&mut self, plan: &Plan, report: &OrderReport, attempt: u32, now: Timestamp) -> Option<String> {
-        let mut stopped: Option<String> = None;
-        for step in &report.steps {
-            let Some(index) = plan.steps.iter().position(|planned| planned.name == step.step) else { continue };
-            let view = &mut self.steps[index];
-            let (state, failure, reason) = match &step.outcome {
-                StepOutcome::Succeeded => ("succeeded", Value::Null, Value::Null),
-                StepOutcome::Failed { failure } => {
-                    stopped = Some(format!("step {} failed", step.step));
-                    ("failed", json!(failure), Value::Null)
-                }
-                StepOutcome::Cancelled { reason } => {
-                    stopped = stopped.or_else(|| Some(reason.clone()));
-                    ("cancelled", Value::Null, json!(reason))
-                }
-            };
-            *view = json!({
-                "step": step.step, "agent": view["agent"], "state": state, "attempt": attempt,
+/// The run as a server would show it.
+fn view(run: &Run) -> Value {
+    let steps: Vec<Value> = run
+        .plan
+        .steps
+        .iter()
+        .zip(&run.steps)
+        .map(|(planned, step)| {
+            json!({
+                "step": planned.name, "agent": planned.agent_name, "state": step.state, "attempt": step.attempt,
                 "rows_in": step.counts.rows_in, "rows_out": step.counts.rows_out, "bytes": step.counts.bytes,
-                "rows_rejected": step.counts.rows_rejected, "failure": failure, "reason": reason,
-                "started_at": stamp(self.began), "finished_at": stamp(now),
-            });
-        }
-        stopped
-    }
-
-    fn skip(&mut self, plan: &Plan, pipeline: usize, reason: &str) {
-        for index in plan.steps_of(pipeline) {
-            self.steps[index]["state"] = json!("cancelled");
-            self.steps[index]["reason"] = json!(reason);
-        }
-    }
-
-    /// The run as the server would show it.
-    fn ended(self, plan: &Plan, now: Timestamp) -> Value {
-        let any = |state: &str| self.steps.iter().any(|step| step["state"] == state);
-        let sum = |key: &str| self.steps.iter().filter_map(|step| step[key].as_u64()).sum::<u64>();
-        let state = if any("failed") {
-            "failed"
-        } else if any("cancelled") {
-            "cancelled"
-        } else if sum("rows_rejected") > 0 {
-            "finished_with_errors"
-        } else if sum("rows_out") == 0 {
-            "no_data"
-        } else {
-            "succeeded"
-        };
-        json!({
-            "id": self.id, "task": plan.task, "state": state, "steps": self.steps,
-            "started_at": stamp(self.began), "finished_at": stamp(now),
+                "rows_rejected": step.counts.rows_rejected, "failure": step.failure, "reason": step.reason,
+                "started_at": step.started_at.map(stamp), "finished_at": step.ended_at.map(stamp),
+            })
         })
-    }
+        .collect();
+    json!({
+        "id": run.id, "task": run.plan.task, "parameters": run.given.parameters, "state": run.state, "reason": run.reason, "steps": steps,
+        "started_at": run.started_at.map(stamp), "finished_at": run.ended_at.map(stamp),
+    })
 }
 
 fn stamp(at: Timestamp) -> Value {

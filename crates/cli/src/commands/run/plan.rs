@@ -5,9 +5,13 @@ use std::path::Path;
 
 use sallyport_domain::agent::Kind;
 use sallyport_domain::plan::{AgentFacts, ConnectionFacts, Plan, PlannedStep, Work, World, plan};
+use sallyport_domain::run::{Given, Run};
+use sallyport_domain::task::parameter::arguments;
 use sallyport_domain::task::{self, Problem, Task};
+use sallyport_domain::template::Values;
 use sallyport_protocol::{
-    Action, AgentId, AttemptKey, ConnectionId, ConnectionOrder, Inlet, RunId, Secret, StepOrder, Via, WorkOrder,
+    Action, AgentId, AttemptKey, ConnectionId, ConnectionOrder, Descriptor, Failure, Inlet, Secret, StepOrder, Via,
+    WorkOrder,
 };
 use serde_json::Value;
 
@@ -23,51 +27,68 @@ const HERE: &str = "here";
 pub(super) struct Local {
     /// The resolved task.
     pub(super) plan: Plan,
+    /// The one agent of all its steps.
+    pub(super) agent: AgentId,
+    /// What the run is started with.
+    pub(super) given: Given,
+    catalog: Vec<Descriptor>,
     connections: BTreeMap<ConnectionId, ConnectionOrder>,
 }
 
 impl Local {
     /// Reads and checks everything; each problem names its field.
-    pub(super) fn read(path: &Path, connections: Option<&Path>) -> Result<Self> {
+    pub(super) fn read(path: &Path, connections: Option<&Path>, given: Given) -> Result<Self> {
         let mut task = task::parse(&document::text(path)?).map_err(|problems| wrong(path, &problems))?;
-        let agent = AgentFacts { id: AgentId::new(), name: HERE.into(), kind: Kind::Remote, active: true };
+        let id = AgentId::new();
+        let agent = AgentFacts { id, name: HERE.into(), kind: Kind::Remote, active: true };
         let mut facts = Vec::new();
         let mut orders = BTreeMap::new();
-        for (fact, order) in connections.map(|path| known(path, agent.id)).transpose()?.unwrap_or_default() {
+        for (fact, order) in connections.map(|path| known(path, id)).transpose()?.unwrap_or_default() {
             orders.insert(fact.id, order);
             facts.push(fact);
         }
         move_here(&mut task);
-        let world = World { catalog: sallyport_connectors::catalog(), agents: vec![agent], connections: facts };
+        let parameters = arguments(&task.parameters, &given.parameters).map_err(|problems| wrong(path, &problems))?;
+        let given = Given { parameters, ..given };
+        let catalog = sallyport_connectors::catalog();
+        let world = World {
+            catalog: catalog.clone(),
+            agents: vec![agent],
+            connections: facts,
+            variables: given.variables.clone(),
+        };
         let plan = plan(&task, &world).map_err(|problems| wrong(path, &problems))?;
-        Ok(Self { plan, connections: orders })
+        Ok(Self { plan, agent: id, given, catalog, connections: orders })
     }
 
-    /// One attempt at one pipeline.
-    pub(super) fn order(&self, run: RunId, pipeline: usize, attempt: u32) -> WorkOrder {
-        let number = u32::try_from(pipeline).unwrap_or(u32::MAX);
-        let key = AttemptKey { run, pipeline: number, attempt, fence: u64::from(attempt) };
-        let steps = self.plan.steps_of(pipeline).map(|index| self.step(&self.plan.steps[index])).collect();
-        WorkOrder { key, task: self.plan.task.clone(), steps }
+    /// One attempt at one pipeline of a run as it stands, or the step that cannot be done.
+    pub(super) fn order(&self, run: &Run, key: AttemptKey) -> std::result::Result<WorkOrder, (String, Failure)> {
+        let (plan, pipeline) = (&run.plan, usize::try_from(key.pipeline).unwrap_or(usize::MAX));
+        let values = run.values(pipeline);
+        let steps = plan.steps_of(pipeline).map(|index| {
+            let step = &plan.steps[index];
+            self.step(plan, step, &values).map_err(|failure| (step.name.clone(), failure))
+        });
+        Ok(WorkOrder { key, task: plan.task.clone(), steps: steps.collect::<std::result::Result<_, _>>()? })
     }
 
-    fn step(&self, step: &PlannedStep) -> StepOrder {
-        let action = match &step.work {
-            Work::Transform { sql } => Action::Transform { sql: sql.clone() },
+    fn step(&self, plan: &Plan, step: &PlannedStep, values: &Values) -> std::result::Result<StepOrder, Failure> {
+        let action = match step.evaluated(values, &self.catalog)? {
+            Work::Transform { sql } => Action::Transform { sql },
             Work::Connector { kind, connection, settings } => Action::Connector {
-                kind: kind.clone(),
+                kind,
                 connection: connection.and_then(|id| self.connections.get(&id).cloned()),
-                settings: settings.clone(),
+                settings,
             },
         };
-        let inlet = |input: &usize| Inlet { from: self.plan.steps[*input].name.clone(), via: Via::Local };
-        StepOrder {
+        let inlet = |input: &usize| Inlet { from: plan.steps[*input].name.clone(), via: Via::Local };
+        Ok(StepOrder {
             name: step.name.clone(),
             action,
             inputs: step.inputs.iter().map(inlet).collect(),
             outputs: Vec::new(),
             timeout_ms: step.timeout.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
-        }
+        })
     }
 }
 
