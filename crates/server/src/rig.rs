@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::StartRun;
+use crate::engine::{Reads, StartRun};
 use crate::relay::Relay;
 use crate::{engine, gateway};
 
@@ -158,6 +158,7 @@ impl Rig {
             who: "test".into(),
             key: key.map(Into::into),
             priority: None,
+            reads: Reads::New,
         };
         self.engine.start_run(start).await.unwrap().run.id
     }
@@ -277,6 +278,7 @@ pub(crate) fn report(order: &WorkOrder, outcome: &StepOutcome) -> OrderReport {
         outcome: outcome.clone(),
         counts: StepCounts { rows_in: 10, rows_out: 10, bytes: 100, rows_rejected: 0 },
         already_committed: false,
+        committed: None,
     });
     OrderReport { key: order.key, steps: steps.collect() }
 }

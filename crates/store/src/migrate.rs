@@ -6,7 +6,11 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 
 /// In order; the place in the list is the number, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_triggers.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_triggers.sql"),
+    include_str!("migrations/0004_checkpoints.sql"),
+];
 
 pub(crate) fn run(sql: &mut Sqlite) -> Result<(), Error> {
     apply(sql, MIGRATIONS)

@@ -1,6 +1,7 @@
 //! One module a noun; each holds its arguments and what they do.
 
 mod agents;
+mod checkpoints;
 mod completions;
 mod connections;
 mod licence;
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// What is moved from where to where
     #[command(subcommand)]
     Tasks(tasks::Arguments),
+    /// How far incremental reads are, and where they go on
+    #[command(subcommand)]
+    Checkpoints(checkpoints::Arguments),
     /// Executions of tasks
     #[command(subcommand)]
     Runs(runs::Arguments),
@@ -80,6 +84,7 @@ impl Command {
             Self::Agents(arguments) => agents::run(&arguments, context),
             Self::Connections(arguments) => connections::run(&arguments, context),
             Self::Tasks(arguments) => tasks::run(&arguments, context),
+            Self::Checkpoints(arguments) => checkpoints::run(&arguments, context),
             Self::Runs(arguments) => runs::run(&arguments, context),
             Self::Logs(arguments) => logs::run(&arguments, context),
             Self::Licence(arguments) => licence::run(&arguments, context),

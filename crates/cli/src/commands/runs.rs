@@ -45,6 +45,8 @@ pub(crate) enum Arguments {
 Examples:
   sallyport runs start orders-to-training --wait
   sallyport runs start nightly --key 2026-11-22      starts at most one run for this key
+  sallyport runs start orders --full-refresh         incremental steps read everything again
+  sallyport runs start orders --backfill read --from 2026-10-01 --to 2026-11-01
 With --wait the exit code is 6 when the run does not deliver everything.")]
     Start {
         /// The task's name or id
@@ -55,6 +57,18 @@ With --wait the exit code is 6 when the run does not deliver everything.")]
         /// A key of your choice: a repeated start with the same key gives the same run
         #[arg(long)]
         key: Option<String>,
+        /// Clear the task's checkpoints, so that incremental steps read everything again
+        #[arg(long, conflicts_with = "backfill")]
+        full_refresh: bool,
+        /// Run this incremental step alone, for a range of its cursor; its checkpoint stays
+        #[arg(long, value_name = "STEP", requires = "from", requires = "to")]
+        backfill: Option<String>,
+        /// The first value of the range
+        #[arg(long, requires = "backfill", allow_hyphen_values = true)]
+        from: Option<String>,
+        /// The first value behind the range
+        #[arg(long, requires = "backfill", allow_hyphen_values = true)]
+        to: Option<String>,
     },
     /// Show the progress of a run and wait for its end
     Wait {
@@ -92,7 +106,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             context.format.list(&runs, COLUMNS, "No runs yet. Start one: `sallyport runs start TASK --wait`")
         }
         Arguments::Show { run } => show(&client.get(&path(run))?.body, context.format),
-        Arguments::Start { task, wait, key } => start(&client, context, task, *wait, key.as_deref()),
+        Arguments::Start { task, wait, key, full_refresh, backfill, from, to } => {
+            let range = backfill.as_ref().map(|step| json!({"step": step, "from": from, "to": to}));
+            let body = json!({"full_refresh": full_refresh, "backfill": range});
+            start(&client, context, task, &body, key.as_deref(), *wait)
+        }
         Arguments::Wait { run } => follow(&client, context, run),
         Arguments::Cancel { run, reason } => {
             let body = reason.as_ref().map(|reason| json!({"reason": reason}));
@@ -117,10 +135,10 @@ pub(super) fn show(run: &Value, format: Format) -> Result<()> {
     Ok(())
 }
 
-fn start(client: &Client, context: &Context, task: &str, wait: bool, key: Option<&str>) -> Result<()> {
+fn start(client: &Client, context: &Context, task: &str, body: &Value, key: Option<&str>, wait: bool) -> Result<()> {
     let path = format!("/api/v1/tasks/{}/runs", encode(task));
     let headers: Vec<(&str, &str)> = key.iter().map(|key| ("idempotency-key", *key)).collect();
-    let run = client.send(&Method::POST, &path, None, &headers)?.body;
+    let run = client.send(&Method::POST, &path, Some(body), &headers)?.body;
     if !wait {
         return context.format.one(&run, COLUMNS);
     }
@@ -199,7 +217,8 @@ fn latest(run: &Value) -> Vec<&Value> {
 pub(super) fn summary(run: &Value) -> String {
     let steps = latest(run);
     let rows = steps.iter().map(|step| row(step)).collect();
-    let header = vec!["STEP", "AGENT", "STATE", "ATTEMPT", "ROWS IN", "ROWS OUT", "BYTES", "REJECTED", "TOOK"];
+    let header =
+        vec!["STEP", "AGENT", "STATE", "ATTEMPT", "ROWS IN", "ROWS OUT", "BYTES", "REJECTED", "PROMISE", "TOOK"];
     let mut all = format!("{}  {}  {}", text(run, "id"), text(run, "task"), state(run, "state"));
     let took = took(run);
     if !took.is_empty() {
@@ -236,6 +255,7 @@ fn row(step: &Value) -> Vec<String> {
         count(counts.rows_out),
         output::bytes(counts.bytes),
         if counts.rows_rejected == 0 { String::new() } else { count(counts.rows_rejected) },
+        text(step, "promise"),
         took(step),
     ]
 }

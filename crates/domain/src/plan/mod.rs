@@ -2,6 +2,7 @@
 //!
 //! The same check runs when a task is saved and when a run starts, because agents and connections change in between.
 
+mod incremental;
 mod pipelines;
 mod resolve;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::agent::Kind;
 use crate::task::{Retry, Span};
 
+pub use incremental::Stream;
 pub use resolve::plan;
 
 /// How long a step waits for an offline agent unless it says otherwise.

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use sallyport_protocol::{AgentId, AttemptKey, Failure, RunId, StepCounts, Timestamp};
+use sallyport_protocol::{AgentId, AttemptKey, Backfill, Failure, RunId, StepCounts, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
@@ -66,6 +66,9 @@ pub struct Run {
     pub fence: u64,
     /// Why it was told to stop, once it was.
     pub stop: Option<Stop>,
+    /// The range that it reads again, where that is what it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
 }
 
 impl Run {
@@ -86,6 +89,7 @@ impl Run {
             steps,
             fence: 0,
             stop: None,
+            backfill: None,
         }
     }
 

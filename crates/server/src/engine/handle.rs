@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sallyport_protocol::{AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId};
+use sallyport_protocol::{
+    AgentId, AttemptKey, Backfill, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId,
+};
 use sallyport_store::{Error, Started, Store};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +37,20 @@ pub(crate) struct StartRun {
     pub(crate) key: Option<String>,
     /// Instead of the task's own.
     pub(crate) priority: Option<i32>,
+    /// What incremental steps read.
+    pub(crate) reads: Reads,
+}
+
+/// What the incremental steps of a run read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// What is new.
+    #[default]
+    New,
+    /// Everything; the checkpoints begin anew.
+    Everything,
+    /// A range of one step; the checkpoints stay.
+    Range(Backfill),
 }
 
 /// Why no run was started.
@@ -46,6 +62,9 @@ pub(crate) enum StartError {
     /// The task may not be run.
     #[error("task `{0}` is inactive")]
     Inactive(String),
+    /// A range was given for a step that does not read incrementally.
+    #[error("no active step `{0}` reads incrementally")]
+    NotIncremental(String),
     /// The store failed.
     #[error("storing the run")]
     Store(#[from] Error),

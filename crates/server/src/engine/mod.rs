@@ -30,7 +30,7 @@ use sallyport_store::{Connection, Store};
 
 use crate::relay::Relay;
 
-pub(crate) use handle::{CancelError, Handle, Live, StartError, StartRun};
+pub(crate) use handle::{CancelError, Handle, Live, Reads, StartError, StartRun};
 pub(crate) use link::Link;
 
 /// Opens the sealed secrets of a connection.

@@ -40,10 +40,14 @@ impl Engine {
     async fn leave_queue(&mut self, run: RunId) {
         let Some(entry) = self.entries.get(&run) else { return };
         let event = match self.resolve_version(entry.environment, entry.task_version).await {
-            Ok(Ok(plan)) => {
+            Ok(Ok(mut plan)) => {
                 if let Some(entry) = self.entries.get_mut(&run) {
                     let value = entry.change();
-                    *value = Run::scheduled(run, plan, value.queued_at);
+                    let backfill = value.backfill.take();
+                    if let Some(backfill) = &backfill {
+                        plan.keep_only(&backfill.step);
+                    }
+                    *value = Run { backfill, ..Run::scheduled(run, plan, value.queued_at) };
                 }
                 Event::Start
             }

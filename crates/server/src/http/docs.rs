@@ -35,6 +35,7 @@ use crate::http::problem::{Code, FieldProblem, ProblemView};
         (name = "agents", description = "Agents and their wrappers"),
         (name = "connections", description = "Named targets that agents reach"),
         (name = "tasks", description = "What is to be done, and with which connectors"),
+        (name = "checkpoints", description = "How far incremental reads are"),
         (name = "runs", description = "Executions of tasks"),
         (name = "logs", description = "Logs of agents and wrappers"),
     )

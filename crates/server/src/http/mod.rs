@@ -1,6 +1,7 @@
 //! The HTTP side: routes, documents about them, and what every answer has in common.
 
 mod agents;
+mod checkpoints;
 mod companies;
 mod connections;
 mod connectors;
@@ -103,6 +104,8 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tasks::schema))
         .routes(routes!(tasks::show, tasks::replace, tasks::delete))
         .routes(routes!(tasks::versions))
+        .routes(routes!(checkpoints::list, checkpoints::set, checkpoints::clear))
+        .routes(routes!(checkpoints::history))
         .routes(routes!(runs::start))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))

@@ -6,14 +6,17 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sallyport_domain::run::RunState;
-use sallyport_protocol::RunId;
+use sallyport_connectors::Promise;
+use sallyport_domain::plan::Work;
+use sallyport_domain::run::{Run as Machine, RunState};
+use sallyport_protocol::{Backfill, RunId};
 use sallyport_store::{Run, RunFilter, StepRun};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::engine::{CancelError, StartError, StartRun};
+use crate::engine::{CancelError, Reads, StartError, StartRun};
 use crate::http::extract::{MaybeBody, Params};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, Problem, Result};
@@ -29,6 +32,23 @@ const KEY_BYTES_MAX: usize = 200;
 pub(crate) struct StartBody {
     /// Instead of the task's own: -100 to 100, higher first.
     priority: Option<i32>,
+    /// Clear the task's checkpoints, so that incremental steps read everything again.
+    #[serde(default)]
+    full_refresh: bool,
+    /// Run one incremental step, and those joined to it, for a range; its checkpoint stays.
+    backfill: Option<BackfillBody>,
+}
+
+/// A range of an incremental step's cursor.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackfillBody {
+    /// The reading step.
+    step: String,
+    /// The first value of the range.
+    from: String,
+    /// The first value behind the range.
+    to: String,
 }
 
 /// Why a run is cancelled.
@@ -108,6 +128,22 @@ pub(crate) struct StepRunView {
     started_at: Option<String>,
     /// When it ended.
     finished_at: Option<String>,
+    /// What a writing step promises: exactly once, all or nothing, at least once.
+    promise: Option<&'static str>,
+    /// How far a writing step has committed an incremental read, in its newest attempt.
+    committed: Option<CommittedView>,
+}
+
+/// What a step has committed of an incremental read.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CommittedView {
+    /// Everything up to here is in the target.
+    #[schema(value_type = Object)]
+    checkpoint: Value,
+    /// Counts the commits since a person has changed the checkpoint; 0 where the target keeps no count.
+    sequence: u64,
+    /// Rows that the attempt has committed.
+    rows: u64,
 }
 
 /// What went wrong.
@@ -166,7 +202,9 @@ impl RunView {
 }
 
 impl StepRunView {
-    fn of(step: StepRun, app: &App) -> Self {
+    fn of(step: StepRun, machine: Option<&Machine>, app: &App) -> Self {
+        let promise = machine.and_then(|machine| promise(machine, &step.step));
+        let committed = machine.and_then(|machine| committed(machine, &step));
         let until = step.finished_at.unwrap_or_else(|| app.clock.now());
         let seconds = step.started_at.map(|began| until.since(began).as_secs_f64()).filter(|seconds| *seconds > 0.0);
         let rows = step.counts.rows_out.max(step.counts.rows_in);
@@ -193,8 +231,25 @@ impl StepRunView {
             reason: step.reason,
             started_at: maybe_rfc3339(step.started_at),
             finished_at: maybe_rfc3339(step.finished_at),
+            promise,
+            committed,
         }
     }
+}
+
+/// What a writing step promises.
+fn promise(machine: &Machine, step: &str) -> Option<&'static str> {
+    let planned = machine.plan.steps.iter().find(|planned| planned.name == step)?;
+    let Work::Connector { kind, settings, .. } = &planned.work else { return None };
+    Some(Promise::of(kind, settings).filter(|_| !planned.inputs.is_empty())?.words())
+}
+
+/// What the newest attempt of a step has committed.
+fn committed(machine: &Machine, step: &StepRun) -> Option<CommittedView> {
+    let index = machine.plan.steps.iter().position(|planned| planned.name == step.step)?;
+    let newest = machine.steps.get(index).filter(|newest| newest.attempt == step.attempt)?;
+    let committed = newest.committed.clone()?;
+    Some(CommittedView { checkpoint: committed.checkpoint.0, sequence: committed.sequence, rows: committed.rows })
 }
 
 /// Start a run of a task. With an `Idempotency-Key` a repeat finds the run that the first has started.
@@ -225,11 +280,16 @@ pub(crate) async fn start(
         // One caller's keys for one task are no other's.
         key: key.map(|key| format!("key:{}:{}", task.id, key)),
         priority: start.priority,
+        reads: reads(start)?,
     };
     let started = app.live.engine.start_run(order).await.map_err(|error| match error {
         StartError::NotFound => Problem::new(Code::NotFound, format!("there is no task `{id}` in this environment")),
         StartError::Inactive(name) => {
             Problem::new(Code::TaskInactive, format!("task `{name}` is inactive; set `active: true` in its document"))
+        }
+        StartError::NotIncremental(step) => {
+            let message = format!("no active step `{step}` of task `{id}` reads incrementally");
+            Problem::field("/backfill/step", "not_incremental", message)
         }
         StartError::Store(error) => error.into(),
         StartError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),
@@ -274,7 +334,9 @@ pub(crate) async fn list(
 pub(crate) async fn show(State(app): State<Arc<App>>, who: Who, Path(id): Path<String>) -> Result<Json<RunView>> {
     let run = find(&app, &who, &id).await?;
     let steps = app.store.step_runs(who.environment.id, run.id).await?;
-    let steps = steps.into_iter().map(|step| StepRunView::of(step, &app)).collect();
+    // One that a later build has stored is shown without.
+    let machine: Option<Machine> = serde_json::from_str(&run.machine).ok();
+    let steps = steps.into_iter().map(|step| StepRunView::of(step, machine.as_ref(), &app)).collect();
     Ok(Json(RunView { steps: Some(steps), ..RunView::of(&run, &app) }))
 }
 
@@ -298,6 +360,18 @@ pub(crate) async fn cancel(
     tracing::info!(run = %run.id, by = %who.person.id, "run cancelled");
     let run = find(&app, &who, &id).await?;
     Ok((StatusCode::ACCEPTED, Json(RunView::of(&run, &app))))
+}
+
+fn reads(start: StartBody) -> Result<Reads> {
+    match (start.full_refresh, start.backfill) {
+        (true, Some(_)) => {
+            let message = "a run either reads everything or a range; leave one of `full_refresh` and `backfill` out";
+            Err(Problem::field("/backfill", "contradiction", message))
+        }
+        (true, None) => Ok(Reads::Everything),
+        (false, Some(BackfillBody { step, from, to })) => Ok(Reads::Range(Backfill { step, from, to })),
+        (false, None) => Ok(Reads::New),
+    }
 }
 
 /// A run of the asker's environment.

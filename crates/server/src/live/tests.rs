@@ -8,7 +8,7 @@ use sallyport_protocol::Clock;
 use sallyport_store::{First, LogFilter, NewTask, Store};
 
 use super::{Live, Parts};
-use crate::engine::StartRun;
+use crate::engine::{Reads, StartRun};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -56,7 +56,7 @@ steps:
     };
     let task = store.create_task(environment, new).await.unwrap().id;
     let (trigger, who) = ("api".to_owned(), "test".to_owned());
-    let start = StartRun { environment, task, trigger, who, key: None, priority: None };
+    let start = StartRun { environment, task, trigger, who, key: None, priority: None, reads: Reads::New };
     let run = live.engine.start_run(start).await.unwrap().run.id;
 
     let mut changes = live.engine.live(run);

@@ -48,7 +48,7 @@ impl Local {
         let number = u32::try_from(pipeline).unwrap_or(u32::MAX);
         let key = AttemptKey { run, pipeline: number, attempt, fence: u64::from(attempt) };
         let steps = self.plan.steps_of(pipeline).map(|index| self.step(&self.plan.steps[index])).collect();
-        WorkOrder { key, task: self.plan.task.clone(), steps }
+        WorkOrder { key, task: self.plan.task.clone(), steps, incremental: None }
     }
 
     fn step(&self, step: &PlannedStep) -> StepOrder {
