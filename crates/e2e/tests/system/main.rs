@@ -6,6 +6,7 @@
 mod commands;
 mod faults;
 mod identity;
+mod incremental;
 mod licence;
 mod proxies;
 mod runs;
