@@ -11,7 +11,7 @@ use sallyport_domain::licence::Tier;
 use sallyport_protocol::{
     AgentId, AgentMessage, AttemptKey, Clock, Descriptor, EnvironmentId, InstallationId, InstanceId, Levels,
     OrderReport, Origin, Presence, Reach, RunId, ServerToAgent, StepCounts, StepOutcome, StepReport, Timestamp,
-    Versions, WorkOrder, path,
+    Versions, WorkOrder, capability, path,
 };
 use sallyport_store::{First, NewAgent, NewTask, Run, Store, Task};
 use serde::Serialize;
@@ -200,9 +200,14 @@ impl Rig {
 
     /// Dials in and says hello; what comes first is the welcome or a refusal.
     pub(crate) async fn hello(&self, login: &Login, instance: InstanceId, running: Vec<AttemptKey>) -> Scripted {
+        self.greeted(login, &hello(instance, running)).await
+    }
+
+    /// Dials in and says this first.
+    pub(crate) async fn greeted(&self, login: &Login, hello: &AgentMessage) -> Scripted {
         let socket = self.dial(path::AGENT, login).await.unwrap();
         let mut agent = Scripted { socket };
-        agent.say(&hello(instance, running)).await;
+        agent.say(hello).await;
         agent
     }
 
@@ -286,7 +291,7 @@ pub(crate) fn report(order: &WorkOrder, outcome: &StepOutcome) -> OrderReport {
 /// The first message of an agent.
 pub(crate) fn hello(instance: InstanceId, running: Vec<AttemptKey>) -> AgentMessage {
     AgentMessage::Hello {
-        versions: Versions::ours(&[]),
+        versions: Versions::ours(&[capability::CHECKPOINT]),
         presence: presence("machine", 4711),
         installation: InstallationId::new(),
         instance,

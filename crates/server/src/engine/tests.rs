@@ -421,3 +421,18 @@ async fn a_range_runs_its_step_alone_and_a_refresh_forgets() {
     let told = orders.iter().find_map(|order| order.incremental.clone()).unwrap();
     assert!(told.epoch > epoch && told.checkpoint.is_none() && told.backfill.is_none());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_know_checkpoints_is_not_asked_for_one() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let mut hello = crate::rig::hello(sallyport_protocol::InstanceId::new(), vec![]);
+    if let AgentMessage::Hello { versions, .. } = &mut hello {
+        versions.capabilities.clear();
+    }
+    let mut one = rig.greeted(&rig.agent("one").await, &hello).await;
+    assert!(matches!(one.next().await, ServerToAgent::Welcome { .. }));
+    let run = rig.run(&rig.task(INCREMENTAL).await).await;
+    let run = rig.until(run, "failed").await;
+    let reason = run.reason.unwrap();
+    assert!(reason.contains("agent `one`") && reason.contains("incrementally"), "{reason}");
+}

@@ -42,6 +42,7 @@ pub(crate) async fn open(
     };
     let (epoch, agent) = admission::admit(gateway, SessionKind::Agent, admit).await?;
     let (link, commands) = Link::new(epoch, CancellationToken::new());
+    let link = link.able_to(versions.capabilities);
     let (slot, pings) = Slot::new(link, presence, address, now);
     let slot = Arc::new(slot);
     let (acks, queue) = mpsc::channel(ACKS_MAX);
