@@ -25,6 +25,7 @@ fn main() -> Outcome {
         scratch: scratch.path().to_owned(),
         site: Arc::new(Site { files_root: std::env::current_dir()?, ..Site::default() }),
         commit: CommitKey { key: format!("flow {}", std::process::id()), attempt: 1, fence: 1 },
+        checkpointing: None,
     };
     let source = sallyport_connectors::source(kind(&from), connection(&from).as_ref(), &from["with"])?;
     let (producer, mut input) = edge();

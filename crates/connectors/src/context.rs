@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sallyport_dataplane::{Cancel, Progress};
-use sallyport_protocol::LogLevel;
+use sallyport_protocol::{Checkpoint, Committed, Incremental, LogLevel};
 
 /// Takes a line for the step's log.
 pub type LogSink = Arc<dyn Fn(LogLevel, String) + Send + Sync>;
@@ -26,6 +26,36 @@ pub struct Context {
     pub site: Arc<Site>,
     /// Names what the sink commits.
     pub commit: CommitKey,
+    /// Given where a step of the pipeline reads incrementally.
+    pub checkpointing: Option<Checkpointing>,
+}
+
+/// The checkpoint of an incremental read: what the platform knows, and what the sink has committed meanwhile.
+#[derive(Clone, Debug)]
+pub struct Checkpointing {
+    /// What the attempt was told.
+    pub order: Arc<Incremental>,
+    committed: Arc<Mutex<Option<Committed>>>,
+}
+
+impl Checkpointing {
+    /// Before anything is committed.
+    pub fn new(order: Incremental) -> Self {
+        Self { order: Arc::new(order), committed: Arc::default() }
+    }
+
+    /// Notes a commit: its number in the target, how far it reaches, and the rows it holds.
+    pub fn note(&self, sequence: u64, checkpoint: Checkpoint, rows: u64) {
+        let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = committed.as_ref().map_or(0, |before| before.rows);
+        let Incremental { epoch, fence, .. } = *self.order;
+        *committed = Some(Committed { epoch, fence, sequence, checkpoint, rows: before + rows });
+    }
+
+    /// The newest commit of this attempt.
+    pub fn committed(&self) -> Option<Committed> {
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Names one step of one run in the ledger of a target that can keep one, so that a repeated attempt finds what an

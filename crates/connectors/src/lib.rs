@@ -6,11 +6,13 @@
 mod context;
 mod error;
 pub mod file;
+mod incremental;
 mod large;
 mod part;
 mod paths;
 pub mod postgres;
 pub mod program;
+mod promise;
 mod reject;
 mod settings;
 pub mod sqlite;
@@ -20,8 +22,9 @@ use sallyport_dataplane::{Cancel, Input, Output};
 use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor};
 use serde_json::Value;
 
-pub use context::{CommitKey, Context, LogSink, Program, Site};
+pub use context::{Checkpointing, CommitKey, Context, LogSink, Program, Site};
 pub use error::Error;
+pub use promise::Promise;
 
 /// A larger value is refused: what tasks move is rows, and memory stays bounded.
 pub(crate) const VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -38,6 +41,13 @@ pub trait Sink: Send {
     /// Takes every row and makes them visible in the target only when the input has ended well: an error, a stop or an
     /// input that breaks off leaves the target as it was. Blocks; `cx.cancel` ends it early with [`Error::Cancelled`].
     fn write(self: Box<Self>, input: &mut Input, cx: &Context) -> Result<Written, Error>;
+
+    /// Whether the sink keeps the checkpoint of an incremental read in its target: then it says where to go on with
+    /// [`Input::resume`] before it asks for the schema, and notes each commit in [`Context::checkpointing`]. Otherwise
+    /// the caller does both.
+    fn keeps_checkpoint(&self) -> bool {
+        false
+    }
 }
 
 /// What a sink did.

@@ -1,21 +1,30 @@
 //! A bounded edge between two steps: a schema, then batches, then the end, or the news that the other side is gone.
 //!
+//! In an incremental pipeline two more things pass: backwards, once, where the source is to go on; forwards, marks that
+//! say how far the rows before them reach.
+//!
 //! Both ends work from threads and from async code. The bound is in batches and in bytes: whichever is reached first
 //! makes the producer wait.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use sallyport_protocol::Checkpoint;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use crate::Progress;
+use crate::{Cancel, Progress};
 
 /// Batches in flight on one edge: enough to keep both ends busy, few enough that a stop is quick.
 pub const EDGE_BATCHES_MAX: usize = 8;
 
 /// Bytes in flight on one edge. A single larger batch passes alone.
 pub const EDGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a source waits to be told where to go on: the sink may have to wait for an older attempt to let go of the
+/// target.
+const RESUME_MAX: Duration = Duration::from_secs(600);
 
 const KIB: usize = 1024;
 
@@ -28,6 +37,9 @@ pub enum EdgeError {
     /// The producer ended without saying that it was done: its rows are incomplete.
     #[error("the step that gives the rows stopped before its end")]
     ProducerGone,
+    /// Nobody said where the rows are to go on.
+    #[error("the step that writes did not say where to go on within {} s; is its agent up to date?", RESUME_MAX.as_secs())]
+    NoResume,
     /// The producer failed and said why.
     #[error("{0}")]
     Aborted(String),
@@ -36,6 +48,7 @@ pub enum EdgeError {
 enum Item {
     Schema(SchemaRef),
     Batch(RecordBatch, OwnedSemaphorePermit),
+    Mark(Checkpoint),
     End,
     Abort(String),
 }
@@ -44,17 +57,56 @@ enum Item {
 pub fn edge() -> (Producer, Input) {
     let (sender, receiver) = mpsc::channel(EDGE_BATCHES_MAX);
     let bytes = Arc::new(Semaphore::new(EDGE_BYTES_MAX / KIB));
-    let producer = Producer { sender, bytes };
-    (producer, Input { receiver, schema: None, ended: false, progress: None })
+    let (resume, resumed) = watch::channel(None);
+    let producer = Producer { sender, bytes, resumed };
+    let input = Input { receiver, resume, schema: None, ended: false, progress: None, marked: Marked::default() };
+    (producer, input)
+}
+
+/// What comes out of an edge after the schema.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Given {
+    /// Rows.
+    Batch(RecordBatch),
+    /// All rows up to this checkpoint have been given.
+    Mark(Checkpoint),
+}
+
+/// The newest mark that came out of an edge. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Marked(Arc<Mutex<Option<Checkpoint>>>);
+
+impl Marked {
+    /// The mark, once there is one.
+    pub fn get(&self) -> Option<Checkpoint> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, checkpoint: Checkpoint) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(checkpoint);
+    }
 }
 
 /// The giving end of one edge.
 pub struct Producer {
     sender: mpsc::Sender<Item>,
     bytes: Arc<Semaphore>,
+    resumed: watch::Receiver<Option<Option<Checkpoint>>>,
 }
 
 impl Producer {
+    /// Waits until the consumer says where to go on: behind a checkpoint, or from the start.
+    pub async fn resumed(&self) -> Result<Option<Checkpoint>, EdgeError> {
+        let mut resumed = self.resumed.clone();
+        let said = resumed.wait_for(Option::is_some).await.map_err(|_| EdgeError::ConsumerGone)?;
+        Ok(said.clone().flatten())
+    }
+
+    /// Says that all rows up to the checkpoint were given.
+    pub async fn mark(&self, checkpoint: Checkpoint) -> Result<(), EdgeError> {
+        self.put(Item::Mark(checkpoint)).await
+    }
+
     /// Says what the rows look like; must come first, once.
     pub async fn start(&self, schema: SchemaRef) -> Result<(), EdgeError> {
         self.put(Item::Schema(schema)).await
@@ -127,6 +179,23 @@ impl Output {
         self.each(|producer, runtime| runtime.block_on(producer.send(batch.clone())))
     }
 
+    /// Waits until the sink at the other end says where to go on; `None` for the start, and where nothing takes the rows.
+    pub fn resumed(&self, cancel: &Cancel) -> Result<Option<Checkpoint>, EdgeError> {
+        let Some(producer) = self.producers.first() else { return Ok(None) };
+        self.runtime.block_on(async {
+            tokio::select! {
+                said = producer.resumed() => said,
+                () = cancel.cancelled() => Err(EdgeError::ConsumerGone),
+                () = tokio::time::sleep(RESUME_MAX) => Err(EdgeError::NoResume),
+            }
+        })
+    }
+
+    /// Says that all rows up to the checkpoint were given.
+    pub fn mark(&mut self, checkpoint: &Checkpoint) -> Result<(), EdgeError> {
+        self.each(|producer, runtime| runtime.block_on(producer.mark(checkpoint.clone())))
+    }
+
     /// Says that every row was given.
     pub fn finish(self) -> Result<(), EdgeError> {
         for producer in self.producers {
@@ -171,9 +240,11 @@ impl Output {
 /// The taking end of one edge.
 pub struct Input {
     receiver: mpsc::Receiver<Item>,
+    resume: watch::Sender<Option<Option<Checkpoint>>>,
     schema: Option<SchemaRef>,
     ended: bool,
     progress: Option<Arc<Progress>>,
+    marked: Marked,
 }
 
 impl Input {
@@ -182,6 +253,22 @@ impl Input {
     pub fn counted(mut self, progress: Arc<Progress>) -> Self {
         self.progress = Some(progress);
         self
+    }
+
+    /// Tells the source where to go on: behind a checkpoint, or from the start. The first word counts.
+    pub fn resume(&self, checkpoint: Option<Checkpoint>) {
+        self.resume.send_if_modified(|said| {
+            let first = said.is_none();
+            if first {
+                *said = Some(checkpoint);
+            }
+            first
+        });
+    }
+
+    /// The newest mark that came out, also after this end is gone.
+    pub fn marked(&self) -> Marked {
+        self.marked.clone()
     }
 
     /// What the rows look like; blocks until the producer has said it. For threads.
@@ -195,6 +282,17 @@ impl Input {
 
     /// The next batch, `None` after the last; blocks. For threads.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, EdgeError> {
+        loop {
+            match self.next_given()? {
+                Some(Given::Batch(batch)) => return Ok(Some(batch)),
+                Some(Given::Mark(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next batch or mark, `None` after the last; blocks. For threads.
+    pub fn next_given(&mut self) -> Result<Option<Given>, EdgeError> {
         self.schema()?;
         if self.ended {
             return Ok(None);
@@ -214,6 +312,17 @@ impl Input {
 
     /// As [`Input::next_batch`], for async code. Cancel-safe.
     pub async fn next_batch_async(&mut self) -> Result<Option<RecordBatch>, EdgeError> {
+        loop {
+            match self.next_given_async().await? {
+                Some(Given::Batch(batch)) => return Ok(Some(batch)),
+                Some(Given::Mark(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// As [`Input::next_given`], for async code. Cancel-safe.
+    pub async fn next_given_async(&mut self) -> Result<Option<Given>, EdgeError> {
         self.schema_async().await?;
         if self.ended {
             return Ok(None);
@@ -229,18 +338,22 @@ impl Input {
                 Ok(schema)
             }
             Some(Item::Abort(why)) => Err(EdgeError::Aborted(why)),
-            Some(Item::Batch(..) | Item::End) | None => Err(EdgeError::ProducerGone),
+            Some(Item::Batch(..) | Item::Mark(_) | Item::End) | None => Err(EdgeError::ProducerGone),
         }
     }
 
-    fn following(&mut self, item: Option<Item>) -> Result<Option<RecordBatch>, EdgeError> {
+    fn following(&mut self, item: Option<Item>) -> Result<Option<Given>, EdgeError> {
         match item {
             Some(Item::Batch(batch, permit)) => {
                 drop(permit);
                 if let Some(progress) = &self.progress {
                     progress.add_rows_in(batch.num_rows() as u64);
                 }
-                Ok(Some(batch))
+                Ok(Some(Given::Batch(batch)))
+            }
+            Some(Item::Mark(checkpoint)) => {
+                self.marked.set(checkpoint.clone());
+                Ok(Some(Given::Mark(checkpoint)))
             }
             Some(Item::End) => {
                 self.ended = true;

@@ -32,11 +32,15 @@ pub(crate) enum Kind {
     Credit = 5,
     /// The consumer has taken everything.
     Done = 6,
+    /// All rows up to a checkpoint were given: the checkpoint as JSON.
+    Mark = 7,
+    /// The consumer says where to go on: a checkpoint as JSON, or `null` for the start.
+    Resume = 8,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Schema, Self::Batch, Self::End, Self::Abort, Self::Credit, Self::Done]
+        [Self::Schema, Self::Batch, Self::End, Self::Abort, Self::Credit, Self::Done, Self::Mark, Self::Resume]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }

@@ -14,7 +14,9 @@ mod transport;
 
 pub use cancel::{Cancel, CancelGuard, Cancelled};
 pub use cause::Cause;
-pub use edge::{EDGE_BATCHES_MAX, EDGE_BYTES_MAX, EdgeError, Input, Output, Producer, edge, payload_bytes};
+pub use edge::{
+    EDGE_BATCHES_MAX, EDGE_BYTES_MAX, EdgeError, Given, Input, Marked, Output, Producer, edge, payload_bytes,
+};
 pub use mapping::{Mapping, TYPE_KEY, Unmapped};
 pub use progress::Progress;
 pub use transport::{Message, TRANSPORT_MESSAGES_MAX, Transport};

@@ -7,6 +7,7 @@
 //! reader may meet a newer word. No `flatten`, no `untagged`.
 
 mod agent;
+mod checkpoint;
 mod connector;
 mod data;
 mod id;
@@ -22,6 +23,7 @@ mod version;
 mod wrapper;
 
 pub use agent::{AgentMessage, Levels, ServerToAgent};
+pub use checkpoint::{Backfill, CHECKPOINT_BYTES_MAX, Checkpoint, Committed, Incremental};
 pub use connector::{ConnectionTest, Descriptor, Origin, Reach, Stage};
 pub use data::{DataReply, DataRequest, Side, Ticket};
 pub use id::{

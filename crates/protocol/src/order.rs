@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{RunId, Secret, Ticket};
+use crate::{Incremental, RunId, Secret, Ticket};
 
 /// Names one attempt at one pipeline of a run. Steps joined by data edges form a pipeline and are tried together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct WorkOrder {
     pub task: String,
     /// In the order of the task's document.
     pub steps: Vec<StepOrder>,
+    /// Given where a step of the pipeline reads incrementally.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incremental: Option<Incremental>,
 }
 
 /// One step to run.

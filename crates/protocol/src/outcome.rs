@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptKey, shorten};
+use crate::{AttemptKey, Committed, shorten};
 
 /// The part that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -114,7 +114,7 @@ pub struct StepCounts {
 }
 
 /// One step's end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// The step's name.
     pub step: String,
@@ -126,10 +126,13 @@ pub struct StepReport {
     /// Whether what it wrote was already there, committed by an earlier attempt.
     #[serde(default)]
     pub already_committed: bool,
+    /// How far a sink has committed an incremental read, however the step ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<Committed>,
 }
 
 /// The end of a work order: every step has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderReport {
     /// The attempt.
     pub key: AttemptKey,

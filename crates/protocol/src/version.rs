@@ -28,6 +28,8 @@ pub mod capability {
     pub const DATA: &str = "data";
     /// Runs programs that the site registered.
     pub const PROGRAM: &str = "program";
+    /// Reads incrementally: says where to go on, and commits checkpoints with the rows.
+    pub const CHECKPOINT: &str = "checkpoint";
     /// Tests connections stage by stage.
     pub const TEST_CONNECTION: &str = "test_connection";
 }

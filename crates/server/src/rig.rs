@@ -12,7 +12,7 @@ use sallyport_domain::run::Taken;
 use sallyport_protocol::{
     AgentId, AgentMessage, AttemptKey, Clock, Descriptor, EnvironmentId, InstallationId, InstanceId, Levels,
     OrderReport, Origin, Presence, Reach, RunId, ServerToAgent, StepCounts, StepOutcome, StepReport, Timestamp,
-    Versions, WorkOrder, path,
+    Versions, WorkOrder, capability, path,
 };
 use sallyport_store::{First, NewAgent, NewTask, Run, Started, Store, Task};
 use serde::Serialize;
@@ -27,7 +27,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::{Rerun, StartError, StartRun};
+use crate::engine::{Reads, Rerun, StartError, StartRun};
 use crate::relay::Relay;
 use crate::{engine, gateway, outbox, schedule};
 
@@ -199,6 +199,7 @@ impl Rig {
             parameters: serde_json::Map::new(),
             rerun: None,
             fired: None,
+            reads: Reads::New,
         }
     }
 
@@ -239,9 +240,14 @@ impl Rig {
 
     /// Dials in and says hello; what comes first is the welcome or a refusal.
     pub(crate) async fn hello(&self, login: &Login, instance: InstanceId, running: Vec<AttemptKey>) -> Scripted {
+        self.greeted(login, &hello(instance, running)).await
+    }
+
+    /// Dials in and says this first.
+    pub(crate) async fn greeted(&self, login: &Login, hello: &AgentMessage) -> Scripted {
         let socket = self.dial(path::AGENT, login).await.unwrap();
         let mut agent = Scripted { socket };
-        agent.say(&hello(instance, running)).await;
+        agent.say(hello).await;
         agent
     }
 
@@ -328,6 +334,7 @@ pub(crate) fn report(order: &WorkOrder, outcome: &StepOutcome) -> OrderReport {
         outcome: outcome.clone(),
         counts: StepCounts { rows_in: 10, rows_out: 10, bytes: 100, rows_rejected: 0 },
         already_committed: false,
+        committed: None,
     });
     OrderReport { key: order.key, steps: steps.collect() }
 }
@@ -335,7 +342,7 @@ pub(crate) fn report(order: &WorkOrder, outcome: &StepOutcome) -> OrderReport {
 /// The first message of an agent.
 pub(crate) fn hello(instance: InstanceId, running: Vec<AttemptKey>) -> AgentMessage {
     AgentMessage::Hello {
-        versions: Versions::ours(&[]),
+        versions: Versions::ours(&[capability::CHECKPOINT]),
         presence: presence("machine", 4711),
         installation: InstallationId::new(),
         instance,

@@ -6,6 +6,7 @@
 //! not found.
 
 mod agent;
+mod checkpoint;
 mod company;
 mod connection;
 mod credential;
@@ -38,6 +39,7 @@ use crate::reader::Readers;
 use crate::writer::Writer;
 
 pub use agent::{Agent, AgentEdit, AgentFilter, AgentKind, AgentUse, NewAgent, OnlineCounts};
+pub use checkpoint::{Checkpoint, CheckpointChange, CheckpointCommit, CheckpointEdit, CheckpointKey};
 pub use company::{Company, Environment, First};
 pub use connection::{Connection, ConnectionEdit, ConnectionFilter, NewConnection};
 pub use credential::{Credential, CredentialState};

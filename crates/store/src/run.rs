@@ -7,6 +7,7 @@ use sallyport_protocol::{
 };
 use serde_json::{Map, Value};
 
+use crate::checkpoint::{self, CheckpointCommit, CheckpointEdit};
 use crate::error::taken;
 use crate::log::{RunLogLine, insert_run_lines};
 use crate::outbox::{self, Happening};
@@ -106,6 +107,8 @@ pub struct NewRun {
     pub machine: String,
     /// Its steps at the start.
     pub steps: Vec<StepRun>,
+    /// Clears the task's checkpoints.
+    pub full_refresh: bool,
 }
 
 /// The answer to a start.
@@ -140,6 +143,8 @@ pub struct RunCommit {
     pub steps: Vec<StepRun>,
     /// Lines for the run's log.
     pub log: Vec<RunLogLine>,
+    /// What the run's sinks have committed of incremental reads.
+    pub checkpoints: Vec<CheckpointCommit>,
 }
 
 /// One attempt of a step of a run.
@@ -217,6 +222,10 @@ impl Store {
             }
             insert(sql, &new)?;
             put_steps(sql, new.id, &new.steps)?;
+            if new.full_refresh {
+                let edit = CheckpointEdit { value: None, who: new.who.clone(), now: new.queued_at };
+                checkpoint::refresh(sql, new.environment, new.task, new.id, &edit)?;
+            }
             Ok(Started { run: find(sql, new.id)?, created: true })
         })
         .await
@@ -301,6 +310,7 @@ impl Store {
             };
             put_steps(sql, commit.id, &commit.steps)?;
             insert_run_lines(sql, commit.id, &commit.log)?;
+            checkpoint::commit(sql, commit.id, &commit.checkpoints)?;
             if commit.finished_at.is_some() {
                 outbox::note(sql, commit.id, Happening::Ended)?;
             }

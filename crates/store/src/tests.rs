@@ -1,6 +1,7 @@
 //! The store against real files.
 
 mod admission;
+mod checkpoints;
 mod durability;
 mod lists;
 mod outbox;

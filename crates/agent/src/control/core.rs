@@ -83,7 +83,12 @@ impl Core {
         self.greeted = false;
         let undelivered = self.outcomes.iter().filter(|outcome| !outcome.stored).map(|outcome| outcome.report.key);
         let hello = AgentMessage::Hello {
-            versions: Versions::ours(&[capability::DATA, capability::PROGRAM, capability::TEST_CONNECTION]),
+            versions: Versions::ours(&[
+                capability::CHECKPOINT,
+                capability::DATA,
+                capability::PROGRAM,
+                capability::TEST_CONNECTION,
+            ]),
             presence: (self.identity.presence)(),
             installation: self.identity.installation,
             instance: self.identity.instance,

@@ -222,6 +222,7 @@ fn bug_report(key: AttemptKey, names: Vec<String>, error: &str) -> OrderReport {
         outcome: StepOutcome::Failed { failure: failure.clone() },
         counts: Default::default(),
         already_committed: false,
+        committed: None,
     });
     OrderReport { key, steps: steps.collect() }
 }

@@ -110,7 +110,7 @@ async fn session<F: Future<Output = ServerEnd>>(agent: &mut Agent, script: impl 
 
 fn order_of(step: StepOrder) -> WorkOrder {
     let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
-    WorkOrder { key, task: "t".to_owned(), steps: vec![step] }
+    WorkOrder { key, task: "t".to_owned(), steps: vec![step], incremental: None }
 }
 
 fn step(path: &str, inputs: Vec<Inlet>) -> StepOrder {

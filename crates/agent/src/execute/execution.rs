@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use sallyport_connectors::Checkpointing;
 use sallyport_dataplane::stream::Ending;
 use sallyport_dataplane::{Cancel, Cause, Progress};
 use sallyport_protocol::{AttemptKey, Failure, LINE_BYTES_MAX, StepCounts, WorkOrder};
@@ -26,6 +27,7 @@ pub struct Execution {
 struct Shared {
     key: AttemptKey,
     steps: Vec<(String, Arc<Progress>)>,
+    checkpointing: Option<Checkpointing>,
     cancel: Cancel,
     cause: Cause,
     stop: OnceLock<Stop>,
@@ -35,8 +37,14 @@ impl Execution {
     /// Before its start.
     pub fn new(order: &WorkOrder) -> Self {
         let steps = order.steps.iter().map(|step| (step.name.clone(), Arc::default())).collect();
-        let shared =
-            Shared { key: order.key, steps, cancel: Cancel::new(), cause: Cause::default(), stop: OnceLock::new() };
+        let shared = Shared {
+            key: order.key,
+            steps,
+            checkpointing: order.incremental.clone().map(Checkpointing::new),
+            cancel: Cancel::new(),
+            cause: Cause::default(),
+            stop: OnceLock::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -86,6 +94,11 @@ impl Execution {
 
     pub(super) fn progress(&self, step: usize) -> Arc<Progress> {
         self.shared.steps.get(step).map(|(_, progress)| Arc::clone(progress)).unwrap_or_default()
+    }
+
+    /// The checkpoint that passes through the steps, where one of them reads incrementally.
+    pub(super) fn checkpointing(&self) -> Option<&Checkpointing> {
+        self.shared.checkpointing.as_ref()
     }
 
     pub(super) fn ending(&self) -> Ending {

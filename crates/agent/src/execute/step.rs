@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use sallyport_connectors::{CommitKey, Context, Error, LogSink};
-use sallyport_dataplane::{EdgeError, Input, Output};
+use sallyport_connectors::{Checkpointing, CommitKey, Context, Error, LogSink};
+use sallyport_dataplane::{EdgeError, Input, Marked, Output};
 use sallyport_protocol::{
     Action, AttemptKey, ConnectionOrder, Descriptor, Failure, FailureKind, LogLevel, StepOrder, event,
 };
@@ -122,12 +122,19 @@ fn context(
         log,
         scratch,
         site: Arc::clone(&surroundings.site),
+        checkpointing: checkpointing(order, execution),
         commit: CommitKey {
             key: format!("{}/{}/{}", key.run, key.pipeline, order.name),
             attempt: key.attempt,
             fence: key.fence,
         },
     }
+}
+
+/// A back-fill leaves the checkpoint alone: only its source knows of it.
+fn checkpointing(order: &StepOrder, execution: &Execution) -> Option<Checkpointing> {
+    let reads = order.inputs.is_empty();
+    execution.checkpointing().filter(|one| reads || one.order.backfill.is_none()).cloned()
 }
 
 /// Does the step's work; says whether an earlier attempt had already committed it.
@@ -174,7 +181,15 @@ fn write(
     mut input: Input,
     context: &Context,
 ) -> Result<bool, Error> {
-    let written = sallyport_connectors::sink(kind, connection, settings)?.write(&mut input, context)?;
+    let sink = sallyport_connectors::sink(kind, connection, settings)?;
+    let keeps_none = context.checkpointing.as_ref().filter(|_| !sink.keeps_checkpoint());
+    if let Some(checkpointing) = keeps_none {
+        input.resume(checkpointing.order.checkpoint.clone());
+    }
+    let written = sink.write(&mut input, context)?;
+    if let (Some(checkpointing), Some(mark), false) = (keeps_none, input.marked().get(), written.already_committed) {
+        checkpointing.note(0, mark, context.progress.counts().rows_out);
+    }
     Ok(written.already_committed)
 }
 
@@ -186,15 +201,35 @@ fn transform(
     memory_bytes: usize,
     runtime: &Handle,
 ) -> Result<bool, Error> {
+    let marks: Vec<Marked> = inputs.iter().map(|(_, input)| input.marked()).collect();
+    if context.checkpointing.is_some() {
+        let resumed = output.resumed(&context.cancel);
+        context.cancel.check()?;
+        let resumed = resumed?;
+        inputs.iter().for_each(|(_, input)| input.resume(resumed.clone()));
+    }
     let scratch = &context.scratch;
     let may = sallyport_transform::Surroundings { memory_bytes, spill_bytes: SPILL_BYTES_MAX, scratch, runtime };
     match sallyport_transform::run(sql, inputs, output, &context.cancel, may) {
-        Ok(()) => Ok(false),
+        Ok(()) => {
+            pass_on(&marks, output)?;
+            Ok(false)
+        }
         Err(sallyport_transform::Error::Cancelled) => Err(Error::Cancelled),
         Err(sallyport_transform::Error::Edge(error)) => Err(Error::Edge(error)),
         Err(sallyport_transform::Error::Query { code, message, advice }) => {
             Err(Error::permanent(FailureKind::Runtime, code, message).advise(advice))
         }
+    }
+}
+
+/// A query's rows cannot be told apart by where they came from: only behind the last of them is a mark true. Inputs that
+/// reach differently far say nothing.
+fn pass_on(marks: &[Marked], output: &mut Output) -> Result<(), Error> {
+    let mut reached = marks.iter().filter_map(Marked::get);
+    match reached.next() {
+        Some(first) if reached.all(|other| other == first) => Ok(output.mark(&first)?),
+        _ => Ok(()),
     }
 }
 

@@ -85,7 +85,7 @@ fn key() -> AttemptKey {
 }
 
 fn order(steps: Vec<StepOrder>) -> WorkOrder {
-    WorkOrder { key: key(), task: "orders-to-training".to_owned(), steps }
+    WorkOrder { key: key(), task: "orders-to-training".to_owned(), steps, incremental: None }
 }
 
 fn step(name: &str, path: &str, inputs: Vec<Inlet>) -> StepOrder {

@@ -1,6 +1,7 @@
 //! One module a noun; each holds its arguments and what they do.
 
 mod agents;
+mod checkpoints;
 mod completions;
 mod connections;
 mod licence;
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// What starts tasks by itself, and when
     #[command(subcommand)]
     Triggers(triggers::Arguments),
+    /// How far incremental reads are, and where they go on
+    #[command(subcommand)]
+    Checkpoints(checkpoints::Arguments),
     /// Executions of tasks
     #[command(subcommand)]
     Runs(runs::Arguments),
@@ -93,6 +97,7 @@ impl Command {
             Self::Connections(arguments) => connections::run(&arguments, context),
             Self::Tasks(arguments) => tasks::run(&arguments, context),
             Self::Triggers(arguments) => triggers::run(&arguments, context),
+            Self::Checkpoints(arguments) => checkpoints::run(&arguments, context),
             Self::Runs(arguments) => runs::run(&arguments, context),
             Self::Limits(arguments) => limits::run(&arguments, context),
             Self::Variables(arguments) => variables::run(&arguments, context),

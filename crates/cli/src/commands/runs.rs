@@ -45,6 +45,8 @@ Examples:
   sallyport runs start orders-to-training --wait
   sallyport runs start nightly --param day=2026-11-21 --param full=true
   sallyport runs start nightly --key 2026-11-22      starts at most one run for this key
+  sallyport runs start orders --full-refresh         incremental steps read everything again
+  sallyport runs start orders --backfill read --from 2026-10-01 --to 2026-11-01
 With --wait the exit code is 6 when the run does not deliver everything.")]
     Start {
         /// The task's name or id
@@ -58,6 +60,18 @@ With --wait the exit code is 6 when the run does not deliver everything.")]
         /// A value for one of the task's parameters; may be repeated
         #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
         param: Vec<(String, String)>,
+        /// Clear the task's checkpoints, so that incremental steps read everything again
+        #[arg(long, conflicts_with = "backfill")]
+        full_refresh: bool,
+        /// Run this incremental step alone, for a range of its cursor; its checkpoint stays
+        #[arg(long, value_name = "STEP", requires = "from", requires = "to")]
+        backfill: Option<String>,
+        /// The first value of the range
+        #[arg(long, requires = "backfill", allow_hyphen_values = true)]
+        from: Option<String>,
+        /// The first value behind the range
+        #[arg(long, requires = "backfill", allow_hyphen_values = true)]
+        to: Option<String>,
     },
     /// Show the progress of a run and wait for its end
     Wait {
@@ -106,8 +120,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             context.format.list(&runs, COLUMNS, "No runs yet. Start one: `sallyport runs start TASK --wait`")
         }
         Arguments::Show { run } => show(&client.get(&path(run))?.body, context.format),
-        Arguments::Start { task, wait, key, param } => {
-            let run = start(&client, task, key.as_deref(), &object(param))?;
+        Arguments::Start { task, wait, key, param, full_refresh, backfill, from, to } => {
+            let range = backfill.as_ref().map(|step| json!({"step": step, "from": from, "to": to}));
+            let body = json!({"parameters": object(param), "full_refresh": full_refresh, "backfill": range});
+            let run = start(&client, task, key.as_deref(), &body)?;
             if *wait { follow(&client, context, &text(&run, "id")) } else { context.format.one(&run, COLUMNS) }
         }
         Arguments::Rerun { run, from_failed, wait } => {
@@ -140,11 +156,10 @@ pub(super) fn show(run: &Value, format: Format) -> Result<()> {
 }
 
 /// Starts a run of a task.
-fn start(client: &Client, task: &str, key: Option<&str>, parameters: &Map<String, Value>) -> Result<Value> {
+fn start(client: &Client, task: &str, key: Option<&str>, body: &Value) -> Result<Value> {
     let path = format!("/api/v1/tasks/{}/runs", encode(task));
     let headers: Vec<(&str, &str)> = key.iter().map(|key| ("idempotency-key", *key)).collect();
-    let body = json!({"parameters": parameters});
-    Ok(client.send(&Method::POST, &path, Some(&body), &headers)?.body)
+    Ok(client.send(&Method::POST, &path, Some(body), &headers)?.body)
 }
 
 /// Reads `NAME=VALUE`.
@@ -227,7 +242,8 @@ fn latest(run: &Value) -> Vec<&Value> {
 pub(super) fn summary(run: &Value) -> String {
     let steps = latest(run);
     let rows = steps.iter().map(|step| row(step)).collect();
-    let header = vec!["STEP", "AGENT", "STATE", "ATTEMPT", "ROWS IN", "ROWS OUT", "BYTES", "REJECTED", "TOOK"];
+    let header =
+        vec!["STEP", "AGENT", "STATE", "ATTEMPT", "ROWS IN", "ROWS OUT", "BYTES", "REJECTED", "PROMISE", "TOOK"];
     let mut all = format!("{}  {}  {}", text(run, "id"), text(run, "task"), state(run, "state"));
     let took = took(run);
     if !took.is_empty() {
@@ -277,6 +293,7 @@ fn row(step: &Value) -> Vec<String> {
         count(counts.rows_out),
         output::bytes(counts.bytes),
         if counts.rows_rejected == 0 { String::new() } else { count(counts.rows_rejected) },
+        text(step, "promise"),
         took(step),
     ]
 }

@@ -39,7 +39,8 @@ pub fn descriptor() -> Descriptor {
         origin: Origin::BuiltIn,
         reach: Reach::Files,
         promise: Some(
-            "the file appears whole under its name, or not at all; a repeated attempt replaces it".to_owned(),
+            "All or nothing: the file appears whole under its name, or not at all; a repeated attempt replaces it."
+                .to_owned(),
         ),
         needs_connection: false,
         connection_schema: Some(schema::<settings::Connection>()),

@@ -35,9 +35,8 @@ pub fn descriptor() -> Descriptor {
         origin: Origin::BuiltIn,
         reach: Reach::Network,
         promise: Some(
-            "Every mode writes in one transaction: all rows or none. Append is exactly once: the rows are committed \
-             together with the step's key in the table `sallyport_ledger`, and a repeated attempt finds it there. \
-             Truncate, replace, upsert and delete give the same result when they are repeated."
+            "Exactly once: rows are committed in one transaction together with the step's place in a ledger beside the \
+             table, and a repeated or superseded attempt finds it there. Truncate and replace are all or nothing."
                 .into(),
         ),
         needs_connection: true,

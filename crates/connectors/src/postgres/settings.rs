@@ -7,6 +7,7 @@ use serde_json::Value;
 use sallyport_protocol::FailureKind;
 
 use crate::Error;
+use crate::incremental::{CommitEvery, Cursor};
 
 /// A connection to a PostgreSQL database.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -76,6 +77,10 @@ pub(crate) struct Read {
     #[schemars(title = "Parallel", range(min = 1, max = 16))]
     #[serde(default = "default_parallel")]
     pub parallel: u8,
+    /// Read only what is new since the last run.
+    #[schemars(title = "Incremental")]
+    #[serde(default)]
+    pub incremental: Option<Cursor>,
 }
 
 /// Writes rows into a table; nothing is visible before all of them are.
@@ -106,11 +111,16 @@ pub(crate) struct Write {
     #[schemars(title = "Reject file")]
     #[serde(default)]
     pub reject_file: Option<String>,
-    /// Keep a table `sallyport_ledger` beside the target, by which a repeated attempt finds that an earlier one has
-    /// already appended the rows. Without it an append whose confirmation was lost may be repeated.
+    /// Keep the tables `sallyport_ledger` and `sallyport_checkpoint` beside the target, by which a repeated attempt of an
+    /// append, upsert or delete finds what an earlier one has already committed. Without it an append whose
+    /// confirmation was lost may be repeated.
     #[schemars(title = "Ledger")]
     #[serde(default = "default_ledger")]
     pub ledger: bool,
+    /// How much of an incremental read is committed at once.
+    #[schemars(title = "Commit every")]
+    #[serde(default)]
+    pub commit_every: CommitEvery,
 }
 
 /// What a write does with the rows.
@@ -151,6 +161,9 @@ impl Read {
             (None, Some(_)) if read.condition.is_some() => Some("`where` goes with `table`, not with `query`"),
             (None, Some(_)) if read.parallel > 1 => Some("`parallel` goes with `table`, not with `query`"),
             (Some(_), None) if read.columns.as_ref().is_some_and(Vec::is_empty) => Some("`columns` is empty"),
+            _ if read.incremental.is_some() && read.parallel > 1 => {
+                Some("`parallel` does not go with `incremental`, which reads in the cursor's order")
+            }
             _ if !(1..=16).contains(&read.parallel) => Some("`parallel` must be from 1 to 16"),
             _ => None,
         };

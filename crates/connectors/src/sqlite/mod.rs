@@ -3,13 +3,16 @@
 //! Promise: reads see one state of the database; writes are one transaction, committed when the input has ended well.
 
 mod bind;
+mod checkpoint;
 mod declared;
 mod ledger;
 mod open;
 mod read;
+mod read_incremental;
 mod settings;
 mod table;
 mod write;
+mod write_incremental;
 
 use sallyport_dataplane::Cancel;
 use sallyport_protocol::{Clock, ConnectionOrder, ConnectionTest, Descriptor, Origin, Reach, Stage};
@@ -27,7 +30,9 @@ pub fn descriptor() -> Descriptor {
         origin: Origin::BuiltIn,
         reach: Reach::Files,
         promise: Some(
-            "one transaction; rows of `append` are not added twice, however often the step is tried".to_owned(),
+            "Exactly once: rows are committed in one transaction together with the step's place in a ledger beside the \
+             table, and a repeated or superseded attempt finds it there. `truncate` and `replace` are all or nothing."
+                .to_owned(),
         ),
         needs_connection: true,
         connection_schema: Some(schema::<settings::Connection>()),

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection as Database, Row, Statement};
+use rusqlite::{Connection as Database, Row, Rows, Statement};
 use sallyport_dataplane::Output;
 use sallyport_protocol::FailureKind;
 
 use super::declared;
 use super::open::{Access, explain, locate, message, open, patiently, quoted};
+use super::read_incremental::CursorRows;
 use super::settings::{Connection, Read};
+use crate::incremental::{self, Lower};
 use crate::reject::cut;
 use crate::text::column::{Column, NotA};
 use crate::text::{format, types};
@@ -31,6 +33,10 @@ pub(super) struct SqliteSource {
 
 impl Source for SqliteSource {
     fn read(self: Box<Self>, output: &mut Output, cx: &Context) -> Result<(), Error> {
+        let lower = match &self.settings.incremental {
+            Some(cursor) => Some((cursor, Lower::await_word(cursor.start.as_ref(), output, cx)?)),
+            None => None,
+        };
         let path = locate(&self.connection, &cx.site, Access::Read)?;
         let database = open(&path, Access::Read, &cx.cancel)?;
         let what = match &self.settings.table {
@@ -42,20 +48,41 @@ impl Source for SqliteSource {
         // Takes the lock that the transaction reads under.
         patiently(&cx.cancel, || database.query_row("select count(*) from sqlite_schema", [], |_| Ok(())))?
             .map_err(|error| reading.failed(&error))?;
+        if let Some((cursor, lower)) = lower {
+            let rows = CursorRows::new(&reading, &database, &self.settings, cursor)?;
+            output.start(&rows.schema)?;
+            return incremental::Reading { rows: &rows, what: &what, cursor, cx }.read(&lower, output);
+        }
         let (mut statement, keyed) = reading.prepare(&database, &self.settings)?;
         let schema = reading.schema(&mut statement, keyed)?;
         output.start(&schema)?;
-        reading.rows(&mut statement, &schema, keyed, output)
+        reading.rows(statement.raw_query(), &schema, keyed, &mut |batch| Ok(output.send(batch)?))
     }
 }
 
 /// One reading step's surroundings.
-struct Reading<'a> {
-    what: &'a str,
-    cx: &'a Context,
+pub(super) struct Reading<'a> {
+    pub(super) what: &'a str,
+    pub(super) cx: &'a Context,
 }
 
 impl Reading<'_> {
+    /// The statement that gives the rows, as it goes into parentheses.
+    pub(super) fn rows_of(&self, database: &Database, settings: &Read) -> Result<String, Error> {
+        let Some(table) = &settings.table else {
+            let query = settings.query.as_deref().unwrap_or_default();
+            let bare = query.trim().trim_end_matches(|letter: char| letter == ';' || letter.is_whitespace());
+            return Ok(format!("{bare}\n"));
+        };
+        let columns = settings.columns.as_deref().unwrap_or_default();
+        self.check_columns(database, table, columns)?;
+        let names = columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
+        let names = if names.is_empty() { "*" } else { names.as_str() };
+        let condition =
+            settings.r#where.as_ref().map(|condition| format!(" where ({condition}\n)")).unwrap_or_default();
+        Ok(format!("select {names} from {}{condition}", quoted(table)))
+    }
+
     /// The statement, and whether its last column is the row's id, there for messages alone.
     fn prepare<'d>(&self, database: &'d Database, settings: &Read) -> Result<(Statement<'d>, bool), Error> {
         let Some(table) = &settings.table else {
@@ -109,7 +136,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn schema(&self, statement: &mut Statement<'_>, keyed: bool) -> Result<SchemaRef, Error> {
+    pub(super) fn schema(&self, statement: &mut Statement<'_>, keyed: bool) -> Result<SchemaRef, Error> {
         let count = statement.column_count() - usize::from(keyed);
         let declared: Vec<(String, Option<Field>)> = statement
             .columns()
@@ -131,15 +158,14 @@ impl Reading<'_> {
         Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
     }
 
-    fn rows(
+    pub(super) fn rows(
         &self,
-        statement: &mut Statement<'_>,
+        mut rows: Rows<'_>,
         schema: &SchemaRef,
         keyed: bool,
-        output: &mut Output,
+        give: &mut dyn FnMut(RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut columns: Vec<Column> = schema.fields().iter().filter_map(|field| Column::new(field)).collect();
-        let mut rows = statement.raw_query();
         let (mut count, mut bytes, mut number) = (0_usize, 0_usize, 0_u64);
         loop {
             let row = rows.next().map_err(|error| self.failed(&error))?;
@@ -147,8 +173,7 @@ impl Reading<'_> {
                 self.cx.cancel.check()?;
                 let arrays = columns.iter_mut().map(Column::finish).collect();
                 let batch = RecordBatch::try_new(Arc::clone(schema), arrays);
-                output
-                    .send(batch.map_err(|error| Error::permanent(FailureKind::Runtime, "batch", error.to_string()))?)?;
+                give(batch.map_err(|error| Error::permanent(FailureKind::Runtime, "batch", error.to_string()))?)?;
                 self.cx.progress.add_bytes(bytes as u64);
                 (count, bytes) = (0, 0);
             }
@@ -196,12 +221,12 @@ impl Reading<'_> {
             .advise("write one `select`, which may begin with `with` or `values`")
     }
 
-    fn bad_query(&self, error: &rusqlite::Error) -> Error {
+    pub(super) fn bad_query(&self, error: &rusqlite::Error) -> Error {
         let why = format!("{}: {}", self.what, message(error));
         Error::permanent(FailureKind::Connector, "bad_query", why).advise("correct the step's SQL")
     }
 
-    fn failed(&self, error: &rusqlite::Error) -> Error {
+    pub(super) fn failed(&self, error: &rusqlite::Error) -> Error {
         explain(error, &format!("reading {}", self.what))
     }
 }

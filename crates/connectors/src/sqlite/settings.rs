@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::incremental::{CommitEvery, Cursor};
 use crate::reject::OnBadRow;
 use crate::settings::invalid;
 
@@ -36,6 +37,9 @@ pub(super) struct Read {
     #[schemars(extend("contentMediaType" = "application/sql"))]
     #[serde(default)]
     pub(super) r#where: Option<String>,
+    /// Read only what is new since the last run.
+    #[serde(default)]
+    pub(super) incremental: Option<Cursor>,
 }
 
 /// What happens with the rows.
@@ -77,10 +81,14 @@ pub(super) struct Write {
     /// Where rejected rows go, below the agent's files root; needed for `on_bad_row: reject`.
     #[serde(default)]
     pub(super) reject_file: Option<String>,
-    /// With `append`: keep a table `sallyport_ledger` in the database, by which a repeated attempt finds that an earlier
-    /// one has already added the rows; default true.
+    /// With `append`, `upsert` and `delete`, and for incremental reads: keep the tables `sallyport_ledger` and
+    /// `sallyport_checkpoint` in the database, by which a repeated attempt finds what an earlier one has already
+    /// committed; default true.
     #[serde(default = "yes")]
     pub(super) ledger: bool,
+    /// How much of an incremental read is committed at once.
+    #[serde(default)]
+    pub(super) commit_every: CommitEvery,
 }
 
 fn yes() -> bool {

@@ -29,9 +29,13 @@ impl Sink for SqliteSink {
         let makes = self.settings.create || self.settings.mode == Mode::Replace;
         let access = if makes { Access::Create } else { Access::Write };
         let path = locate(&self.connection, &cx.site, access)?;
-        let schema = input.schema()?;
         let existed = path.exists();
-        let result = self.write_all(input, &schema, &path, access, cx);
+        let result = match &cx.checkpointing {
+            Some(checkpointing) if self.settings.ledger => {
+                self.write_incremental(input, &path, access, checkpointing, cx)
+            }
+            _ => self.write_all(input, &path, access, cx),
+        };
         if result.is_err() && !existed {
             // Nothing was committed: the file is empty and was made here.
             let empty = std::fs::metadata(&path).is_ok_and(|file| file.len() == 0);
@@ -39,23 +43,28 @@ impl Sink for SqliteSink {
         }
         result
     }
+
+    fn keeps_checkpoint(&self) -> bool {
+        self.settings.ledger
+    }
 }
 
 impl SqliteSink {
     fn write_all(
         &self,
         input: &mut Input,
-        schema: &SchemaRef,
         path: &std::path::Path,
         access: Access,
         cx: &Context,
     ) -> Result<Written, Error> {
+        let schema = &input.schema()?;
         let database = open(path, access, &cx.cancel)?;
         let what = format!("table `{}` of `{}`", self.settings.table, path.display());
         let failed = |error: rusqlite::Error| explain(&error, &format!("writing {what}"));
         // Dropped uncommitted, a transaction is rolled back with the connection.
         patiently(&cx.cancel, || database.execute_batch("begin immediate"))?.map_err(failed)?;
-        let ledger = self.settings.mode == Mode::Append && self.settings.ledger;
+        // The other modes may be repeated without harm.
+        let ledger = self.settings.ledger && matches!(self.settings.mode, Mode::Append | Mode::Upsert | Mode::Delete);
         if ledger && ledger::is_committed(&database, &cx.commit).map_err(failed)? {
             database.execute_batch("rollback").map_err(failed)?;
             while input.next_batch()?.is_some() {
@@ -64,23 +73,10 @@ impl SqliteSink {
             return Ok(Written { already_committed: true });
         }
         let columns = self.make_ready(&database, schema, &what)?;
-        let reject = match (&self.settings.on_bad_row, &self.settings.reject_file) {
-            (OnBadRow::Reject, Some(file)) => Some(RejectFile::create(&cx.site, file, &cx.commit)?),
-            _ => None,
-        };
+        let reject = self.reject_file(cx)?;
         let statement = self.statement(&columns);
         let statement = database.prepare(&statement).map_err(|error| self.bad_statement(&error, &what))?;
-        let mut writing = Writing {
-            what: &what,
-            cx,
-            schema,
-            columns,
-            database: &database,
-            statement,
-            reject,
-            row: 0,
-            scratch: Vec::new(),
-        };
+        let mut writing = Writing::new(&what, cx, schema, columns, &database, statement, reject);
         while let Some(batch) = input.next_batch()? {
             cx.cancel.check()?;
             writing.batch(&batch)?;
@@ -97,8 +93,15 @@ impl SqliteSink {
         Ok(Written::default())
     }
 
+    pub(super) fn reject_file(&self, cx: &Context) -> Result<Option<RejectFile>, Error> {
+        match (&self.settings.on_bad_row, &self.settings.reject_file) {
+            (OnBadRow::Reject, Some(file)) => Ok(Some(RejectFile::create(&cx.site, file, &cx.commit)?)),
+            _ => Ok(None),
+        }
+    }
+
     /// Makes or empties the table as the mode asks; gives the columns to write.
-    fn make_ready(&self, database: &Database, schema: &Schema, what: &str) -> Result<Vec<Target>, Error> {
+    pub(super) fn make_ready(&self, database: &Database, schema: &Schema, what: &str) -> Result<Vec<Target>, Error> {
         let failed = |error: rusqlite::Error| explain(&error, &format!("making {what} ready"));
         let name = quoted(&self.settings.table);
         for field in schema.fields() {
@@ -160,7 +163,7 @@ impl SqliteSink {
         Ok(targets)
     }
 
-    fn statement(&self, columns: &[Target]) -> String {
+    pub(super) fn statement(&self, columns: &[Target]) -> String {
         let table = quoted(&self.settings.table);
         if self.settings.mode == Mode::Delete {
             let parts =
@@ -182,7 +185,7 @@ impl SqliteSink {
         format!("{insert} on conflict ({}) do {action}", names(&self.settings.key))
     }
 
-    fn bad_statement(&self, error: &rusqlite::Error, what: &str) -> Error {
+    pub(super) fn bad_statement(&self, error: &rusqlite::Error, what: &str) -> Error {
         let text = message(error);
         let why = format!("writing {what}: {text}");
         let advice = if text.contains("ON CONFLICT") {
@@ -203,7 +206,7 @@ fn names(names: &[String]) -> String {
 }
 
 /// A column that is written.
-struct Target {
+pub(super) struct Target {
     /// Its place in the input.
     index: usize,
     name: String,
@@ -218,7 +221,7 @@ struct Refusal {
 }
 
 /// One writing step at work.
-struct Writing<'a, 'd> {
+pub(super) struct Writing<'a, 'd> {
     what: &'a str,
     cx: &'a Context,
     schema: &'a SchemaRef,
@@ -230,8 +233,24 @@ struct Writing<'a, 'd> {
     scratch: Vec<u8>,
 }
 
-impl Writing<'_, '_> {
-    fn batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+impl<'a, 'd> Writing<'a, 'd> {
+    pub(super) fn new(
+        what: &'a str,
+        cx: &'a Context,
+        schema: &'a SchemaRef,
+        columns: Vec<Target>,
+        database: &'d Database,
+        statement: Statement<'d>,
+        reject: Option<RejectFile>,
+    ) -> Self {
+        Self { what, cx, schema, columns, database, statement, reject, row: 0, scratch: Vec::new() }
+    }
+
+    pub(super) fn into_reject(self) -> Option<RejectFile> {
+        self.reject
+    }
+
+    pub(super) fn batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let schema = Arc::clone(self.schema);
         let cells = self
             .columns

@@ -38,6 +38,7 @@ impl Step {
             scratch: files.path().join("scratch"),
             site: Arc::new(Site { files_root: files.path().to_owned(), ..Site::default() }),
             commit: CommitKey { key: key.to_owned(), attempt, fence: u64::from(attempt) },
+            checkpointing: None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
         Self { cx, log, files, runtime }

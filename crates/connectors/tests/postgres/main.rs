@@ -4,8 +4,13 @@
 
 mod connection;
 mod flow;
+mod incremental;
+#[path = "../incremental/pipe.rs"]
+mod pipe;
 mod read;
 mod server;
 mod stop;
+#[path = "../incremental/stories.rs"]
+mod stories;
 mod types;
 mod write;

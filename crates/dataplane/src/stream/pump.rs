@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sallyport_protocol::Checkpoint;
 use tokio::sync::mpsc;
 
 use super::{Answer, Error, Event, Receiver, Sender, Totals, slices};
 use crate::transport::Message;
-use crate::{Cancel, Cause, Input, Producer, Transport};
+use crate::{Cancel, Cause, EdgeError, Given, Input, Producer, Transport};
 
 /// How long saying goodbye may take when the peer does not read.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
@@ -87,12 +88,23 @@ async fn give(
     outgoing: &mpsc::Sender<Message>,
     incoming: &mut mpsc::Receiver<Message>,
 ) -> Result<(), Error> {
-    let schema = input.schema_async().await?;
+    // The source may wait for the word where to go on, which comes the other way.
+    let schema = loop {
+        let turn = tokio::select! {
+            biased;
+            message = incoming.recv() => Turn::Heard(message),
+            schema = input.schema_async() => Turn::Said(schema?),
+        };
+        match turn {
+            Turn::Heard(message) => hear(sender, input, message)?,
+            Turn::Said(schema) => break schema,
+        }
+    };
     put(sender.start(&schema)?, sender, outgoing, incoming).await?;
     let mut waiting = VecDeque::new();
     loop {
         while !sender.has_credit() {
-            heard(sender, incoming.recv().await)?;
+            hear(sender, input, incoming.recv().await)?;
         }
         if let Some(slice) = waiting.pop_front() {
             put(sender.batch(&slice)?, sender, outgoing, incoming).await?;
@@ -101,14 +113,15 @@ async fn give(
         let turn = tokio::select! {
             biased;
             message = incoming.recv() => Turn::Heard(message),
-            batch = input.next_batch_async() => Turn::Batch(batch?),
+            given = input.next_given_async() => Turn::Said(given?),
         };
         match turn {
-            Turn::Heard(message) => {
-                heard(sender, message)?;
+            Turn::Heard(message) => hear(sender, input, message)?,
+            Turn::Said(Some(Given::Batch(batch))) => waiting.extend(slices(batch)),
+            Turn::Said(Some(Given::Mark(checkpoint))) => {
+                put(sender.mark(&checkpoint)?, sender, outgoing, incoming).await?;
             }
-            Turn::Batch(Some(batch)) => waiting.extend(slices(batch)),
-            Turn::Batch(None) => break,
+            Turn::Said(None) => break,
         }
     }
     put(sender.end()?, sender, outgoing, incoming).await?;
@@ -116,9 +129,18 @@ async fn give(
     Ok(())
 }
 
-enum Turn {
+enum Turn<T> {
     Heard(Option<Message>),
-    Batch(Option<arrow_array::RecordBatch>),
+    Said(T),
+}
+
+/// Takes an answer, and tells the source where to go on if that is what it says.
+fn hear(sender: &mut Sender, input: &Input, message: Option<Message>) -> Result<(), Error> {
+    heard(sender, message)?;
+    if let Some(checkpoint) = sender.take_resume() {
+        input.resume(checkpoint);
+    }
+    Ok(())
 }
 
 fn heard(sender: &mut Sender, message: Option<Message>) -> Result<Option<Answer>, Error> {
@@ -154,6 +176,7 @@ async fn take(
     incoming: &mut mpsc::Receiver<Message>,
 ) -> Result<(), Error> {
     let mut feeding: Option<Feeding<'_>> = None;
+    let mut resumed: Option<Resumed<'_>> = Some(Box::pin(producer.resumed()));
     loop {
         if feeding.is_none() {
             feeding = match receiver.next_event() {
@@ -164,11 +187,19 @@ async fn take(
         }
         let listening = !receiver.ended();
         let turn = tokio::select! {
-            room = next(feeding.as_mut()), if feeding.is_some() => Ok(room),
-            message = incoming.recv(), if listening => Err(message),
+            said = told(resumed.as_mut()), if resumed.is_some() => Heard::Resume(said),
+            room = next(feeding.as_mut()), if feeding.is_some() => Heard::Room(room),
+            message = incoming.recv(), if listening => Heard::Message(message),
         };
         match turn {
-            Ok(room) => {
+            Heard::Resume(said) => {
+                resumed = None;
+                // A consumer that is gone goes on from nowhere.
+                if let Ok(checkpoint) = said {
+                    let _ = outgoing.send(Ok(receiver.resume(checkpoint.as_ref())?)).await;
+                }
+            }
+            Heard::Room(room) => {
                 feeding = None;
                 if let Some(credit) = receiver.consumed(room)
                     && outgoing.send(Ok(credit)).await.is_err()
@@ -177,14 +208,31 @@ async fn take(
                     continue;
                 }
             }
-            Err(Some(Ok(message))) => receiver.handle(&message)?,
-            Err(Some(Err(why))) => return Err(Error::Lost(why)),
-            Err(None) => return Err(Error::Lost("the peer closed it before the end of its rows".to_owned())),
+            Heard::Message(Some(Ok(message))) => receiver.handle(&message)?,
+            Heard::Message(Some(Err(why))) => return Err(Error::Lost(why)),
+            Heard::Message(None) => {
+                return Err(Error::Lost("the peer closed it before the end of its rows".to_owned()));
+            }
         }
     }
 }
 
+enum Heard {
+    Resume(Result<Option<Checkpoint>, EdgeError>),
+    Room(u64),
+    Message(Option<Message>),
+}
+
 type Feeding<'a> = Pin<Box<dyn Future<Output = u64> + Send + 'a>>;
+
+type Resumed<'a> = Pin<Box<dyn Future<Output = Result<Option<Checkpoint>, EdgeError>> + Send + 'a>>;
+
+async fn told(resumed: Option<&mut Resumed<'_>>) -> Result<Option<Checkpoint>, EdgeError> {
+    match resumed {
+        Some(resumed) => resumed.await,
+        None => Err(EdgeError::ConsumerGone),
+    }
+}
 
 async fn next(feeding: Option<&mut Feeding<'_>>) -> u64 {
     match feeding {
@@ -202,6 +250,10 @@ async fn feed(producer: &Producer, event: Event) -> u64 {
         }
         Event::Batch(batch, room) => {
             let _ = producer.send(batch).await;
+            room
+        }
+        Event::Mark(checkpoint, room) => {
+            let _ = producer.mark(checkpoint).await;
             room
         }
         Event::End => 0,

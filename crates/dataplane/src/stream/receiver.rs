@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::{BufMut, Bytes, BytesMut};
+use sallyport_protocol::{CHECKPOINT_BYTES_MAX, Checkpoint};
 
-use super::sender::cost;
+use super::sender::{cost, encode_checkpoint};
 use super::{BATCH_BYTES_MAX, Error, Totals, WINDOW_BYTES, batch, schema, shortened};
 use crate::frame::{Frame, HEADER_BYTES, Kind, PREAMBLE, Parser, Writer};
 
@@ -23,6 +24,8 @@ pub enum Event {
     Schema(SchemaRef),
     /// Rows, and what they took from the window: give it back with [`Receiver::consumed`].
     Batch(RecordBatch, u64),
+    /// All rows up to the checkpoint have come, and what it took from the window.
+    Mark(Checkpoint, u64),
     /// Every row has come; last.
     End,
 }
@@ -101,6 +104,12 @@ impl Receiver {
         Some(self.answer(Kind::Credit, &granted.to_le_bytes()))
     }
 
+    /// The message that says where the rows are to go on.
+    pub fn resume(&mut self, checkpoint: Option<&Checkpoint>) -> Result<Bytes, Error> {
+        let text = checkpoint.map_or_else(|| Ok(b"null".to_vec()), encode_checkpoint)?;
+        Ok(self.answer(Kind::Resume, &text))
+    }
+
     /// The message that says that everything was taken.
     pub fn done(&mut self) -> Bytes {
         self.answer(Kind::Done, &[])
@@ -132,10 +141,23 @@ impl Receiver {
                 self.events.push_back(Event::Batch(batch, cost));
                 Ok(())
             }
+            (Kind::Mark, Some(_)) => self.mark(&frame.payload),
             (Kind::End, Some(_)) => self.end(&frame.payload),
             (Kind::Abort, _) => Err(Error::Aborted(String::from_utf8_lossy(&frame.payload).into_owned())),
             (kind, _) => Err(Error::Garbled(format!("a {kind:?} frame came out of turn"))),
         }
+    }
+
+    fn mark(&mut self, payload: &[u8]) -> Result<(), Error> {
+        if self.window <= 0 || payload.len() > CHECKPOINT_BYTES_MAX {
+            return Err(Error::Garbled("the producer sent more than it was allowed to".to_owned()));
+        }
+        let checkpoint = serde_json::from_slice(payload);
+        let checkpoint = checkpoint.map_err(|_| Error::Garbled("a mark without a checkpoint".to_owned()))?;
+        let cost = cost(payload.len());
+        self.window -= i128::from(cost);
+        self.events.push_back(Event::Mark(checkpoint, cost));
+        Ok(())
     }
 
     fn end(&mut self, payload: &[u8]) -> Result<(), Error> {
@@ -156,7 +178,7 @@ impl Receiver {
 
     fn answer(&mut self, kind: Kind, payload: &[u8]) -> Bytes {
         let mut open = BytesMut::with_capacity(PREAMBLE.len() + HEADER_BYTES + payload.len());
-        // Answers are at most `REASON_BYTES_MAX` long.
+        // Answers are at most `CHECKPOINT_BYTES_MAX` long.
         self.writer.header(kind, payload.len() as u32, &mut open);
         open.put_slice(payload);
         open.freeze()

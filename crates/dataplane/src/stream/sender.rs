@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
 use bytes::{BufMut, Bytes, BytesMut};
+use sallyport_protocol::{CHECKPOINT_BYTES_MAX, Checkpoint};
 
 use super::batch::Encoder;
 use super::{
@@ -14,8 +15,8 @@ use crate::frame::{HEADER_BYTES, Kind, PREAMBLE, Parser, Writer};
 /// Buffers from here on travel as messages of their own, without a copy.
 const SHARED_BYTES_MIN: usize = 64 * 1024;
 
-/// The largest payload of the back channel: an abort's reason.
-const ANSWER_BYTES_MAX: u32 = 64 * 1024;
+/// The largest payload of the back channel: a checkpoint.
+const ANSWER_BYTES_MAX: u32 = CHECKPOINT_BYTES_MAX as u32;
 
 /// What the consumer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Answer {
     Credit,
     /// Everything was taken.
     Done,
+    /// Where to go on: see [`Sender::take_resume`].
+    Resume,
 }
 
 /// Turns a schema and batches into messages, and answers into credit.
@@ -34,6 +37,7 @@ pub struct Sender {
     credit: i128,
     totals: Totals,
     ended: bool,
+    resume: Option<Option<Checkpoint>>,
 }
 
 impl Default for Sender {
@@ -52,6 +56,7 @@ impl Sender {
             credit: i128::from(WINDOW_BYTES),
             totals: Totals::default(),
             ended: false,
+            resume: None,
         }
     }
 
@@ -94,6 +99,18 @@ impl Sender {
         Ok(messages)
     }
 
+    /// The messages of a mark; takes room from the window, as a batch does.
+    pub fn mark(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Bytes>, Error> {
+        let text = encode_checkpoint(checkpoint)?;
+        self.credit -= i128::from(cost(text.len()));
+        self.small(Kind::Mark, &text)
+    }
+
+    /// Where the consumer wants the rows to go on, once it has said so.
+    pub fn take_resume(&mut self) -> Option<Option<Checkpoint>> {
+        self.resume.take()
+    }
+
     /// The last messages: every row was given.
     pub fn end(&mut self) -> Result<Vec<Bytes>, Error> {
         self.ended = true;
@@ -123,7 +140,12 @@ impl Sender {
                 Kind::Done if self.ended => return Ok(Some(Answer::Done)),
                 Kind::Done => return Err(Error::Garbled("the consumer was done before the end".to_owned())),
                 Kind::Abort => return Err(Error::Aborted(String::from_utf8_lossy(&frame.payload).into_owned())),
-                Kind::Schema | Kind::Batch | Kind::End => {
+                Kind::Resume => {
+                    let said = serde_json::from_slice(frame.payload.as_slice());
+                    self.resume = Some(said.map_err(|_| Error::Garbled("a resume without a checkpoint".to_owned()))?);
+                    Answer::Resume
+                }
+                Kind::Schema | Kind::Batch | Kind::Mark | Kind::End => {
                     return Err(Error::Garbled("the consumer sends rows".to_owned()));
                 }
             });
@@ -161,6 +183,18 @@ pub fn slices(batch: RecordBatch) -> Vec<RecordBatch> {
         }
     }
     slices
+}
+
+/// A checkpoint as it travels.
+pub(super) fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>, Error> {
+    let text = serde_json::to_vec(checkpoint).map_err(|error| Error::Encode(error.to_string()))?;
+    if text.len() > CHECKPOINT_BYTES_MAX {
+        return Err(Error::Encode(format!(
+            "a checkpoint of {} bytes, the limit is {CHECKPOINT_BYTES_MAX}",
+            text.len()
+        )));
+    }
+    Ok(text)
 }
 
 /// What a batch takes from the window.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Cancel, Cause, Input, Producer, Transport, edge};
+use crate::{Cancel, Cause, Given, Input, Producer, Transport, edge};
 
 fn schema() -> SchemaRef {
     sample(0).schema()
@@ -76,6 +76,9 @@ fn receive_all<M: AsRef<[u8]>>(messages: impl IntoIterator<Item = M>) -> Result<
                 Event::Batch(batch, room) => {
                     receiver.consumed(room);
                     batches.push(batch);
+                }
+                Event::Mark(_, room) => {
+                    receiver.consumed(room);
                 }
                 Event::End => {}
             }
@@ -369,4 +372,53 @@ async fn a_lost_connection_is_told_on_both_sides() {
     assert!(
         matches!(taking.schema_async().await, Err(crate::EdgeError::Aborted(why)) if why.contains("reset by peer"))
     );
+}
+
+#[tokio::test]
+async fn marks_and_the_word_where_to_go_on_pass_through_a_stream() {
+    let (giving, relayed) = edge();
+    let (to_sink, mut sink) = edge();
+    let (left, right) = Transport::pair();
+    let at = |value: u64| sallyport_protocol::Checkpoint(serde_json::json!({ "value": value }));
+    let (goes, comes) = (Ending::default(), Ending::default());
+    let source = async {
+        assert_eq!(giving.resumed().await.unwrap(), Some(at(7)));
+        giving.start(schema()).await.unwrap();
+        giving.send(sample(3)).await.unwrap();
+        giving.mark(at(8)).await.unwrap();
+        giving.send(sample(2)).await.unwrap();
+        giving.mark(at(9)).await.unwrap();
+        giving.finish().await.unwrap();
+    };
+    let target = async {
+        sink.resume(Some(at(7)));
+        // The first word counts.
+        sink.resume(None);
+        assert_eq!(sink.next_given_async().await.unwrap(), Some(Given::Batch(sample(3))));
+        assert_eq!(sink.next_given_async().await.unwrap(), Some(Given::Mark(at(8))));
+        let marked = sink.marked();
+        assert_eq!(sink.next_batch_async().await.unwrap(), Some(sample(2)));
+        assert_eq!(sink.next_batch_async().await.unwrap(), None);
+        assert_eq!(marked.get(), Some(at(9)));
+    };
+    let (sent, received, (), ()) =
+        tokio::join!(send(relayed, left, &goes), receive(to_sink, right, &comes), source, target);
+    assert_eq!(sent.unwrap().rows, 5);
+    received.unwrap();
+}
+
+#[tokio::test]
+async fn a_source_that_waits_hears_that_its_sink_is_gone() {
+    let (giving, relayed) = edge();
+    let (to_sink, sink) = edge();
+    let (left, right) = Transport::pair();
+    let (goes, comes) = (Ending::default(), Ending::default());
+    drop(sink);
+    comes.cause.set("the table is gone");
+    comes.cancel.cancel();
+    let (sent, received, heard) =
+        tokio::join!(send(relayed, left, &goes), receive(to_sink, right, &comes), giving.resumed());
+    assert_eq!(heard, Err(crate::EdgeError::ConsumerGone));
+    assert_eq!(sent, Err(Error::Aborted("the table is gone".to_owned())));
+    received.unwrap_err();
 }

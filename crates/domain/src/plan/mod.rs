@@ -4,6 +4,7 @@
 
 mod evaluate;
 mod graph;
+mod incremental;
 mod pipelines;
 mod resolve;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::agent::Kind;
 use crate::task::{OnError, Retry, Span};
 
+pub use incremental::Stream;
 pub use resolve::plan;
 
 /// How long a step waits for an offline agent unless it says otherwise.

@@ -4,6 +4,7 @@ use sallyport_protocol::{AgentId, Descriptor};
 use serde_json::Value;
 
 use super::graph::Edges;
+use super::incremental;
 use super::pipelines::pipelines;
 use super::{AgentFacts, ConnectionFacts, DEADLINE_DEFAULT, Plan, PlannedStep, Work, World};
 use crate::agent::Kind;
@@ -29,7 +30,9 @@ pub fn plan(task: &Task, world: &World) -> Result<Plan, Vec<Problem>> {
     let mut steps: Vec<PlannedStep> = steps.into_iter().flatten().collect();
     skip_dependents(&mut steps);
     let pipelines = pipelines(&steps);
-    Ok(Plan { task: task.task.clone(), steps, pipelines })
+    let plan = Plan { task: task.task.clone(), steps, pipelines };
+    let problems = incremental::problems(task, &plan);
+    if problems.is_empty() { Ok(plan) } else { Err(problems) }
 }
 
 pub(super) struct Check<'a> {

@@ -61,6 +61,7 @@ impl Run {
             match report.steps.iter().find(|one| one.step == *name) {
                 Some(one) => {
                     step.counts = one.counts;
+                    step.committed.clone_from(&one.committed);
                     match &one.outcome {
                         StepOutcome::Succeeded => step.state = StepState::Succeeded,
                         StepOutcome::Failed { failure } => {

@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sallyport_protocol::{AgentId, AttemptKey, Failure, RunId, StepCounts, Timestamp};
+use sallyport_protocol::{AgentId, AttemptKey, Backfill, Failure, RunId, StepCounts, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -73,6 +73,9 @@ pub struct Run {
     /// What it was started with.
     #[serde(default)]
     pub given: Given,
+    /// The range that it reads again, where that is what it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
 }
 
 /// What a run is started with, for its expressions.
@@ -111,6 +114,7 @@ impl Run {
             fence: 0,
             stop: None,
             given: Given::default(),
+            backfill: None,
         }
     }
 

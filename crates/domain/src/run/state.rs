@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sallyport_protocol::{AgentId, Failure, StepCounts, Timestamp};
+use sallyport_protocol::{AgentId, Committed, Failure, StepCounts, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Where a run stands.
@@ -133,6 +133,9 @@ pub struct StepRun {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// How far the newest attempt has committed an incremental read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<Committed>,
 }
 
 impl StepRun {
@@ -145,6 +148,7 @@ impl StepRun {
             reason: (!runs).then(|| "inactive, or needs the rows of an inactive step".to_owned()),
             started_at: None,
             ended_at: None,
+            committed: None,
         }
     }
 }

@@ -62,6 +62,7 @@ impl World {
                 outcome: outcome.clone(),
                 counts,
                 already_committed: false,
+                committed: None,
             })
             .collect();
         let report = OrderReport { key: self.key(), steps };
@@ -252,7 +253,8 @@ fn no_rows_and_diverted_rows_have_their_own_states() {
         let mut world = World::new(Plan { pipelines: vec![vec![0]], ..plan }, &[ONE]);
         world.on(Event::Start).unwrap();
         let outcome = StepOutcome::Succeeded;
-        let steps = vec![StepReport { step: "only".to_owned(), outcome, counts, already_committed: false }];
+        let steps =
+            vec![StepReport { step: "only".to_owned(), outcome, counts, already_committed: false, committed: None }];
         let report = OrderReport { key: world.key(), steps };
         world.on(Event::Finished { agent: ONE, report }).unwrap();
         assert_eq!(world.run.state, state);

@@ -7,6 +7,7 @@ mod chaos;
 mod commands;
 mod faults;
 mod identity;
+mod incremental;
 mod licence;
 mod proxies;
 mod runs;

@@ -308,7 +308,11 @@ impl Engine {
                     if !entry.run.is_current(key) {
                         continue;
                     }
-                    match order::build(&self.parts, entry, pipeline, key).await {
+                    let built = match self.too_old(entry, pipeline) {
+                        Some(failure) => Err(failure),
+                        None => order::build(&self.parts, entry, pipeline, key).await,
+                    };
+                    match built {
                         Ok(orders) => {
                             for (agent, order) in orders {
                                 self.tell(agent, ServerToAgent::Start { order });

@@ -2,7 +2,7 @@
 
 use sallyport_domain::run::{Effect, Run, StepRun, StepState};
 use sallyport_protocol::{EnvironmentId, TaskId, TaskVersionId, Timestamp};
-use sallyport_store::{RunCommit, RunLogLine};
+use sallyport_store::{CheckpointCommit, RunCommit, RunLogLine};
 
 /// An unfinished run.
 pub(super) struct Entry {
@@ -46,6 +46,7 @@ impl Entry {
             machine: serde_json::to_string(run)?,
             steps: changed_steps(self.before.as_deref(), run),
             log: self.effects.iter().filter_map(|effect| line(effect, now)).collect(),
+            checkpoints: checkpoints(self.before.as_deref(), run, now),
         })
     }
 
@@ -88,6 +89,21 @@ fn changed_steps(before: Option<&Run>, run: &Run) -> Vec<sallyport_store::StepRu
         rows.push(row(run, index, step));
     }
     rows
+}
+
+/// What sinks have committed since.
+fn checkpoints(before: Option<&Run>, run: &Run, now: Timestamp) -> Vec<CheckpointCommit> {
+    let mut commits = Vec::new();
+    for stream in run.plan.streams() {
+        let step = &run.steps[stream.sink];
+        let known = before.and_then(|before| before.steps.get(stream.sink)?.committed.as_ref());
+        if let Some(committed) = step.committed.as_ref().filter(|committed| known != Some(*committed)) {
+            let name = |step: usize| run.plan.steps[step].name.clone();
+            let (source, sink) = (name(stream.source), name(stream.sink));
+            commits.push(CheckpointCommit { source, sink, committed: committed.clone(), at: now });
+        }
+    }
+    commits
 }
 
 fn row(run: &Run, index: usize, step: &StepRun) -> sallyport_store::StepRun {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sallyport_domain::run::Taken;
 use sallyport_domain::task::Problem;
 use sallyport_protocol::{
-    AgentId, AttemptKey, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, TaskVersionId, Timestamp,
+    AgentId, AttemptKey, Backfill, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, TaskVersionId,
+    Timestamp,
 };
 use sallyport_store::{Error, Started, Store};
 use serde_json::{Map, Value};
@@ -47,6 +48,20 @@ pub(crate) struct StartRun {
     pub(crate) rerun: Option<Rerun>,
     /// The trigger behind it.
     pub(crate) fired: Option<Fired>,
+    /// What incremental steps read.
+    pub(crate) reads: Reads,
+}
+
+/// What the incremental steps of a run read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// What is new.
+    #[default]
+    New,
+    /// Everything; the checkpoints begin anew.
+    Everything,
+    /// A range of one step; the checkpoints stay.
+    Range(Backfill),
 }
 
 /// A run that is repeated.
@@ -83,6 +98,9 @@ pub(crate) enum StartError {
     /// The task's parameters are not right.
     #[error("{}", .0.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; "))]
     Parameters(Vec<Problem>),
+    /// A range was given for a step that does not read incrementally.
+    #[error("no active step `{0}` reads incrementally")]
+    NotIncremental(String),
     /// The store failed.
     #[error("storing the run")]
     Store(#[from] Error),

@@ -1,5 +1,7 @@
 //! A line to one connection of an agent or wrapper.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -13,13 +15,27 @@ pub(crate) struct Link<M> {
     epoch: i64,
     commands: mpsc::Sender<M>,
     closed: CancellationToken,
+    /// What the other side can do, in the protocol's words.
+    capabilities: Arc<[String]>,
 }
 
 impl<M> Link<M> {
     /// A link, and where its commands come out. Cancelling `closed` ends the connection.
     pub(crate) fn new(epoch: i64, closed: CancellationToken) -> (Self, mpsc::Receiver<M>) {
         let (commands, queue) = mpsc::channel(COMMANDS_MAX);
-        (Self { epoch, commands, closed }, queue)
+        (Self { epoch, commands, closed, capabilities: Arc::default() }, queue)
+    }
+
+    /// The link to a side that can do this.
+    #[must_use]
+    pub(crate) fn able_to(mut self, capabilities: Vec<String>) -> Self {
+        self.capabilities = capabilities.into();
+        self
+    }
+
+    /// Whether the other side has said that it can do something.
+    pub(crate) fn can(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|known| known == capability)
     }
 
     /// Which connection of the agent it is.

@@ -1,9 +1,10 @@
 //! Agents that come and go, and what that means for the attempts they work on.
 
 use sallyport_domain::run::{Event, PipelineState, RunState};
-use sallyport_protocol::{AgentId, AttemptKey, RunId, ServerToAgent};
+use sallyport_protocol::{AgentId, AttemptKey, Failure, FailureKind, RunId, ServerToAgent, capability};
 
 use super::actor::Engine;
+use super::entry::Entry;
 use super::link::Link;
 
 impl Engine {
@@ -61,6 +62,21 @@ impl Engine {
     pub(super) fn runs_at(&self, agent: AgentId) -> Vec<RunId> {
         let at_work = self.entries.iter().filter(|(_, entry)| entry.run.orders_at(agent).next().is_some());
         at_work.map(|(run, _)| *run).collect()
+    }
+
+    /// Why a pipeline's agents cannot do what it asks for: an incremental read needs all of them to know of checkpoints.
+    pub(super) fn too_old(&self, entry: &Entry, pipeline: usize) -> Option<Failure> {
+        let plan = &entry.run.plan;
+        plan.incremental(pipeline)?;
+        let old = |agent: &AgentId| self.links.get(agent).is_some_and(|link| !link.can(capability::CHECKPOINT));
+        let name = plan.agent_name(plan.agents_of(pipeline).into_iter().find(old)?).to_owned();
+        Some(Failure {
+            kind: FailureKind::Runtime,
+            code: "agent_too_old".to_owned(),
+            message: format!("agent `{name}` is of a version that does not read incrementally"),
+            advice: Some(format!("update agent `{name}`")),
+            transient: false,
+        })
     }
 
     /// Stops an attempt that is over.

@@ -70,6 +70,7 @@ impl Engine {
             machine: row.machine,
             steps: Vec::new(),
             log: vec![line],
+            checkpoints: Vec::new(),
         };
         self.parts.store.commit_run(commit).await.map(|_| ())
     }

@@ -31,7 +31,7 @@ use tokio::sync::watch;
 
 use crate::relay::Relay;
 
-pub(crate) use handle::{CancelError, Fired, Handle, Live, Rerun, StartError, StartRun};
+pub(crate) use handle::{CancelError, Fired, Handle, Live, Reads, Rerun, StartError, StartRun};
 pub(crate) use link::Link;
 
 /// Opens the sealed secrets of a connection.

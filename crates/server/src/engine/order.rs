@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use sallyport_domain::plan::{Plan, PlannedStep, Work};
 use sallyport_domain::template::Values;
 use sallyport_protocol::{
-    Action, AgentId, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, ConnectionId, ConnectionOrder, Descriptor, Failure,
-    FailureKind, Inlet, Outlet, StepOrder, Ticket, Via, WorkOrder,
+    Action, AgentId, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, Checkpoint, ConnectionId, ConnectionOrder, Descriptor,
+    Failure, FailureKind, Incremental, Inlet, Outlet, StepOrder, Ticket, Via, WorkOrder,
 };
-use sallyport_store::{Agent, AgentKind, Connection, Error};
+use sallyport_store::{Agent, AgentKind, CheckpointKey, Connection, Error};
 
 use super::Parts;
 use super::entry::Entry;
@@ -46,6 +46,7 @@ pub(super) async fn build(
     let agents = parts.store.environment_agents(entry.environment).await.map_err(unread)?;
     let connections = parts.store.all_connections(entry.environment).await.map_err(unread)?;
     let tickets = tickets(parts, plan, pipeline)?;
+    let incremental = incremental(parts, entry, pipeline).await?;
     let values = entry.run.values(pipeline);
     let builder = Builder { parts, plan, values, agents: &agents, connections: &connections, tickets };
     let mut orders = Vec::new();
@@ -55,11 +56,29 @@ pub(super) async fn build(
             let unsent = |failure| Unsent { step: Some(plan.steps[index].name.clone()), failure };
             steps.push(builder.step(index).map_err(unsent)?);
         }
-        let order = WorkOrder { key, task: plan.task.clone(), steps };
+        let order = WorkOrder { key, task: plan.task.clone(), steps, incremental: incremental.clone() };
         check_size(&order, plan.agent_name(agent))?;
         orders.push((agent, order));
     }
     Ok(orders)
+}
+
+/// How far the pipeline's incremental read is, with a fence that is greater than that of every earlier attempt.
+async fn incremental(parts: &Parts, entry: &Entry, pipeline: usize) -> Result<Option<Incremental>, Failure> {
+    let plan = &entry.run.plan;
+    let Some(stream) = plan.incremental(pipeline) else { return Ok(None) };
+    let (source, sink) = (plan.steps[stream.source].name.clone(), plan.steps[stream.sink].name.clone());
+    let name = format!("{}/{source}/{sink}", entry.task);
+    let key = CheckpointKey { task: entry.task, source, sink };
+    let begun = parts.store.begin_checkpoint(entry.environment, key, parts.clock.now()).await;
+    let begun = begun.map_err(|error| failure("store", format!("reading the checkpoint of `{name}`: {error}")))?;
+    Ok(Some(Incremental {
+        stream: name,
+        epoch: begun.epoch,
+        fence: begun.fence,
+        checkpoint: begun.value.map(Checkpoint),
+        backfill: entry.run.backfill.clone(),
+    }))
 }
 
 /// The streams of a pipeline by producer and consumer: the tickets of both sides.

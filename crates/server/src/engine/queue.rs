@@ -96,11 +96,15 @@ impl Engine {
     async fn leave_queue(&mut self, run: RunId) {
         let Some(entry) = self.entries.get(&run) else { return };
         let event = match self.resolve_version(entry.environment, entry.task_version).await {
-            Ok(Resolved { plan: Ok(plan), variables }) => {
+            Ok(Resolved { plan: Ok(mut plan), variables }) => {
                 if let Some(entry) = self.entries.get_mut(&run) {
                     let value = entry.change();
                     let given = Given { variables, ..value.given.clone() };
-                    *value = Run::scheduled(run, plan, value.queued_at).given(given);
+                    let backfill = value.backfill.take();
+                    if let Some(backfill) = &backfill {
+                        plan.keep_only(&backfill.step);
+                    }
+                    *value = Run { backfill, ..Run::scheduled(run, plan, value.queued_at).given(given) };
                 }
                 Event::Start
             }

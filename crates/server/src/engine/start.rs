@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use sallyport_domain::plan::Plan;
 use sallyport_domain::run::{Given, Run, RunState};
 use sallyport_domain::task::parameter::arguments;
-use sallyport_protocol::RunId;
+use sallyport_protocol::{Backfill, RunId};
 use sallyport_store::{Error, NewRun, Started};
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
@@ -14,7 +14,7 @@ use tokio::task::JoinError;
 use super::Parts;
 use super::actor::Engine;
 use super::entry::{Entry, rows};
-use super::handle::{StartError, StartRun};
+use super::handle::{Reads, StartError, StartRun};
 use super::queue::{resolve, understood};
 
 /// A start that has been stored, or has failed.
@@ -50,7 +50,7 @@ impl Engine {
 }
 
 async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<Entry>), StartError> {
-    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun, fired } = start;
+    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun, fired, reads } = start;
     let task = parts.store.task(environment, &task.to_string()).await.map_err(|error| match error {
         Error::NotFound => StartError::NotFound,
         error => StartError::Store(error),
@@ -70,14 +70,15 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         Err(problems) => Err(problems.clone()),
     };
     // One that does not fit gets its run as well: it fails when its turn comes, and says why.
-    let plan = resolved.unwrap_or_else(|_| Plan { task: task.name.clone(), steps: Vec::new(), pipelines: Vec::new() });
+    let mut plan = resolved.unwrap_or_else(|_| Plan { task: task.name.clone(), steps: Vec::new(), pipelines: Vec::new() });
+    let backfill = only(&mut plan, &reads)?;
     let (limit, own) = document.as_ref().map_or((1, 0), |document| (document.limit, document.priority));
     let priority = priority.unwrap_or(own);
     let rerun_of = rerun.as_ref().map(|rerun| rerun.of);
     let taken = rerun.map(|rerun| rerun.taken).unwrap_or_default();
     let due_at = fired.as_ref().map(|fired| fired.due_at);
     let given = Given { parameters: parameters.clone(), due_at, taken, ..Given::default() };
-    let run = Run::scheduled(RunId::new(), plan, parts.clock.now()).given(given);
+    let run = Run { backfill, ..Run::scheduled(RunId::new(), plan, parts.clock.now()).given(given) };
     let new = NewRun {
         id: run.id,
         environment,
@@ -97,6 +98,7 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         queued_at: run.queued_at,
         machine: serde_json::to_string(&run).map_err(Error::Json)?,
         steps: rows(&run),
+        full_refresh: reads == Reads::Everything,
     };
     let started = parts.store.start_run(new).await?;
     let entry = started.created.then(|| Entry {
@@ -112,4 +114,14 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         progressed: false,
     });
     Ok((started, entry))
+}
+
+/// A back-fill runs the pipeline of its step alone.
+fn only(plan: &mut Plan, reads: &Reads) -> Result<Option<Backfill>, StartError> {
+    let Reads::Range(backfill) = reads else { return Ok(None) };
+    if !plan.streams().any(|stream| plan.steps[stream.source].name == backfill.step) {
+        return Err(StartError::NotIncremental(backfill.step.clone()));
+    }
+    plan.keep_only(&backfill.step);
+    Ok(Some(backfill.clone()))
 }

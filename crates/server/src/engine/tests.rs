@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use sallyport_domain::licence::Tier;
 use sallyport_protocol::{
-    AgentMessage, ConnectionId, EnvironmentId, Failure, FailureKind, ServerToAgent, StepCounts, StepOutcome, Via,
+    AgentMessage, Backfill, Checkpoint, Committed, ConnectionId, EnvironmentId, Failure, FailureKind, ServerToAgent,
+    StepCounts, StepOutcome, Via,
 };
 use sallyport_store::{Connection, ConnectionEdit, LogFilter, NewConnection, TaskVersion};
+use serde_json::json;
 
-use super::CancelError;
+use super::{CancelError, Reads};
 use crate::rig::{Rig, report};
 
 mod flow;
@@ -371,4 +373,89 @@ async fn an_agent_that_comes_late_gets_every_order_that_waits_for_it() {
     for run in runs {
         rig.until(run, "succeeded").await;
     }
+}
+
+const INCREMENTAL: &str = "
+task: grow
+steps:
+  - { name: read, connector: plain, agent: one, with: { incremental: { column: id } }, retry: { attempts: 3, backoff: 10ms } }
+  - { name: write, connector: plain, agent: one, input: read }
+  - { name: other, connector: plain, agent: one }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_sink_has_committed_is_where_the_next_attempt_goes_on() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let mut one = rig.online(&rig.agent("one").await, vec![]).await;
+    let task = rig.task(INCREMENTAL).await;
+    let run = rig.run(&task).await;
+    let (first, other) = (one.order().await, one.order().await);
+    let told = first.incremental.clone().unwrap();
+    assert_eq!((told.stream, told.checkpoint), (format!("{}/read/write", task.id), None));
+    assert_eq!(other.incremental, None, "a pipeline without an incremental read has no checkpoint");
+    one.finish(&other, StepOutcome::Succeeded).await;
+
+    // It fails behind its first commit; the report comes with what was committed.
+    let mut broken = report(&first, &failed(true));
+    let checkpoint = Checkpoint(json!({"value": 7}));
+    let committed = Committed { epoch: told.epoch, fence: told.fence, sequence: 1, checkpoint, rows: 10 };
+    broken.steps[1].committed = Some(committed.clone());
+    one.say(&AgentMessage::Finished { report: broken }).await;
+    assert!(matches!(one.next().await, ServerToAgent::FinishedAck { .. }));
+    let second = one.order().await;
+    let told = second.incremental.clone().unwrap();
+    assert!(told.fence > committed.fence && told.epoch == committed.epoch);
+    assert_eq!(told.checkpoint, Some(committed.checkpoint));
+    one.finish(&second, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
+    let kept = rig.store.checkpoints(rig.environment, task.id).await.unwrap().remove(0);
+    assert_eq!((kept.value, kept.run), (Some(json!({"value": 7})), Some(run)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_runs_its_step_alone_and_a_refresh_forgets() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let mut one = rig.online(&rig.agent("one").await, vec![]).await;
+    let task = rig.task(INCREMENTAL).await;
+    let start = |reads| crate::engine::StartRun {
+        environment: rig.environment,
+        task: task.id,
+        trigger: "api".into(),
+        who: "test".into(),
+        key: None,
+        priority: None,
+        parameters: serde_json::Map::new(),
+        rerun: None,
+        fired: None,
+        reads,
+    };
+    let range = Backfill { step: "read".into(), from: "1".into(), to: "5".into() };
+    let wrong = Backfill { step: "other".into(), ..range.clone() };
+    let refused = rig.engine.start_run(start(Reads::Range(wrong))).await;
+    assert!(matches!(refused, Err(crate::engine::StartError::NotIncremental(step)) if step == "other"));
+    let run = rig.engine.start_run(start(Reads::Range(range.clone()))).await.unwrap().run.id;
+    let order = one.order().await;
+    assert_eq!(order.incremental.as_ref().unwrap().backfill, Some(range));
+    one.finish(&order, StepOutcome::Succeeded).await;
+    rig.until(run, "succeeded").await;
+    let epoch = order.incremental.unwrap().epoch;
+    rig.engine.start_run(start(Reads::Everything)).await.unwrap();
+    let orders = [one.order().await, one.order().await];
+    let told = orders.iter().find_map(|order| order.incremental.clone()).unwrap();
+    assert!(told.epoch > epoch && told.checkpoint.is_none() && told.backfill.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_know_checkpoints_is_not_asked_for_one() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let mut hello = crate::rig::hello(sallyport_protocol::InstanceId::new(), vec![]);
+    if let AgentMessage::Hello { versions, .. } = &mut hello {
+        versions.capabilities.clear();
+    }
+    let mut one = rig.greeted(&rig.agent("one").await, &hello).await;
+    assert!(matches!(one.next().await, ServerToAgent::Welcome { .. }));
+    let run = rig.run(&rig.task(INCREMENTAL).await).await;
+    let run = rig.until(run, "failed").await;
+    let reason = run.reason.unwrap();
+    assert!(reason.contains("agent `one`") && reason.contains("incrementally"), "{reason}");
 }

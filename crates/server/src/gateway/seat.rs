@@ -133,6 +133,7 @@ pub(super) async fn take<M: Peer>(gateway: &Handle, newcomer: Newcomer) -> Resul
     };
     let (epoch, agent) = admission::admit(gateway, M::KIND, admit).await?;
     let (link, commands) = Link::new(epoch, CancellationToken::new());
+    let link = link.able_to(versions.capabilities);
     let (slot, pings) = Slot::new(link, presence, address, now);
     let slot = Arc::new(slot);
     let (acks, queue) = mpsc::channel(ACKS_MAX);

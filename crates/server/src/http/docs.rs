@@ -36,6 +36,7 @@ use crate::http::problem::{Code, FieldProblem, ProblemView};
         (name = "connections", description = "Named targets that agents reach"),
         (name = "tasks", description = "What is to be done, and with which connectors"),
         (name = "triggers", description = "What starts tasks by itself"),
+        (name = "checkpoints", description = "How far incremental reads are"),
         (name = "runs", description = "Executions of tasks"),
         (name = "logs", description = "Logs of agents and wrappers"),
     )

@@ -1,6 +1,7 @@
 //! The HTTP side: routes, documents about them, and what every answer has in common.
 
 mod agents;
+mod checkpoints;
 mod companies;
 mod connections;
 mod connectors;
@@ -113,6 +114,8 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(variables::set, variables::delete))
         .routes(routes!(limits::list))
         .routes(routes!(limits::set, limits::delete))
+        .routes(routes!(checkpoints::list, checkpoints::set, checkpoints::clear))
+        .routes(routes!(checkpoints::history))
         .routes(routes!(runs::start))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))

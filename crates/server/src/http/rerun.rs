@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::engine::{Rerun, StartRun};
+use crate::engine::{Reads, Rerun, StartRun};
 use crate::http::extract::MaybeBody;
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::runs;
@@ -59,6 +59,7 @@ pub(crate) async fn rerun(
         priority: Some(old.priority),
         parameters: old.parameters,
         fired: None,
+        reads: Reads::New,
         rerun: Some(Rerun { of: old.id, task_version: old.task_version, taken }),
     };
     let started = app.live.engine.start_run(order).await.map_err(|error| runs::not_started(error, &old.task_name))?;

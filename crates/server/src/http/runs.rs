@@ -7,15 +7,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sallyport_domain::run::RunState;
-use sallyport_protocol::RunId;
+use sallyport_connectors::Promise;
+use sallyport_domain::plan::Work;
+use sallyport_domain::run::{Run as Machine, RunState};
+use sallyport_protocol::{Backfill, RunId};
 use sallyport_store::{Run, RunFilter, Started, StepRun};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::engine::{CancelError, StartError, StartRun};
+use crate::engine::{CancelError, Reads, StartError, StartRun};
 use crate::http::extract::{MaybeBody, Params, Path};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
@@ -35,6 +37,23 @@ pub(crate) struct StartBody {
     #[serde(default)]
     #[schema(value_type = Object)]
     parameters: Map<String, Value>,
+    /// Clear the task's checkpoints, so that incremental steps read everything again.
+    #[serde(default)]
+    full_refresh: bool,
+    /// Run one incremental step, and those joined to it, for a range; its checkpoint stays.
+    backfill: Option<BackfillBody>,
+}
+
+/// A range of an incremental step's cursor.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackfillBody {
+    /// The reading step.
+    step: String,
+    /// The first value of the range.
+    from: String,
+    /// The first value behind the range.
+    to: String,
 }
 
 /// Why a run is cancelled.
@@ -125,6 +144,22 @@ pub(crate) struct StepRunView {
     started_at: Option<String>,
     /// When it ended.
     finished_at: Option<String>,
+    /// What a writing step promises: exactly once, all or nothing, at least once.
+    promise: Option<&'static str>,
+    /// How far a writing step has committed an incremental read, in its newest attempt.
+    committed: Option<CommittedView>,
+}
+
+/// What a step has committed of an incremental read.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CommittedView {
+    /// Everything up to here is in the target.
+    #[schema(value_type = Object)]
+    checkpoint: Value,
+    /// Counts the commits since a person has changed the checkpoint; 0 where the target keeps no count.
+    sequence: u64,
+    /// Rows that the attempt has committed.
+    rows: u64,
 }
 
 /// What went wrong.
@@ -188,7 +223,9 @@ impl RunView {
 }
 
 impl StepRunView {
-    fn of(step: StepRun, app: &App) -> Self {
+    fn of(step: StepRun, machine: Option<&Machine>, app: &App) -> Self {
+        let promise = machine.and_then(|machine| promise(machine, &step.step));
+        let committed = machine.and_then(|machine| committed(machine, &step));
         let until = step.finished_at.unwrap_or_else(|| app.clock.now());
         let seconds = step.started_at.map(|began| until.since(began).as_secs_f64()).filter(|seconds| *seconds > 0.0);
         let rows = step.counts.rows_out.max(step.counts.rows_in);
@@ -215,8 +252,25 @@ impl StepRunView {
             reason: step.reason,
             started_at: maybe_rfc3339(step.started_at),
             finished_at: maybe_rfc3339(step.finished_at),
+            promise,
+            committed,
         }
     }
+}
+
+/// What a writing step promises.
+fn promise(machine: &Machine, step: &str) -> Option<&'static str> {
+    let planned = machine.plan.steps.iter().find(|planned| planned.name == step)?;
+    let Work::Connector { kind, settings, .. } = &planned.work else { return None };
+    Some(Promise::of(kind, settings).filter(|_| !planned.inputs.is_empty())?.words())
+}
+
+/// What the newest attempt of a step has committed.
+fn committed(machine: &Machine, step: &StepRun) -> Option<CommittedView> {
+    let index = machine.plan.steps.iter().position(|planned| planned.name == step.step)?;
+    let newest = machine.steps.get(index).filter(|newest| newest.attempt == step.attempt)?;
+    let committed = newest.committed.clone()?;
+    Some(CommittedView { checkpoint: committed.checkpoint.0, sequence: committed.sequence, rows: committed.rows })
 }
 
 /// Start a run of a task. With an `Idempotency-Key` a repeat finds the run that the first has started.
@@ -229,7 +283,7 @@ pub(crate) async fn start(
     who: Who,
     Path(id): Path<String>,
     headers: HeaderMap,
-    MaybeBody(start): MaybeBody<StartBody>,
+    MaybeBody(mut start): MaybeBody<StartBody>,
 ) -> Result<Response> {
     let task = crate::http::tasks::find(&app, &who, &id).await?;
     if start.priority.is_some_and(|priority| !(-100..=100).contains(&priority)) {
@@ -244,9 +298,10 @@ pub(crate) async fn start(
         // One caller's keys for one task are no other's.
         key: key.map(|key| format!("key:{}:{}", task.id, key)),
         priority: start.priority,
-        parameters: start.parameters,
+        parameters: std::mem::take(&mut start.parameters),
         rerun: None,
         fired: None,
+        reads: reads(start)?,
     };
     let run = app.live.engine.start_run(order).await.map_err(|error| not_started(error, &id))?;
     Ok(started(&run, &app))
@@ -272,6 +327,10 @@ pub(crate) fn not_started(error: StartError, task: &str) -> Problem {
         StartError::Parameters(problems) => {
             let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
             Problem::new(Code::Invalid, said.join("; ")).with(problems.into_iter().map(FieldProblem::from).collect())
+        }
+        StartError::NotIncremental(step) => {
+            let message = format!("no active step `{step}` of task `{task}` reads incrementally");
+            Problem::field("/backfill/step", "not_incremental", message)
         }
         StartError::Store(error) => error.into(),
         StartError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),
@@ -312,7 +371,9 @@ pub(crate) async fn list(
 pub(crate) async fn show(State(app): State<Arc<App>>, who: Who, Path(id): Path<String>) -> Result<Json<RunView>> {
     let run = find(&app, &who, &id).await?;
     let steps = app.store.step_runs(who.environment.id, run.id).await?;
-    let steps = steps.into_iter().map(|step| StepRunView::of(step, &app)).collect();
+    // One that a later build has stored is shown without.
+    let machine: Option<Machine> = serde_json::from_str(&run.machine).ok();
+    let steps = steps.into_iter().map(|step| StepRunView::of(step, machine.as_ref(), &app)).collect();
     let reason = why(&app, std::slice::from_ref(&run)).await.remove(&run.id).or(run.reason.clone());
     Ok(Json(RunView { steps: Some(steps), reason, ..RunView::of(&run, &app) }))
 }
@@ -343,6 +404,18 @@ pub(crate) async fn cancel(
     tracing::info!(run = %run.id, by = %who.person.id, "run cancelled");
     let run = find(&app, &who, &id).await?;
     Ok((StatusCode::ACCEPTED, Json(RunView::of(&run, &app))))
+}
+
+fn reads(start: StartBody) -> Result<Reads> {
+    match (start.full_refresh, start.backfill) {
+        (true, Some(_)) => {
+            let message = "a run either reads everything or a range; leave one of `full_refresh` and `backfill` out";
+            Err(Problem::field("/backfill", "contradiction", message))
+        }
+        (true, None) => Ok(Reads::Everything),
+        (false, Some(BackfillBody { step, from, to })) => Ok(Reads::Range(Backfill { step, from, to })),
+        (false, None) => Ok(Reads::New),
+    }
 }
 
 /// A run of the asker's environment.

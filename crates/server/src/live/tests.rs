@@ -10,7 +10,7 @@ use sallyport_store::{ConnectionEdit, First, LogFilter, NewConnection, NewTask, 
 use serde_json::json;
 
 use super::{Live, OpenSecrets, Parts};
-use crate::engine::StartRun;
+use crate::engine::{Reads, StartRun};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -87,6 +87,7 @@ impl Server {
             parameters,
             rerun: None,
             fired: None,
+            reads: Reads::New,
         };
         self.live.engine.start_run(start).await.unwrap().run.id
     }

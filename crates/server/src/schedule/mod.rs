@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::{self, Fired, StartError, StartRun};
+use crate::engine::{self, Fired, Reads, StartError, StartRun};
 use crate::outbox;
 
 pub(crate) use saved::{paused, saved, understood};
@@ -90,6 +90,7 @@ impl Handle {
             parameters: serde_json::Map::new(),
             rerun: None,
             fired: Some(Fired { trigger: trigger.name.clone(), due_at: cause.due_at, late_at }),
+            reads: Reads::New,
         };
         let started = self.parts.engine.start_run(start).await?;
         if late_at.is_some() {

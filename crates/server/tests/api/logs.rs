@@ -35,6 +35,7 @@ fn ended_run(server: &Server, administrator: &Client) -> RunId {
             queued_at: Timestamp(1),
             machine: "{}".into(),
             steps: Vec::new(),
+            full_refresh: false,
         };
         store.start_run(new).await.unwrap();
         let line = |level, message: &str| RunLogLine {
@@ -55,6 +56,7 @@ fn ended_run(server: &Server, administrator: &Client) -> RunId {
             machine: "{}".into(),
             steps: Vec::new(),
             log: vec![line(LogLevel::Info, "reading"), line(LogLevel::Error, "no such file")],
+            checkpoints: Vec::new(),
         };
         store.commit_run(commit).await.unwrap();
         id

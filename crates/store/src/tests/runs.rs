@@ -25,6 +25,7 @@ pub(super) fn new_run(bench: &Bench, task: &Task, key: Option<&str>) -> NewRun {
         queued_at: NOW,
         machine: "{}".into(),
         steps: vec![step(0, "scheduled")],
+        full_refresh: false,
     }
 }
 
@@ -57,6 +58,7 @@ pub(super) fn commit(run: &Run, expected: i64, state: &str) -> RunCommit {
         machine: "{}".into(),
         steps: vec![step(1, state)],
         log: vec![RunLogLine { step: None, attempt: None, at: NOW, level: LogLevel::Info, message: state.into() }],
+        checkpoints: Vec::new(),
     }
 }
 

@@ -35,6 +35,7 @@ impl Kit {
             scratch,
             site: Arc::new(Site { files_root, ..Site::default() }),
             commit: CommitKey { key: "run/step".into(), attempt: 1, fence: 1 },
+            checkpointing: None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         Self { _folder: folder, log, cx, runtime }

@@ -2,6 +2,7 @@
 
 mod column;
 mod decode;
+mod incremental;
 mod parallel;
 mod plan;
 
@@ -19,6 +20,7 @@ use self::plan::Plan;
 use super::settings::Read;
 use super::target::Target;
 use super::wire::{Block, Client, Error as WireError};
+use crate::incremental::{Lower, Reading};
 use crate::{Context, Error, Source, VALUE_BYTES_MAX};
 
 /// Room for rows read at once: large enough that a hand-over between threads costs nothing, small enough for the cache.
@@ -43,10 +45,20 @@ impl Source for PostgresSource {
 
 impl PostgresSource {
     fn run(&self, output: &mut Output, cx: &Context) -> Result<(), Error> {
+        let lower = match &self.read.incremental {
+            Some(cursor) => Some((cursor, Lower::await_word(cursor.start.as_ref(), output, cx)?)),
+            None => None,
+        };
         let mut client = Client::connect(&self.target, &cx.cancel)?;
         let plan = Plan::make(&mut client, &self.read, &self.target)?;
         plan.tell(cx);
         output.start(&plan.schema())?;
+        if let Some((cursor, lower)) = lower {
+            let rows = incremental::CursorRows::new(&mut client, &plan, cursor, cx)?;
+            Reading { rows: &rows, what: &plan.what, cursor, cx }.read(&lower, output)?;
+            client.close();
+            return Ok(());
+        }
         if self.read.parallel > 1 {
             match parallel::shares(&mut client, &plan).map_err(|error| plan.explain(error))? {
                 Shares::Ranges(ranges) => {

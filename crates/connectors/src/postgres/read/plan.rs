@@ -134,6 +134,23 @@ impl Plan {
         format!("copy ({rows}) to stdout (format binary)")
     }
 
+    /// The COPY statement of the rows `s` that meet a condition; columns are `c0`, `c1` and so on.
+    pub(crate) fn chosen(&self, condition: &str) -> String {
+        let mut place = 0..self.columns.len();
+        let listed = self.listed(|_| format!("s.c{}", place.next().unwrap_or_default()));
+        format!("copy (select {listed} from {} where {condition}) to stdout (format binary)", self.rows("s"))
+    }
+
+    /// The rows as a relation of this name, for a FROM; columns are `c0`, `c1` and so on.
+    pub(crate) fn rows(&self, name: &str) -> String {
+        let places: Vec<_> = (0..self.columns.len()).map(|at| format!("c{at}")).collect();
+        let rows = match &self.query {
+            Some(query) => query.clone(),
+            None => self.select(&identifiers(self.columns.iter().map(|column| &column.name)), None),
+        };
+        format!("({rows}\n) as {name}({})", places.join(", "))
+    }
+
     fn listed(&self, mut name: impl FnMut(&Column) -> String) -> String {
         let columns = self.columns.iter().map(|column| format!("{}{}", name(column), column.kind.cast().unwrap_or("")));
         columns.collect::<Vec<_>>().join(", ")

@@ -1,4 +1,4 @@
-//! The table beside the target in which an append notes what it has committed, in the same transaction.
+//! The table beside the target in which a write notes what it has committed, in the same transaction.
 
 use sallyport_protocol::FailureKind;
 
@@ -13,6 +13,9 @@ const KEPT: &str = "90 days";
 
 /// Any number that nobody else locks: two agents may make the table at the same time.
 const LOCK: i64 = 0x5a11_7907_7000_0001_u64 as i64;
+
+const COLUMNS: &str = "key text primary key, attempt bigint not null, fence bigint not null, rows bigint, \
+                       committed_at timestamptz";
 
 /// The ledger of one schema.
 pub(super) struct Ledger {
@@ -38,24 +41,12 @@ impl Ledger {
     /// Makes the table if it is not there, in a transaction of its own.
     pub(super) fn ensure(&self, client: &mut Client, doing: &str) -> Result<(), Error> {
         let explain = |error: WireError| self.explain(error, doing);
-        let found = client.one(&format!("select pg_catalog.to_regclass({}) is not null", literal(&self.table)));
-        if found.map_err(explain)?.first().is_some_and(|found| found.as_deref() == Some("t")) {
-            return Ok(());
-        }
-        let Self { table, .. } = self;
-        client
-            .simple(&format!(
-                "begin; select pg_catalog.pg_advisory_xact_lock({LOCK}); \
-                 create table if not exists {table} (key text primary key, attempt bigint not null, \
-                 fence bigint not null, rows bigint, committed_at timestamptz); commit"
-            ))
-            .map(drop)
-            .map_err(explain)
+        make(client, &self.table, COLUMNS).map_err(explain)
     }
 
     /// Takes the step's place in the ledger, waiting for another attempt that holds it to end.
     pub(super) fn claim(&self, client: &mut Client, commit: &CommitKey, doing: &str) -> Result<Claim, Error> {
-        supersede(client, commit, doing)?;
+        supersede(client, &commit.key, commit.fence, true, doing)?;
         let rows = client
             .simple(&format!(
                 "insert into {} (key, attempt, fence) values ({}, {}, {}) on conflict (key) do nothing returning true",
@@ -82,48 +73,68 @@ impl Ledger {
     }
 
     fn explain(&self, error: WireError, doing: &str) -> Error {
-        let forbidden = error.sqlstate() == Some("42501");
-        let told = error.explain(&format!("{doing}: the ledger `{}`", self.shown));
-        if !forbidden {
-            return told;
-        }
-        told.advise(format!(
-            "let the role create tables in the schema, or create `{}` as the documentation says and grant select, \
-             insert, update and delete on it, or set `ledger: false` and accept that a repeated append may repeat rows",
-            self.shown
-        ))
+        refused(error, doing, &self.shown)
     }
 }
 
-/// Ends older attempts at the same step that still hold a session, and gives way to a newer one.
-fn supersede(client: &mut Client, commit: &CommitKey, doing: &str) -> Result<(), Error> {
-    let mark = format!("sallyport {:016x}", fingerprint(&commit.key));
+/// Makes a table of this connector's own if it is not there, in a transaction of its own.
+pub(super) fn make(client: &mut Client, table: &str, columns: &str) -> Result<(), WireError> {
+    let found = client.one(&format!("select pg_catalog.to_regclass({}) is not null", literal(table)))?;
+    if found.first().is_some_and(|found| found.as_deref() == Some("t")) {
+        return Ok(());
+    }
+    client
+        .simple(&format!(
+            "begin; select pg_catalog.pg_advisory_xact_lock({LOCK}); create table if not exists {table} ({columns}); commit"
+        ))
+        .map(drop)
+}
+
+/// The words for what goes wrong with a table of this connector's own.
+pub(super) fn refused(error: WireError, doing: &str, shown: &str) -> Error {
+    let forbidden = error.sqlstate() == Some("42501");
+    let told = error.explain(&format!("{doing}: the ledger `{shown}`"));
+    if !forbidden {
+        return told;
+    }
+    told.advise(format!(
+        "let the role create tables in the schema, or create `{shown}` as the documentation says and grant select, \
+         insert, update and delete on it, or set `ledger: false` and accept that a repeated write may repeat rows",
+    ))
+}
+
+/// Ends older attempts at the same step that still hold a session, and gives way to a newer one. The mark by which they
+/// are known stays until the transaction ends, or, if not `local`, the session.
+pub(super) fn supersede(client: &mut Client, key: &str, own: u64, local: bool, doing: &str) -> Result<(), Error> {
+    let mark = format!("sallyport {:016x}", fingerprint(key));
     let explain = |error: WireError| error.explain(doing);
     let sessions = client
         .simple(&format!(
-            "select pg_catalog.set_config('application_name', {}, true), null; \
+            "select pg_catalog.set_config('application_name', {}, {local}), null; \
              select pid, split_part(application_name, ' ', 3) from pg_catalog.pg_stat_activity \
              where application_name like {} and pid <> pg_catalog.pg_backend_pid() \
              and datname = pg_catalog.current_database()",
-            literal(&format!("{mark} {}", commit.fence)),
+            literal(&format!("{mark} {own}")),
             literal(&format!("{mark} %"))
         ))
         .map_err(explain)?;
     for row in sessions.into_iter().skip(1) {
         let [Some(pid), Some(fence)] = row.as_slice() else { continue };
         let (Ok(pid), Ok(fence)) = (pid.parse::<i32>(), fence.parse::<u64>()) else { continue };
-        if fence > commit.fence {
-            return Err(Error::permanent(
-                FailureKind::Connector,
-                "superseded",
-                format!("{doing}: a newer attempt at this step is writing"),
-            ));
+        if fence > own {
+            return Err(superseded(doing));
         }
-        if fence < commit.fence {
+        if fence < own {
             client.simple(&format!("select pg_catalog.pg_terminate_backend({pid})")).map_err(explain)?;
         }
     }
     Ok(())
+}
+
+/// A newer attempt has taken over: this one may not write any more.
+pub(super) fn superseded(doing: &str) -> Error {
+    let message = format!("{doing}: a newer attempt at this step is writing");
+    Error::permanent(FailureKind::Connector, "superseded", message)
 }
 
 /// A short mark of a key (FNV-1a): sessions show at most 63 characters.

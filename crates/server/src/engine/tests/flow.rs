@@ -11,7 +11,7 @@ use crate::engine::StartError;
 fn settings(order: &sallyport_protocol::WorkOrder) -> &serde_json::Value {
     match &order.steps[0].action {
         Action::Connector { settings, .. } => settings,
-        Action::Transform { .. } => panic!("{order:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
