@@ -395,6 +395,7 @@ fn turned_away(order: &WorkOrder, reason: &str) -> OrderReport {
         outcome: StepOutcome::Cancelled { reason: reason.to_owned() },
         counts: Default::default(),
         already_committed: false,
+        committed: None,
     });
     OrderReport { key: order.key, steps: steps.collect() }
 }

@@ -309,7 +309,7 @@ impl Engine {
                         continue;
                     }
                     let built = match self.too_old(entry, pipeline) {
-                        Some(failure) => Err(failure),
+                        Some(failure) => Err(failure.into()),
                         None => order::build(&self.parts, entry, pipeline, key).await,
                     };
                     match built {

@@ -70,7 +70,8 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         Err(problems) => Err(problems.clone()),
     };
     // One that does not fit gets its run as well: it fails when its turn comes, and says why.
-    let mut plan = resolved.unwrap_or_else(|_| Plan { task: task.name.clone(), steps: Vec::new(), pipelines: Vec::new() });
+    let mut plan =
+        resolved.unwrap_or_else(|_| Plan { task: task.name.clone(), steps: Vec::new(), pipelines: Vec::new() });
     let backfill = only(&mut plan, &reads)?;
     let (limit, own) = document.as_ref().map_or((1, 0), |document| (document.limit, document.priority));
     let priority = priority.unwrap_or(own);

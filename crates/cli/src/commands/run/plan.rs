@@ -69,7 +69,12 @@ impl Local {
             let step = &plan.steps[index];
             self.step(plan, step, &values).map_err(|failure| (step.name.clone(), failure))
         });
-        Ok(WorkOrder { key, task: plan.task.clone(), steps: steps.collect::<std::result::Result<_, _>>()?, incremental: None })
+        Ok(WorkOrder {
+            key,
+            task: plan.task.clone(),
+            steps: steps.collect::<std::result::Result<_, _>>()?,
+            incremental: None,
+        })
     }
 
     fn step(&self, plan: &Plan, step: &PlannedStep, values: &Values) -> std::result::Result<StepOrder, Failure> {

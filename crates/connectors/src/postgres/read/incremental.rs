@@ -45,7 +45,13 @@ impl<'a> CursorRows<'a> {
         let column = &plan.columns[at];
         let unordered = matches!(
             column.kind,
-            Kind::Bool | Kind::Bytea | Kind::Interval | Kind::Json | Kind::Jsonb | Kind::Array(..) | Kind::OtherArray
+            Kind::Bool
+                | Kind::Bytea
+                | Kind::Interval(_)
+                | Kind::Json
+                | Kind::Jsonb
+                | Kind::Array(..)
+                | Kind::OtherArray
         );
         if unordered {
             let why = format!("{}: `{}` is {}, which is no cursor", plan.what, column.name, column.type_name);
@@ -83,7 +89,9 @@ impl<'a> CursorRows<'a> {
         let column = &plan.columns[*at];
         let behind = match (lag, &column.kind) {
             (Lag::Number(number), kind) if is_number(kind) => number.to_string(),
-            (Lag::Time(time), Kind::Timestamp | Kind::TimestampTz) => format!("interval '{} seconds'", time.as_secs()),
+            (Lag::Time(time), Kind::Timestamp(_) | Kind::TimestampTz(_)) => {
+                format!("interval '{} seconds'", time.as_secs())
+            }
             (Lag::Time(time), Kind::Date) => time.as_secs().div_ceil(86400).to_string(),
             _ => {
                 let why = format!("{}: `{}` is {}", plan.what, column.name, column.type_name);
@@ -98,7 +106,13 @@ impl<'a> CursorRows<'a> {
 fn is_number(kind: &Kind) -> bool {
     matches!(
         kind,
-        Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Decimal { .. } | Kind::Numeric | Kind::Float4 | Kind::Float8
+        Kind::Int2
+            | Kind::Int4
+            | Kind::Int8
+            | Kind::Decimal { .. }
+            | Kind::Numeric { .. }
+            | Kind::Float4
+            | Kind::Float8
     )
 }
 

@@ -23,6 +23,7 @@ impl World {
                 outcome: outcome.clone(),
                 counts,
                 already_committed: false,
+                committed: None,
             })
             .collect();
         let report = OrderReport { key: self.run.key(pipeline), steps };
@@ -252,7 +253,7 @@ proptest! {
             let report = |outcome| {
                 let counts = StepCounts { rows_out: which as u64, ..StepCounts::default() };
                 let step = format!("s{pipeline}");
-                OrderReport { key, steps: vec![StepReport { step, outcome, counts, already_committed: false }] }
+                OrderReport { key, steps: vec![StepReport { step, outcome, counts, already_committed: false, committed: None }] }
             };
             let _ = match event {
                 0 => world.on(Event::Start),
@@ -289,6 +290,7 @@ proptest! {
                     outcome: StepOutcome::Succeeded,
                     counts: StepCounts::default(),
                     already_committed: false,
+                    committed: None,
                 }];
                 let _ = world.on(Event::Finished { agent: ONE, report: OrderReport { key, steps } });
             }
