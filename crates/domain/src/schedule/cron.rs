@@ -10,7 +10,7 @@ use jiff::civil::{Date, DateTime, Time, Weekday};
 
 use super::field::{self, Field, Set};
 
-/// No day matches within this many days: none ever will. Eight years can lie between two 29ths of February.
+/// No day matches within this many days: none ever will. Eight years can lie between two leap days.
 const DAYS_MAX: u32 = 9 * 366;
 
 /// Local times: five fields (minute, hour, day of month, month, day of week), or six with the second first.

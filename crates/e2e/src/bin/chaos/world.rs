@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// And must be online so long after that; its own delay between two tries is at most a minute.
 const ONLINE_MAX: Duration = Duration::from_secs(90);
 
+/// How many lines are shown of a program that has ended.
+const TAIL_LINES: usize = 30;
+
 /// A machine with an agent, and its way to the server.
 pub(crate) struct Machine {
     pub(crate) site: Site,
@@ -94,12 +97,17 @@ impl World {
     /// person only starts an agent at once whose wrapper waits before it does so. Says how often that was done.
     pub(crate) fn calm(&mut self) -> Result<u32> {
         let server = self.server.process.as_mut().context("the server does not run")?;
-        ensure!(server.is_running(), "the server has ended by itself:\n{}", server.output());
+        ensure!(server.is_running(), "the server has ended by itself; its last lines:\n{}", tail(&server.output()));
         self.postgres.ready()?;
         let mut by_hand = 0;
         for site in [Site::Near, Site::Far] {
             let wrapper = self.machine(site).agent.wrapper.as_mut().context("a wrapper does not run")?;
-            ensure!(wrapper.is_running(), "the wrapper of {} has ended by itself:\n{}", site.name(), wrapper.output());
+            let name = site.name();
+            ensure!(
+                wrapper.is_running(),
+                "the wrapper of {name} has ended by itself; its last lines:\n{}",
+                tail(&wrapper.output())
+            );
             let online = || -> Result<Option<()>> { Ok(self.is_online(site).unwrap_or(false).then_some(())) };
             let what = format!("agent {} to be online again", site.name());
             if within(PATIENCE, &what, online).is_ok() {
@@ -212,6 +220,12 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The end of a long text.
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
 impl Drop for World {
