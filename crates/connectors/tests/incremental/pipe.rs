@@ -83,7 +83,7 @@ pub(crate) fn run(
     let reading = sallyport_connectors::source(source.kind, source.connection, &source.with).unwrap();
     let writing = sallyport_connectors::sink(sink.kind, sink.connection, &sink.with).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let ((from_source, mut middle), (to_sink, mut input)) = (edge(), edge());
+    let ((from_source, middle), (to_sink, mut input)) = (edge(), edge());
     let (source_cx, sink_cx) = (
         context(Some(checkpointing.clone())),
         context(Some(checkpointing.clone()).filter(|_| attempt.backfill.is_none())),
@@ -98,7 +98,7 @@ pub(crate) fn run(
             }
             read
         });
-        let passing = scope.spawn(|| pass(&mut middle, to_sink, &runtime, &checkpointing, between));
+        let passing = scope.spawn(|| pass(middle, to_sink, &runtime, &checkpointing, between));
         if let Some(checkpointing) = sink_cx.checkpointing.as_ref().filter(|_| !writing.keeps_checkpoint()) {
             input.resume(checkpointing.order.checkpoint.clone());
         }
@@ -115,7 +115,7 @@ pub(crate) fn run(
 
 /// Passes rows on as a stream does, and lets go of both ends where it is to break.
 fn pass(
-    middle: &mut Input,
+    mut middle: Input,
     to_sink: sallyport_dataplane::Producer,
     runtime: &Runtime,
     checkpointing: &Checkpointing,
