@@ -39,7 +39,8 @@ pub trait Source: Send {
 /// Writes a system.
 pub trait Sink: Send {
     /// Takes every row and makes them visible in the target only when the input has ended well: an error, a stop or an
-    /// input that breaks off leaves the target as it was. Blocks; `cx.cancel` ends it early with [`Error::Cancelled`].
+    /// input that breaks off leaves the target as it was. Those of an incremental read may appear in chunks, each with
+    /// its checkpoint. Blocks; `cx.cancel` ends it early with [`Error::Cancelled`].
     fn write(self: Box<Self>, input: &mut Input, cx: &Context) -> Result<Written, Error>;
 
     /// Whether the sink keeps the checkpoint of an incremental read in its target: then it says where to go on with
