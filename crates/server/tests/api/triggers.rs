@@ -18,7 +18,7 @@ fn save(client: &Client, name: &str, triggers: &str) -> Answer {
 fn wrong_triggers_are_refused_with_their_place() {
     let server = Server::start();
     let administrator = server.administrator();
-    let refused = save(&administrator, "a", "[{ name: n, cron: '0 25 * * *' }, { name: m, after: nobody }]");
+    let refused = save(&administrator, "a", "[{ name: nightly, cron: '0 25 * * *' }, { name: next, after: nobody }]");
     refused.refused(422, "invalid_task");
     let problems = refused.json()["problems"].clone();
     let places: Vec<_> = problems.as_array().unwrap().iter().map(|p| p["path"].as_str().unwrap().to_owned()).collect();
