@@ -31,6 +31,9 @@ pub(crate) fn fingerprints(batch: &RecordBatch) -> Result<Vec<String>, Error> {
             }
             value.clear();
             cell.write(row, &mut value).map_err(|_| unknown(field.name()))?;
+            if field.data_type().is_floating() {
+                as_integer(&mut value);
+            }
             digest.update([1]);
             digest.update((value.len() as u64).to_le_bytes());
             digest.update(&value);
@@ -38,6 +41,16 @@ pub(crate) fn fingerprints(batch: &RecordBatch) -> Result<Vec<String>, Error> {
         all.push(digest.finalize().iter().take(FINGERPRINT_BYTES).map(|byte| format!("{byte:02x}")).collect());
     }
     Ok(all)
+}
+
+/// A whole number is spelt like an integer: a column without a declared type may have held only integers before.
+fn as_integer(value: &mut Vec<u8>) {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let number = std::str::from_utf8(value).ok().and_then(|text| text.parse::<f64>().ok());
+    let Some(number) = number.filter(|number| number.fract() == 0.0 && number.abs() <= EXACT_MAX) else { return };
+    value.clear();
+    #[expect(clippy::cast_possible_truncation, reason = "whole and small enough")]
+    value.extend_from_slice((number as i64).to_string().as_bytes());
 }
 
 /// The rows of one cursor value that were read before.

@@ -30,6 +30,8 @@ struct Open<'a> {
     chunked: bool,
     /// Whether a transaction is open; between chunks the database is free for others.
     begun: bool,
+    /// Whether the log says that a reader is in the way.
+    told: bool,
 }
 
 impl SqliteSink {
@@ -62,6 +64,7 @@ impl SqliteSink {
             chunk: Chunk::new(self.settings.commit_every),
             // A reject file appears with the last row, so that all rows do.
             begun: true,
+            told: false,
             chunked: reject.is_none() && matches!(self.settings.mode, Mode::Append | Mode::Upsert | Mode::Delete),
         };
         let statement = self.statement(&columns);
@@ -101,18 +104,20 @@ impl Open<'_> {
 
     fn commit_chunk(&mut self, sink: &SqliteSink) -> Result<(), Error> {
         self.claim.advance(self.database, self.reached.as_ref(), Clock::system().now())?;
-        match patiently(&self.cx.cancel, || self.database.execute_batch("commit"))? {
+        match self.database.execute_batch("commit") {
             Ok(()) => {
                 self.begun = false;
                 self.committed();
                 self.chunk = Chunk::new(sink.settings.commit_every);
                 Ok(())
             }
-            // A reader, perhaps this pipeline's own source, holds the database: its rows and these are committed later.
+            // A reader, perhaps this pipeline's own source, holds the database: the next mark tries again.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                self.chunked = false;
-                let line = format!("{} is being read, so all rows are committed at the end", self.what);
-                (self.cx.log)(LogLevel::Info, line);
+                if !std::mem::replace(&mut self.told, true) {
+                    let line =
+                        format!("{} is being read: rows are committed when it is free, or at the end", self.what);
+                    (self.cx.log)(LogLevel::Info, line);
+                }
                 Ok(())
             }
             Err(error) => Err(explain(&error, &format!("writing {}", self.what))),

@@ -121,13 +121,13 @@ fn mistakes_are_named() {
 fn a_target_that_is_being_read_is_committed_once_it_is_free() {
     let database = Sqlite::new();
     database.execute("pragma journal_mode = delete");
-    database.fill(1, 40_000);
+    database.fill(1, 400_000);
     let connection = database.connection();
     let end = |with| pipe::End { kind: "sqlite", connection: Some(&connection), with };
     let read = end(json!({"table": "s", "incremental": {"column": "c"}}));
     let write = end(json!({"table": "t", "create": true, "commit_every": {"rows": 1}}));
     let outcome = pipe::run(&read, &write, database.files(), &pipe::Attempt::new(1), &mut |_, _| true);
-    assert_eq!(outcome.committed.as_ref().map(|committed| committed.rows), Some(40_000));
-    assert_eq!(outcome.good(), 40_000);
-    assert_eq!(database.lines("select count(*) from t"), ["40000"]);
+    assert_eq!(outcome.committed.as_ref().map(|committed| committed.rows), Some(400_000));
+    assert_eq!(outcome.good(), 400_000);
+    assert_eq!(database.lines("select count(*) from t"), ["400000"]);
 }

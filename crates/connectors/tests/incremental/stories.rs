@@ -22,7 +22,7 @@ pub(crate) trait Database: Sync {
 }
 
 /// Enough for several batches of every source.
-const ROWS: u64 = 60_000;
+const ROWS: u64 = 200_000;
 
 fn incremental(column: &str) -> Value {
     json!({"table": "s", "incremental": {"column": column}})

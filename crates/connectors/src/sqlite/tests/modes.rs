@@ -52,6 +52,7 @@ fn every_mode_does_what_it_says() {
     write(&kit, json!({"table": "t", "mode": "truncate"}), &rows(&[(Some(3), "c"), (Some(4), "d")]), End::Good)
         .unwrap();
     assert_eq!(table(&kit), "3=c 4=d");
+    step(&mut kit, "third");
     let (code, text) =
         failure(write(&kit, json!({"table": "t", "mode": "upsert", "key": ["id"]}), &rows(&[]), End::Good));
     assert!(code == "bad_target" && text.contains("unique index"), "{text}");
@@ -64,6 +65,7 @@ fn every_mode_does_what_it_says() {
     )
     .unwrap();
     assert_eq!(table(&kit), "3=c 4=D 5=e");
+    step(&mut kit, "fourth");
     write(
         &kit,
         json!({"table": "t", "mode": "delete", "key": ["id"]}),
