@@ -36,7 +36,7 @@ fn priority_comes_before_age_within_each_limit() {
 fn a_reason_names_what_is_full_and_by_whom() {
     let place = (agent(1), 2);
     let decision = decide(vec![queued(3, 0, &[place])], [(run(1), vec![place.0]), (run(2), vec![place.0])]);
-    insta::assert_snapshot!(decision.wait[&run(3)].words("client-server"), @"waiting: agent `client-server` serves at most 2 runs at one time, 2 are running (run_00000000-0000-0000-0000-000000000001, run_00000000-0000-0000-0000-000000000002)");
+    insta::assert_snapshot!(decision.wait[&run(3)].words("client-server"), @"waiting: agent `client-server` serves at most 2 runs at one time, 2 are running (run_00000000000000000000000000000001, run_00000000000000000000000000000002)");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn the_first_in_line_keeps_its_other_places_and_only_it() {
     let decision = decide(all, [(run(100), vec![b.0])]);
     assert_eq!(decision.start, [run(3)]);
     assert_eq!(decision.wait[&run(4)].kept_for, [run(1)]);
-    insta::assert_snapshot!(decision.wait[&run(4)].words("a"), @"waiting: agent `a` serves at most 2 runs at one time, 1 is running (run_00000000-0000-0000-0000-000000000003), 1 kept free for what waits longer (run_00000000-0000-0000-0000-000000000001)");
+    insta::assert_snapshot!(decision.wait[&run(4)].words("a"), @"waiting: agent `a` serves at most 2 runs at one time, 1 is running (run_00000000000000000000000000000003), 1 kept free for what waits longer (run_00000000000000000000000000000001)");
 }
 
 proptest! {

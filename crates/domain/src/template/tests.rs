@@ -110,7 +110,7 @@ fn values_get_into_sql_only_quoted() {
         ("x = {{ parameters.name | sql | upper }}", refused),
         ("x = {{ parameters.name | sql | replace('a', 'b') }}", refused),
         ("x = {{ [parameters.name | sql] | join }}", refused),
-        ("x = {{ (parameters.name | sql)[1:] }}", refused),
+        ("x = {{ (parameters.name | sql)[1:] }}", "value of type plain object cannot be sliced"),
         ("x = {{ parameters.name | safe }}", refused),
         ("x = {{ parameters.open }}", "one of its expressions has no value"),
         ("x = {{ 'a\\0' | sql }}", "text with a zero byte does not get into SQL"),

@@ -101,7 +101,7 @@ fn a_machine_uses_a_token_from_a_file() -> Result<()> {
     system(|system| {
         let cli = Cli::new(Profile::Dev, &system.folder.path().join("machine"), system.folder.path())?;
         let made = system.api().post("/api/v1/tokens", &json!({"name": "nightly job"}))?;
-        let token = made["token"].as_str().unwrap_or_default();
+        let token = made["secret"].as_str().unwrap_or_default();
         let file = system.folder.path().join("token");
         let list = || {
             let mut command = cli.command();

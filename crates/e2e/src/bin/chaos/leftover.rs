@@ -144,7 +144,9 @@ fn in_sqlite(world: &World) -> Result<Vec<String>> {
 /// Half-written files anywhere, and anything in a scratch folder.
 fn files(world: &World) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    let mut scratch = vec![world.server.data().join("work")];
+    // The server keeps a folder for each environment's agent.
+    let environments = std::fs::read_dir(world.server.data().join("work")).into_iter().flatten().flatten();
+    let mut scratch: Vec<_> = environments.map(|entry| entry.path()).collect();
     for machine in &world.machines {
         scratch.push(machine.agent.folder().join("work"));
         collect(&machine.agent.file(""), &mut found)?;
