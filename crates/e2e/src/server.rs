@@ -92,6 +92,15 @@ impl Server {
         &self.data
     }
 
+    /// Where the background agent of its one environment keeps its files.
+    pub fn background_files(&self) -> Result<PathBuf> {
+        let environments = self.api.get("/api/v1/environments")?;
+        let id = environments["items"][0]["id"].as_str().context("there is no environment")?;
+        let folder = self.data.join("files").join(id);
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
     /// Its own release folder.
     pub fn release(&self) -> PathBuf {
         release_in(&self.data)

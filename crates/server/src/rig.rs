@@ -1,6 +1,6 @@
 //! For tests: the live side of a server inside the process, reached over real sockets, and agents that follow a script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +62,8 @@ pub(crate) type Socket = WebSocketStream<TcpStream>;
 /// An agent that says what the test wants.
 pub(crate) struct Scripted {
     pub(crate) socket: Socket,
+    /// What came while an acknowledgement was waited for.
+    early: VecDeque<ServerToAgent>,
 }
 
 impl Rig {
@@ -246,7 +248,7 @@ impl Rig {
     /// Dials in and says this first.
     pub(crate) async fn greeted(&self, login: &Login, hello: &AgentMessage) -> Scripted {
         let socket = self.dial(path::AGENT, login).await.unwrap();
-        let mut agent = Scripted { socket };
+        let mut agent = Scripted { socket, early: VecDeque::new() };
         agent.say(hello).await;
         agent
     }
@@ -268,7 +270,10 @@ impl Scripted {
 
     /// The next message of the server.
     pub(crate) async fn next(&mut self) -> ServerToAgent {
-        hear(&mut self.socket).await
+        match self.early.pop_front() {
+            Some(message) => message,
+            None => hear(&mut self.socket).await,
+        }
     }
 
     /// Takes the next order.
@@ -304,9 +309,11 @@ impl Scripted {
     /// Ends an order, every step alike, and waits for the acknowledgement.
     pub(crate) async fn finish(&mut self, order: &WorkOrder, outcome: StepOutcome) {
         self.say(&AgentMessage::Finished { report: report(order, &outcome) }).await;
-        match self.next().await {
-            ServerToAgent::FinishedAck { key } => assert_eq!(key, order.key),
-            other => panic!("{other:?}"),
+        loop {
+            match hear(&mut self.socket).await {
+                ServerToAgent::FinishedAck { key } => return assert_eq!(key, order.key),
+                other => self.early.push_back(other),
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use sallyport_e2e::{Installed, Options, System, tpch, within};
 use serde_json::json;
 
-use crate::{moving, system, to_csv};
+use crate::{system, to_csv};
 
 fn says(agent: &Installed, what: &str, words: &[&str]) -> Result<()> {
     within(Duration::from_secs(30), what, || {
@@ -223,10 +223,11 @@ fn a_message_without_an_answer_is_sent_again_after_the_time_that_was_set() -> Re
         let database = system.folder.join("in.sqlite")?;
         tpch::sqlite(&database, 0.001)?;
         system.connection("db", "sqlite", "client", &json!({"path": database}), &json!({}))?;
-        let many = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000000) select i from n";
-        system.task(&to_csv("count", many, "client", "n.csv"))?;
+        let long = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 30000000) \
+                    select max(i) as i from n";
+        system.task(&to_csv("count", long, "client", "n.csv"))?;
         let id = system.start_run("count")?;
-        system.run_that(&id, "to be moving", moving)?;
+        system.run_that(&id, "to run", |run| run["state"] == "running")?;
         let server = system.server.process.as_ref().context("the server does not run")?;
         server.signal(Signal::STOP)?;
         let told = says(&agent, "the agent to give the silent connection up", &["within 2 s"]);

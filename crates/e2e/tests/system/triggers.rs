@@ -60,7 +60,7 @@ fn an_interval_fires_over_kills_without_loss_or_repeat() -> Result<()> {
 #[test]
 fn tasks_follow_each_other_by_success_and_failure() -> Result<()> {
     system(|system| {
-        let files = system.server.data().join("files");
+        let files = system.server.background_files()?;
         std::fs::write(files.join("first.csv"), "a\n1\n")?;
         system.task(&copy("first", &json!([])))?;
         system.task(&copy("well", &json!([{"name": "next", "after": "first"}])))?;

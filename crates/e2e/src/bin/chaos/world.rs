@@ -173,7 +173,7 @@ impl World {
             rows::write_csv(&mut child.stdin.take().context("psql takes no input")?, rows, false)?;
             ensure!(child.wait()?.success(), "filling `{table}`");
         }
-        let background = self.server.data().join("files");
+        let background = self.server.background_files()?;
         for folder in [self.far_file(""), background] {
             std::fs::create_dir_all(&folder)?;
             rows::write_csv(&mut std::fs::File::create(folder.join("source.csv"))?, ROWS, true)?;
