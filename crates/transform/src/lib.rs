@@ -6,6 +6,7 @@
 mod error;
 mod fifo;
 mod plain;
+mod pool;
 mod session;
 mod table;
 #[cfg(test)]

@@ -8,7 +8,6 @@ use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
@@ -16,11 +15,12 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use sallyport_dataplane::Input;
 
 use crate::fifo::Disk;
+use crate::pool::Pool;
 use crate::table::Table;
 use crate::{Error, Surroundings};
 
-/// Rows of a batch inside the query.
-const BATCH_ROWS: usize = 8192;
+/// Rows of a batch inside the query: few, because each of the sorts and exchanges of a join must have room for one.
+const BATCH_ROWS: usize = 2048;
 
 /// Two partitions make joins by sorting, which spills, instead of by a hash table, which does not.
 const PARTITIONS: usize = 2;
@@ -97,7 +97,7 @@ fn runtime(surroundings: Surroundings<'_>) -> Result<Arc<datafusion::execution::
         .with_mode(DiskManagerMode::Directories(vec![surroundings.scratch.to_path_buf()]))
         .with_max_temp_directory_size(surroundings.spill_bytes);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(surroundings.memory_bytes)))
+        .with_memory_pool(Arc::new(Pool::new(surroundings.memory_bytes)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
     Ok(runtime)

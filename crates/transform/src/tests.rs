@@ -158,6 +158,27 @@ fn sorts_larger_than_the_memory_spill() {
 }
 
 #[test]
+fn joins_larger_than_the_memory_spill() {
+    let bench = Bench { memory_bytes: 32 << 20, ..Bench::new() };
+    let (left, right) = bench.fork(numbers(0..800_000));
+    let sql = r#"select count(*), sum(a.n) from a join b on a."Label" = b."Label""#;
+    let rows = bench.query(sql, vec![("a", left), ("b", right)]).unwrap();
+    assert_eq!(integers(&rows, 0), [800_000]);
+    assert_eq!(integers(&rows, 1), [(0..800_000).sum::<i64>()]);
+}
+
+#[test]
+fn joins_of_wide_rows_spill_too() {
+    let bench = Bench { memory_bytes: 64 << 20, ..Bench::new() };
+    let (left, right) = bench.fork(numbers(0..100_000));
+    let wide = |side| format!(r#"(select n, repeat("Label", 25) as text from {side}) {side}"#);
+    let sql = format!("select count(*), sum(a.n) from {} join {} on a.text = b.text", wide("a"), wide("b"));
+    let rows = bench.query(&sql, vec![("a", left), ("b", right)]).unwrap();
+    assert_eq!(integers(&rows, 0), [100_000]);
+    assert_eq!(integers(&rows, 1), [(0..100_000).sum::<i64>()]);
+}
+
+#[test]
 fn aggregates_larger_than_the_memory_spill() {
     let bench = Bench { memory_bytes: 8 << 20, ..Bench::new() };
     let input = bench.input(numbers(0..300_000));
