@@ -80,8 +80,10 @@ impl FromStr for Kind {
 pub struct TaskFacts {
     /// Its name.
     pub name: String,
-    /// The tasks whose runs start it.
+    /// The tasks whose ended runs start it.
     pub follows: Vec<String>,
+    /// The tasks that its steps start.
+    pub calls: Vec<String>,
 }
 
 impl Trigger {
@@ -171,7 +173,10 @@ pub fn circle(task: &str, tasks: &[TaskFacts]) -> Option<Vec<String>> {
     let mut open: Vec<Vec<&str>> = vec![vec![task]];
     while let Some(way) = open.pop() {
         let start = way.last().copied()?;
-        for follower in tasks.iter().filter(|other| other.follows.iter().any(|name| same(name, start))) {
+        let of_start = tasks.iter().find(|other| same(&other.name, start));
+        let called = of_start.map_or(&[][..], |facts| facts.calls.as_slice());
+        let names = |all: &[String], wanted: &str| all.iter().any(|name| same(name, wanted));
+        for follower in tasks.iter().filter(|other| names(&other.follows, start) || names(called, &other.name)) {
             let way: Vec<&str> = way.iter().copied().chain([follower.name.as_str()]).collect();
             if same(&follower.name, task) {
                 return Some(way.into_iter().map(ToOwned::to_owned).collect());
@@ -228,14 +233,15 @@ fn follows(task: &Task, after: &str, others: &[TaskFacts]) -> Option<Problem> {
         let near = nearest(after, tasks.iter().map(|other| other.name.as_str()));
         return Some(problem("/after", "unknown_task", format!("there is no task `{after}`{near}")));
     }
-    tasks.push(TaskFacts { name: task.task.clone(), follows: vec![after.to_owned()] });
+    let calls = task.steps.iter().filter_map(|step| step.task.clone()).collect();
+    tasks.push(TaskFacts { name: task.task.clone(), follows: vec![after.to_owned()], calls });
     let way = circle(&task.task, &tasks)?;
     let text = format!("the tasks would start each other for ever: {}", way.join(" -> "));
     Some(problem("/after", "circle", text))
 }
 
 /// Names of tasks are compared without regard to case, as the store does.
-fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 

@@ -8,7 +8,8 @@ fn task(name: &str, triggers: &str) -> Task {
 }
 
 fn facts(name: &str, follows: &[&str]) -> TaskFacts {
-    TaskFacts { name: name.to_owned(), follows: follows.iter().map(|name| (*name).to_owned()).collect() }
+    let follows = follows.iter().map(|name| (*name).to_owned()).collect();
+    TaskFacts { name: name.to_owned(), follows, calls: Vec::new() }
 }
 
 fn problems(triggers: &str, others: &[TaskFacts]) -> String {

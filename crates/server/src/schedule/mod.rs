@@ -91,6 +91,7 @@ impl Handle {
             rerun: None,
             fired: Some(Fired { trigger: trigger.name.clone(), due_at: cause.due_at, late_at }),
             reads: Reads::New,
+            caller: None,
         };
         let started = self.parts.engine.start_run(start).await?;
         if late_at.is_some() {
