@@ -1,5 +1,7 @@
 //! Rules about triggers: which are right, what a trigger is when it is, and which runs set off which tasks.
 
+mod given;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -151,6 +153,7 @@ pub fn check(task: &Task, others: &[TaskFacts]) -> Vec<Problem> {
     for (index, trigger) in task.triggers.iter().enumerate() {
         let at = format!("/triggers/{index}");
         let mut found = alone(trigger);
+        found.extend(given::problems(task, trigger));
         if task.triggers[..index].iter().any(|other| other.name == trigger.name) {
             let text = format!("another trigger is named `{}` too", trigger.name);
             found.push(problem("/name", "duplicate_trigger", text));

@@ -34,6 +34,44 @@ fn right_ones_are_taken() {
 }
 
 #[test]
+fn a_trigger_gives_parameters_and_a_webhook_takes_them_from_its_body() {
+    let document = |triggers: &str| {
+        parse(&format!(
+            "task: here\nparameters: [{{ name: shop, required: true }}, {{ name: order, type: integer }}]\n\
+             triggers: {triggers}\nsteps: [{{ name: a, connector: file, agent: pc }}]"
+        ))
+        .unwrap()
+    };
+    let right = document(
+        "[{ name: nightly, cron: '0 2 * * *', parameters: { shop: prague } }, \
+         { name: call, webhook: { parameters: { shop: /shop/name, order: /orders/0 } }, parameters: { order: 7 } }]",
+    );
+    assert_eq!(check(&right, &[]), []);
+    let given =
+        |trigger: usize, body: serde_json::Value| serde_json::Value::Object(right.triggers[trigger].given(Some(&body)));
+    assert!(!right.triggers[0].reads_body() && right.triggers[1].reads_body());
+    let body = serde_json::json!({"shop": {"name": "brno"}, "orders": [12]});
+    assert_eq!(given(0, body.clone()), serde_json::json!({"shop": "prague"}));
+    assert_eq!(given(1, body), serde_json::json!({"shop": "brno", "order": 12}));
+    assert_eq!(given(1, serde_json::json!({"shop": {"name": null}})), serde_json::json!({"order": 7}));
+    let wrong = document(
+        "[{ name: a, every: 1h }, { name: b, every: 1h, parameters: { shop: x, order: many, no: 1 } }, \
+         { name: c, webhook: { parameters: { shop: shop, nope: /x } } }]",
+    );
+    let said: Vec<String> = check(&wrong, &[]).into_iter().map(|p| format!("{} [{}]", p.path, p.code)).collect();
+    assert_eq!(
+        said,
+        [
+            "/triggers/0/parameters/shop [missing_parameter]",
+            "/triggers/1/parameters/no [unknown_parameter]",
+            "/triggers/1/parameters/order [bad_parameter]",
+            "/triggers/2/webhook/parameters/shop [bad_pointer]",
+            "/triggers/2/webhook/parameters/nope [unknown_parameter]",
+        ]
+    );
+}
+
+#[test]
 fn everything_wrong_is_named_with_its_place() {
     insta::assert_snapshot!(problems("
   - { name: a, cron: '0 25 * * *', zone: Europe/Parg }
