@@ -202,6 +202,7 @@ impl Rig {
             rerun: None,
             fired: None,
             reads: Reads::New,
+            caller: None,
         }
     }
 

@@ -208,17 +208,10 @@ impl Store {
     /// Starts a run, or finds the one that the same key has started.
     pub async fn start_run(&self, new: NewRun) -> Result<Started, Error> {
         self.write(move |sql| {
-            if let Some(key) = &new.start_key {
-                let known = sql
-                    .query_row(
-                        "SELECT * FROM run WHERE environment = ? AND start_key = ?",
-                        params![Text(new.environment), key],
-                        run_row,
-                    )
-                    .optional()?;
-                if let Some(run) = known {
-                    return Ok(Started { run, created: false });
-                }
+            if let Some(key) = &new.start_key
+                && let Some(run) = of_key(sql, new.environment, key)?
+            {
+                return Ok(Started { run, created: false });
             }
             insert(sql, &new)?;
             put_steps(sql, new.id, &new.steps)?;
@@ -229,6 +222,12 @@ impl Store {
             Ok(Started { run: find(sql, new.id)?, created: true })
         })
         .await
+    }
+
+    /// The run that a key has started.
+    pub async fn run_of_key(&self, environment: EnvironmentId, key: &str) -> Result<Option<Run>, Error> {
+        let key = key.to_owned();
+        self.read(move |sql| of_key(sql, environment, &key)).await
     }
 
     /// A run of the environment.
@@ -400,6 +399,11 @@ fn put_steps(sql: &Sqlite, run: RunId, steps: &[StepRun]) -> Result<(), Error> {
         ])?;
     }
     Ok(())
+}
+
+fn of_key(sql: &Sqlite, environment: EnvironmentId, key: &str) -> Result<Option<Run>, Error> {
+    let mut found = sql.prepare_cached("SELECT * FROM run WHERE environment = ? AND start_key = ?")?;
+    Ok(found.query_row(params![Text(environment), key], run_row).optional()?)
 }
 
 pub(crate) fn find(sql: &Sqlite, id: RunId) -> Result<Run, Error> {

@@ -26,6 +26,7 @@ pub struct Execution {
 
 struct Shared {
     key: AttemptKey,
+    task: String,
     steps: Vec<(String, Arc<Progress>)>,
     checkpointing: Option<Checkpointing>,
     cancel: Cancel,
@@ -39,6 +40,7 @@ impl Execution {
         let steps = order.steps.iter().map(|step| (step.name.clone(), Arc::default())).collect();
         let shared = Shared {
             key: order.key,
+            task: order.task.clone(),
             steps,
             checkpointing: order.incremental.clone().map(Checkpointing::new),
             cancel: Cancel::new(),
@@ -51,6 +53,11 @@ impl Execution {
     /// The attempt.
     pub fn key(&self) -> AttemptKey {
         self.shared.key
+    }
+
+    /// The task's name.
+    pub(super) fn task(&self) -> &str {
+        &self.shared.task
     }
 
     /// What passed through the steps so far, by name, in the order of the order.

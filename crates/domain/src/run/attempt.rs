@@ -153,15 +153,13 @@ impl Run {
         if self.stop.is_some() {
             return;
         }
-        let reason = match &stop {
-            Stop::Cancel { reason } => reason.clone(),
-            Stop::Fail { failure } => failure.message.clone(),
-        };
+        let reason = stop.words().to_owned();
         effects.push(Effect::Log { step: None, attempt: None, level: LogLevel::Warning, message: reason.clone() });
         self.stop = Some(stop);
         for pipeline in 0..self.pipelines.len() {
             match self.pipelines[pipeline].state {
                 PipelineState::Running { .. } => self.wind_down(pipeline, &reason, scene, effects),
+                PipelineState::Calling { run } => self.call_off(pipeline, run, &reason, effects),
                 PipelineState::Ended => {}
                 _ => self.end_pipeline(pipeline, &reason, scene),
             }
@@ -200,7 +198,7 @@ impl Run {
     }
 
     fn steps_at(&self, pipeline: usize, agent: AgentId) -> Vec<usize> {
-        self.plan.steps_of(pipeline).filter(|step| self.plan.steps[*step].agent == agent).collect()
+        self.plan.steps_of(pipeline).filter(|step| self.plan.steps[*step].agent == Some(agent)).collect()
     }
 }
 

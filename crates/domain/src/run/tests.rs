@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::*;
 
+mod call;
 mod order;
 
 use crate::plan::{PlannedStep, Work};
@@ -54,7 +55,7 @@ impl World {
     }
 
     fn report(&mut self, agent: AgentId, outcome: &StepOutcome) -> Result<(), Refused> {
-        let steps = self.run.plan.steps.iter().filter(|step| step.agent == agent);
+        let steps = self.run.plan.steps.iter().filter(|step| step.agent == Some(agent));
         let counts = StepCounts { rows_in: 10, rows_out: 10, ..StepCounts::default() };
         let steps = steps
             .map(|step| StepReport {
@@ -78,7 +79,7 @@ fn step(name: &str, agent: AgentId, inputs: &[usize]) -> PlannedStep {
     PlannedStep {
         name: name.to_owned(),
         work: Work::Connector { kind: "file".to_owned(), connection: None, settings: json!({}) },
-        agent,
+        agent: Some(agent),
         agent_name: if agent == ONE { "one" } else { "two" }.to_owned(),
         inputs: inputs.to_vec(),
         after: Vec::new(),

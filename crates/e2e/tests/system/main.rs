@@ -6,6 +6,7 @@
 mod chaos;
 mod commands;
 mod faults;
+mod flow;
 mod identity;
 mod incremental;
 mod licence;

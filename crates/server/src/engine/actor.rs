@@ -219,8 +219,11 @@ impl Engine {
         for due in self.timers.take(self.parts.clock.now()) {
             match due {
                 Due::Run(run) => {
-                    let queued = self.entries.get(&run).is_some_and(|entry| entry.run.state == RunState::Scheduled);
-                    self.queue_changed |= queued;
+                    self.queue_changed |= self.entries.get(&run).is_some_and(Entry::waits);
+                    let unsure = |entry: &mut Entry| std::mem::take(&mut entry.unsure);
+                    if self.entries.get_mut(&run).is_some_and(unsure) {
+                        self.call_again(run);
+                    }
                     // One that has ended needs no time any more.
                     let _ = self.event(run, Event::Tick);
                 }
@@ -322,10 +325,16 @@ impl Engine {
                     }
                 }
                 Effect::Cancel { agent, key, reason } => self.tell(agent, ServerToAgent::Cancel { key, reason }),
+                Effect::Call { pipeline, key } => self.call(run, pipeline, key),
+                // One that has ended meanwhile stays as it is.
+                Effect::CancelRun { run, reason } => drop(self.event(run, Event::Stop(Stop::Cancel { reason }))),
                 Effect::WakeAt(at) => self.timers.wake(run, at),
                 Effect::Log { .. } => {}
                 Effect::Ended => {
                     if let Some(entry) = self.entries.remove(&run) {
+                        if let Some(caller) = &entry.run.caller {
+                            self.hand_back(caller.key, entry.run.returns());
+                        }
                         let state = entry.run.state;
                         tracing::info!(%run, task = entry.run.plan.task, %state, reason = entry.run.reason, "run ended");
                         self.counters.ended.fetch_add(1, Ordering::Relaxed);

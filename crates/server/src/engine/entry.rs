@@ -1,7 +1,7 @@
 //! An unfinished run in memory, and how its change is written.
 
-use sallyport_domain::run::{Effect, Run, StepRun, StepState};
-use sallyport_protocol::{EnvironmentId, TaskId, TaskVersionId, Timestamp};
+use sallyport_domain::run::{Effect, Returned, Run, RunState, StepRun, StepState};
+use sallyport_protocol::{AttemptKey, EnvironmentId, TaskId, TaskVersionId, Timestamp};
 use sallyport_store::{CheckpointCommit, RunCommit, RunLogLine};
 
 /// An unfinished run.
@@ -21,9 +21,20 @@ pub(super) struct Entry {
     pub(super) effects: Vec<Effect>,
     /// Figures have changed that are not in the store yet.
     pub(super) progressed: bool,
+    /// Ends of runs that its steps have started, which it has not heard yet.
+    pub(super) returned: Vec<(AttemptKey, Returned)>,
+    /// Those that it has heard, until that is stored.
+    pub(super) heard: Vec<(AttemptKey, Returned)>,
+    /// Whether a run that its steps have started may be unknown to it.
+    pub(super) unsure: bool,
 }
 
 impl Entry {
+    /// Whether it waits for places: to start, or to go on.
+    pub(super) fn waits(&self) -> bool {
+        self.run.state == RunState::Scheduled || !self.returned.is_empty()
+    }
+
     /// The value to change; remembers what is stored.
     pub(super) fn change(&mut self) -> &mut Run {
         if self.before.is_none() {
@@ -54,6 +65,7 @@ impl Entry {
     pub(super) fn committed(&mut self, version: i64) -> Vec<Effect> {
         self.version = version;
         self.before = None;
+        self.heard.clear();
         std::mem::take(&mut self.effects)
     }
 
@@ -63,6 +75,8 @@ impl Entry {
             self.run = *before;
         }
         self.effects.clear();
+        self.returned.append(&mut self.heard);
+        self.unsure = true;
     }
 }
 
@@ -115,7 +129,7 @@ fn row(run: &Run, index: usize, step: &StepRun) -> sallyport_store::StepRun {
         position: u32::try_from(index).unwrap_or(u32::MAX),
         pipeline: u32::try_from(pipeline).unwrap_or(u32::MAX),
         state: step.state.word().to_owned(),
-        agent: Some(planned.agent),
+        agent: planned.agent,
         agent_name: None,
         counts: step.counts,
         failure: step.failure.clone(),

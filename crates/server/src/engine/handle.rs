@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sallyport_domain::run::Taken;
+use sallyport_domain::run::{Caller, Taken};
 use sallyport_domain::task::Problem;
 use sallyport_protocol::{
     AgentId, AttemptKey, Backfill, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, TaskVersionId,
@@ -50,6 +50,8 @@ pub(crate) struct StartRun {
     pub(crate) fired: Option<Fired>,
     /// What incremental steps read.
     pub(crate) reads: Reads,
+    /// The step of another run that starts it.
+    pub(crate) caller: Option<Caller>,
 }
 
 /// What the incremental steps of a run read.
@@ -101,6 +103,9 @@ pub(crate) enum StartError {
     /// A range was given for a step that does not read incrementally.
     #[error("no active step `{0}` reads incrementally")]
     NotIncremental(String),
+    /// A task that is at work behind the start.
+    #[error("task `{0}` would start itself again")]
+    Circle(String),
     /// The store failed.
     #[error("storing the run")]
     Store(#[from] Error),

@@ -35,6 +35,9 @@ impl Engine {
                     before: None,
                     effects: Vec::new(),
                     progressed: false,
+                    returned: Vec::new(),
+                    heard: Vec::new(),
+                    unsure: false,
                 },
             );
         }
@@ -46,6 +49,7 @@ impl Engine {
         // Time has passed: deadlines are armed again.
         for run in self.entries.keys().copied().collect::<Vec<_>>() {
             let _ = self.event(run, Event::Tick);
+            self.call_again(run);
         }
         self.queue_changed = true;
         self.settle().await;

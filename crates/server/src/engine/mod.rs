@@ -8,6 +8,7 @@
 //! `sallyport_domain` decides.
 
 mod actor;
+mod call;
 mod command;
 mod entry;
 mod handle;

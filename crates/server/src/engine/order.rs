@@ -52,7 +52,7 @@ pub(super) async fn build(
     let mut orders = Vec::new();
     for agent in plan.agents_of(pipeline) {
         let mut steps = Vec::new();
-        for index in plan.steps_of(pipeline).filter(|step| plan.steps[*step].agent == agent) {
+        for index in plan.steps_of(pipeline).filter(|step| plan.steps[*step].agent == Some(agent)) {
             let unsent = |failure| Unsent { step: Some(plan.steps[index].name.clone()), failure };
             steps.push(builder.step(index).map_err(unsent)?);
         }
@@ -119,6 +119,7 @@ impl Builder<'_> {
     fn action(&self, step: &PlannedStep) -> Result<Action, Failure> {
         Ok(match step.evaluated(&self.values, &self.parts.catalog)? {
             Work::Transform { sql } => Action::Transform { sql },
+            Work::Task { .. } => return Err(failure("order", format!("step `{}` is no agent's", step.name))),
             Work::Connector { kind, connection, settings } => {
                 self.background_rule(step, &kind)?;
                 let connection = connection.map(|id| self.connection(step, &kind, id)).transpose()?;
@@ -128,7 +129,7 @@ impl Builder<'_> {
     }
 
     fn background_rule(&self, step: &PlannedStep, kind: &str) -> Result<(), Failure> {
-        let agent = self.agents.iter().find(|agent| agent.id == step.agent);
+        let agent = self.agents.iter().find(|agent| Some(agent.id) == step.agent);
         let Some(agent) = agent.filter(|agent| agent.active) else {
             let text = format!("agent `{}` of step `{}` is deactivated or gone", step.agent_name, step.name);
             return Err(failure("agent_deactivated", text));
@@ -148,7 +149,7 @@ impl Builder<'_> {
 
     fn connection(&self, step: &PlannedStep, kind: &str, id: ConnectionId) -> Result<ConnectionOrder, Failure> {
         let found = self.connections.iter().find(|connection| connection.id == id);
-        let fits = |connection: &&Connection| connection.agent == step.agent && connection.kind == kind;
+        let fits = |connection: &&Connection| Some(connection.agent) == step.agent && connection.kind == kind;
         let Some(connection) = found.filter(fits) else {
             let text = format!("the connection of step `{}` was removed or changed while the run went on", step.name);
             return Err(failure("connection_changed", text));
@@ -166,7 +167,9 @@ fn tickets(parts: &Parts, plan: &Plan, pipeline: usize) -> Result<Tickets, Failu
     for to in plan.steps_of(pipeline) {
         for &from in &plan.steps[to].inputs {
             let (producer, consumer) = (plan.steps[from].agent, plan.steps[to].agent);
-            if producer != consumer {
+            if let (Some(producer), Some(consumer)) = (producer, consumer)
+                && producer != consumer
+            {
                 let pair = parts.relay.open(producer, consumer);
                 let pair = pair.map_err(|error| failure("random", format!("making a ticket: {error}")))?;
                 tickets.insert((from, to), pair);

@@ -29,7 +29,7 @@ impl Engine {
             tracing::error!(%error, "the limits of runs could not be read");
             // Asked again with the next change, at the latest then.
             let again = self.parts.clock.now().plus(STORE_RETRY);
-            let queued = self.entries.iter().filter(|(_, entry)| entry.run.state == RunState::Scheduled);
+            let queued = self.entries.iter().filter(|(_, entry)| entry.waits());
             return queued.for_each(|(run, _)| self.timers.wake(*run, again));
         }
         for run in self.decide().start {
@@ -42,16 +42,15 @@ impl Engine {
         let mut queued = Vec::new();
         let mut running = Vec::new();
         for (run, entry) in &self.entries {
-            if entry.run.state == RunState::Scheduled {
+            if entry.waits() {
                 queued.push(Queued {
                     run: *run,
                     needs: self.needs(entry),
                     priority: entry.priority,
                     queued_at: entry.run.queued_at,
                 });
-            } else {
-                running.push((*run, places(entry)));
             }
+            running.push((*run, held(entry)));
         }
         decide(queued, running)
     }
@@ -59,8 +58,10 @@ impl Engine {
     /// The places that a run needs and that have a limit.
     fn needs(&self, entry: &Entry) -> Vec<(Place, u32)> {
         let limits = self.limits.get(&entry.environment);
+        let held = held(entry);
         places(entry)
             .into_iter()
+            .filter(|place| !held.contains(place))
             .filter_map(|place| match place {
                 Place::Task(_) => Some((place, entry.limit)),
                 place => Some((place, limits?.iter().find(|limit| limit.place == place)?.at_once)),
@@ -83,7 +84,7 @@ impl Engine {
 
     /// Reads the limits of environments in which runs wait, where they are not known.
     async fn read_limits(&mut self) -> Result<(), sallyport_store::Error> {
-        let queued = self.entries.values().filter(|entry| entry.run.state == RunState::Scheduled);
+        let queued = self.entries.values().filter(|entry| entry.waits());
         let unknown: BTreeSet<EnvironmentId> =
             queued.map(|entry| entry.environment).filter(|one| !self.limits.contains_key(one)).collect();
         for environment in unknown {
@@ -95,6 +96,9 @@ impl Engine {
 
     async fn leave_queue(&mut self, run: RunId) {
         let Some(entry) = self.entries.get(&run) else { return };
+        if entry.run.state != RunState::Scheduled {
+            return self.go_on(run);
+        }
         let event = match self.resolve_version(entry.environment, entry.task_version).await {
             Ok(Resolved { plan: Ok(mut plan), variables }) => {
                 if let Some(entry) = self.entries.get_mut(&run) {
@@ -104,7 +108,8 @@ impl Engine {
                     if let Some(backfill) = &backfill {
                         plan.keep_only(&backfill.step);
                     }
-                    *value = Run { backfill, ..Run::scheduled(run, plan, value.queued_at).given(given) };
+                    let caller = value.caller.take();
+                    *value = Run { backfill, caller, ..Run::scheduled(run, plan, value.queued_at).given(given) };
                 }
                 Event::Start
             }
@@ -131,15 +136,25 @@ impl Engine {
     }
 }
 
+/// What a run holds now. One that only waits for runs that it has started keeps its task's place alone; one that is being
+/// stopped needs none to end.
+fn held(entry: &Entry) -> Vec<Place> {
+    match entry.run.state {
+        RunState::Scheduled => Vec::new(),
+        _ if entry.run.only_waits() && entry.run.stop.is_none() => vec![Place::Task(entry.task)],
+        _ => places(entry),
+    }
+}
+
 /// Everything that a run holds while it goes on.
 fn places(entry: &Entry) -> Vec<Place> {
     let mut places = vec![Place::Task(entry.task), Place::Environment(entry.environment)];
     for step in entry.run.plan.steps.iter().filter(|step| step.runs) {
         let connection = match &step.work {
             Work::Connector { connection, .. } => *connection,
-            Work::Transform { .. } => None,
+            Work::Transform { .. } | Work::Task { .. } => None,
         };
-        for place in [Some(Place::Agent(step.agent)), connection.map(Place::Connection)].into_iter().flatten() {
+        for place in [step.agent.map(Place::Agent), connection.map(Place::Connection)].into_iter().flatten() {
             if !places.contains(&place) {
                 places.push(place);
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use sallyport_domain::plan::Plan;
 use sallyport_domain::run::{Given, Run, RunState};
 use sallyport_domain::task::parameter::arguments;
-use sallyport_protocol::{Backfill, RunId};
+use sallyport_protocol::{AttemptKey, Backfill, RunId};
 use sallyport_store::{Error, NewRun, Started};
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
@@ -19,18 +19,27 @@ use super::queue::{resolve, understood};
 
 /// A start that has been stored, or has failed.
 pub(super) struct Begun {
-    answer: oneshot::Sender<Result<Started, StartError>>,
-    result: Result<(Started, Option<Entry>), StartError>,
+    pub(super) whose: Whose,
+    pub(super) result: Result<(Started, Option<Entry>), StartError>,
+}
+
+/// Who hears of a start.
+pub(super) enum Whose {
+    /// Somebody who asked.
+    Asked(oneshot::Sender<Result<Started, StartError>>),
+    /// The step of a run.
+    Step(AttemptKey),
 }
 
 impl Engine {
     pub(super) fn start(&mut self, start: Box<StartRun>, answer: oneshot::Sender<Result<Started, StartError>>) {
         let parts = Arc::clone(&self.parts);
-        self.starting.spawn(async move { Begun { answer, result: store_run(&parts, *start).await } });
+        self.starting
+            .spawn(async move { Begun { whose: Whose::Asked(answer), result: store_run(&parts, *start).await } });
     }
 
     pub(super) fn begun(&mut self, begun: Result<Begun, JoinError>) {
-        let Begun { answer, result } = match begun {
+        let Begun { whose, result } = match begun {
             Ok(begun) => begun,
             Err(error) => return tracing::error!(%error, "starting a run met a bug"),
         };
@@ -44,13 +53,16 @@ impl Engine {
             }
             started
         });
-        // Whoever asked may have gone; the run stands.
-        let _ = answer.send(answered);
+        match whose {
+            // Whoever asked may have gone; the run stands.
+            Whose::Asked(answer) => drop(answer.send(answered)),
+            Whose::Step(key) => self.called(key, answered),
+        }
     }
 }
 
-async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<Entry>), StartError> {
-    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun, fired, reads } = start;
+pub(super) async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<Entry>), StartError> {
+    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun, fired, reads, caller } = start;
     let task = parts.store.task(environment, &task.to_string()).await.map_err(|error| match error {
         Error::NotFound => StartError::NotFound,
         error => StartError::Store(error),
@@ -79,7 +91,7 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
     let taken = rerun.map(|rerun| rerun.taken).unwrap_or_default();
     let due_at = fired.as_ref().map(|fired| fired.due_at);
     let given = Given { parameters: parameters.clone(), due_at, taken, ..Given::default() };
-    let run = Run { backfill, ..Run::scheduled(RunId::new(), plan, parts.clock.now()).given(given) };
+    let run = Run { backfill, caller, ..Run::scheduled(RunId::new(), plan, parts.clock.now()).given(given) };
     let new = NewRun {
         id: run.id,
         environment,
@@ -113,6 +125,9 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         before: None,
         effects: Vec::new(),
         progressed: false,
+        returned: Vec::new(),
+        heard: Vec::new(),
+        unsure: false,
     });
     Ok((started, entry))
 }

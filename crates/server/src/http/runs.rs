@@ -302,6 +302,7 @@ pub(crate) async fn start(
         rerun: None,
         fired: None,
         reads: reads(start)?,
+        caller: None,
     };
     let run = app.live.engine.start_run(order).await.map_err(|error| not_started(error, &id))?;
     Ok(started(&run, &app))
@@ -332,6 +333,7 @@ pub(crate) fn not_started(error: StartError, task: &str) -> Problem {
             let message = format!("no active step `{step}` of task `{task}` reads incrementally");
             Problem::field("/backfill/step", "not_incremental", message)
         }
+        error @ StartError::Circle(_) => Problem::new(Code::Invalid, error.to_string()),
         StartError::Store(error) => error.into(),
         StartError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),
     }

@@ -88,6 +88,7 @@ impl Server {
             rerun: None,
             fired: None,
             reads: Reads::New,
+            caller: None,
         };
         self.live.engine.start_run(start).await.unwrap().run.id
     }
