@@ -6,6 +6,8 @@
 
 mod agent;
 mod check;
+mod links;
+mod queue;
 mod random;
 mod server;
 mod story;

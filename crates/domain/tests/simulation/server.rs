@@ -4,19 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use sallyport_domain::queue::{Place, Queued, decide};
+use sallyport_domain::queue::Place;
 use sallyport_domain::run::{Effect, Event, Given, Run, RunState, Scene, Stop};
 use sallyport_protocol::{AgentId, AttemptKey, Failure, FailureKind, RunId, Timestamp};
 
 use crate::check::{Before, Broken};
-use crate::story::ENVIRONMENT;
-use crate::world::{FromAgent, RUNS, ToAgent, What, World, run_id};
+use crate::world::{RUNS, ToAgent, What, World, run_id};
 
 /// How long an agent may be away before its orders are given up.
-const GRACE: Duration = Duration::from_secs(90);
+pub(crate) const GRACE: Duration = Duration::from_secs(90);
 
 /// When a change that was not stored is tried again.
-const STORE_RETRY: Duration = Duration::from_secs(5);
+pub(crate) const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// A stored run.
 pub(crate) struct Record {
@@ -25,7 +24,7 @@ pub(crate) struct Record {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
+pub(crate) enum Due {
     Run(RunId),
     Agent(AgentId),
 }
@@ -40,11 +39,11 @@ pub(crate) struct Server {
     /// Those that have not ended.
     pub(crate) open: BTreeSet<RunId>,
     pub(crate) limits: Vec<(Place, u32)>,
-    timers: BTreeSet<(Timestamp, Due)>,
-    away: BTreeMap<AgentId, Timestamp>,
+    pub(crate) timers: BTreeSet<(Timestamp, Due)>,
+    pub(crate) away: BTreeMap<AgentId, Timestamp>,
     alarm_at: Option<Timestamp>,
     pending: VecDeque<(RunId, Event)>,
-    queue_changed: bool,
+    pub(crate) queue_changed: bool,
     reruns: u64,
 }
 
@@ -76,7 +75,7 @@ impl Server {
         }
     }
 
-    fn give_until(&mut self, agent: AgentId, at: Timestamp) {
+    pub(crate) fn give_until(&mut self, agent: AgentId, at: Timestamp) {
         if !self.away.contains_key(&agent) {
             self.away.insert(agent, at);
             self.timers.insert((at, Due::Agent(agent)));
@@ -85,7 +84,7 @@ impl Server {
 }
 
 impl World<'_> {
-    fn clock(&self) -> Timestamp {
+    pub(crate) fn clock(&self) -> Timestamp {
         Timestamp(self.now.0 + self.server.skew)
     }
 
@@ -243,144 +242,6 @@ impl World<'_> {
         Ok(())
     }
 
-    fn start_queued(&mut self) -> Result<(), Broken> {
-        let (mut queued, mut running) = (Vec::new(), Vec::new());
-        for id in &self.server.open {
-            let record = &self.server.runs[id];
-            let places = self.places(record);
-            if record.run.state == RunState::Scheduled {
-                let needs = places.into_iter().filter_map(|place| Some((place, self.limit(record, place)?))).collect();
-                let priority = self.stories[record.story].priority;
-                queued.push(Queued { run: *id, needs, priority, queued_at: record.run.queued_at });
-            } else {
-                running.push((*id, places));
-            }
-        }
-        let (some_wait, none_runs) = (!queued.is_empty(), running.is_empty());
-        let decision = decide(queued, running);
-        if some_wait && none_runs && decision.start.is_empty() {
-            return Err(Broken("runs wait for each other while none goes on".to_owned()));
-        }
-        if !decision.wait.is_empty() {
-            self.tally.count("runs had to wait");
-        }
-        for run in decision.start {
-            let fits = !self.misfortune(50);
-            let event = if fits { Event::Start } else { Event::Stop(Stop::Fail { failure: unfit() }) };
-            if self.event(run, event)? == Taken::Vanished && self.server.up {
-                self.server.timers.insert((self.clock().plus(STORE_RETRY), Due::Run(run)));
-            }
-            self.judge_limits()?;
-        }
-        Ok(())
-    }
-
-    /// Counts anew what each place serves.
-    fn judge_limits(&self) -> Result<(), Broken> {
-        let mut served: BTreeMap<Place, (u32, Option<u32>)> = BTreeMap::new();
-        for id in &self.server.open {
-            let record = &self.server.runs[id];
-            if record.run.state == RunState::Scheduled {
-                continue;
-            }
-            for place in self.places(record) {
-                let limit = self.limit(record, place);
-                let (count, _) = served.entry(place).or_insert((0, limit));
-                *count += 1;
-            }
-        }
-        match served.into_iter().find(|(_, (count, limit))| limit.is_some_and(|limit| *count > limit)) {
-            None => Ok(()),
-            Some((place, (count, _))) => Err(Broken(format!("{place:?} serves {count} runs, over its limit"))),
-        }
-    }
-
-    fn places(&self, record: &Record) -> Vec<Place> {
-        let mut places = vec![Place::Task(self.stories[record.story].id), Place::Environment(ENVIRONMENT)];
-        for step in record.run.plan.steps.iter().filter(|step| step.runs) {
-            if !places.contains(&Place::Agent(step.agent)) {
-                places.push(Place::Agent(step.agent));
-            }
-        }
-        places
-    }
-
-    fn limit(&self, record: &Record, place: Place) -> Option<u32> {
-        match place {
-            Place::Task(_) => Some(self.stories[record.story].limit),
-            place => self.server.limits.iter().find(|(limited, _)| *limited == place).map(|(_, limit)| *limit),
-        }
-    }
-
-    pub(crate) fn hear(&mut self, agent: AgentId, message: FromAgent) -> Result<(), Broken> {
-        match message {
-            FromAgent::Accepted(key) => {
-                if self.event(key.run, Event::Accepted { key, agent })? == Taken::Refused {
-                    self.tell(agent, ToAgent::Cancel(key, "the attempt is over".to_owned()));
-                }
-            }
-            FromAgent::Progress(key, steps) => {
-                let known = self.server.runs[&key.run].run.orders_at(agent).any(|order| order == key);
-                if known {
-                    self.event(key.run, Event::Progress { key, steps })?;
-                }
-            }
-            FromAgent::Finished(report) => {
-                let key = report.key;
-                match self.event(key.run, Event::Finished { agent, report })? {
-                    Taken::Vanished => {
-                        // Without an acknowledgement the connection ends, and it is said again.
-                        if self.agents[&agent].connection.is_some() {
-                            self.cut(agent);
-                        }
-                    }
-                    Taken::Stored | Taken::Refused => self.tell(agent, ToAgent::Stored(key)),
-                }
-            }
-        }
-        self.settle()
-    }
-
-    pub(crate) fn came_online(
-        &mut self,
-        agent: AgentId,
-        connection: u64,
-        running: &[AttemptKey],
-    ) -> Result<(), Broken> {
-        self.server.links.insert(agent, connection);
-        self.server.online.insert(agent);
-        if let Some(at) = self.server.away.remove(&agent) {
-            self.server.timers.remove(&(at, Due::Agent(agent)));
-        }
-        let open: Vec<RunId> = self.server.open.iter().copied().collect();
-        let believed: Vec<AttemptKey> =
-            open.iter().flat_map(|run| self.server.runs[run].run.orders_at(agent).collect::<Vec<_>>()).collect();
-        for key in believed.into_iter().filter(|key| !running.contains(key)) {
-            self.event(key.run, Event::Lost { agent, key: Some(key) })?;
-        }
-        for key in running {
-            if !self.server.runs[&key.run].run.is_current(*key) {
-                self.tell(agent, ToAgent::Cancel(*key, "the attempt is over".to_owned()));
-            }
-        }
-        for run in
-            open.into_iter().filter(|run| self.server.runs[run].run.agents().contains(&agent)).collect::<Vec<_>>()
-        {
-            self.event(run, Event::Tick)?;
-        }
-        self.settle()
-    }
-
-    pub(crate) fn went_offline(&mut self, agent: AgentId, connection: u64) {
-        if self.server.links.get(&agent) == Some(&connection) {
-            self.server.links.remove(&agent);
-            self.server.online.remove(&agent);
-            let until = self.clock().plus(GRACE);
-            self.server.give_until(agent, until);
-            self.arm();
-        }
-    }
-
     pub(crate) fn alarm(&mut self) -> Result<(), Broken> {
         if self.server.alarm_at.is_some_and(|at| at <= self.now) {
             self.server.alarm_at = None;
@@ -406,20 +267,8 @@ impl World<'_> {
         Ok(())
     }
 
-    fn give_up_on(&mut self, agent: AgentId) -> Result<(), Broken> {
-        if self.server.online.contains(&agent) {
-            return Ok(());
-        }
-        for run in self.server.open.iter().copied().collect::<Vec<_>>() {
-            if self.server.runs[&run].run.orders_at(agent).next().is_some() {
-                self.event(run, Event::Lost { agent, key: None })?;
-            }
-        }
-        Ok(())
-    }
-
     /// Has itself woken when something is due.
-    fn arm(&mut self) {
+    pub(crate) fn arm(&mut self) {
         let Some((at, _)) = self.server.timers.first().filter(|_| self.server.up) else { return };
         let pause = at.since(self.clock());
         let at = self.now.plus(pause);
@@ -481,7 +330,7 @@ fn of_note(run: &Run) -> Vec<&'static str> {
     words
 }
 
-fn unfit() -> Failure {
+pub(crate) fn unfit() -> Failure {
     Failure {
         kind: FailureKind::Runtime,
         code: "connection_changed".to_owned(),
