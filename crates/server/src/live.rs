@@ -74,6 +74,7 @@ impl Live {
         let engine_parts = engine::Parts {
             store: store.clone(),
             clock: clock.clone(),
+            knowledge: Arc::new(engine::Knowledge::new(store.clone(), Arc::clone(&catalog))),
             catalog,
             relay: relay.clone(),
             open_secrets,

@@ -107,8 +107,25 @@ pub struct NewRun {
     pub machine: String,
     /// Its steps at the start.
     pub steps: Vec<StepRun>,
+    /// Where it stands, when it leaves the queue, or ends, as soon as it is there.
+    pub stand: RunStand,
     /// Clears the task's checkpoints.
     pub full_refresh: bool,
+}
+
+/// Where a new run stands beyond its state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunStand {
+    /// The word of the part that failed.
+    pub failure_kind: Option<String>,
+    /// Why it stands where it stands.
+    pub reason: Option<String>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Lines for the run's log.
+    pub log: Vec<RunLogLine>,
 }
 
 /// The answer to a start.
@@ -207,7 +224,7 @@ const RUNS: Listing = Listing {
 impl Store {
     /// Starts a run, or finds the one that the same key has started.
     pub async fn start_run(&self, new: NewRun) -> Result<Started, Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             if let Some(key) = &new.start_key
                 && let Some(run) = of_key(sql, new.environment, key)?
             {
@@ -215,6 +232,10 @@ impl Store {
             }
             insert(sql, &new)?;
             put_steps(sql, new.id, &new.steps)?;
+            insert_run_lines(sql, new.id, &new.stand.log)?;
+            if new.stand.finished_at.is_some() {
+                outbox::note(sql, new.id, Happening::Ended)?;
+            }
             if new.full_refresh {
                 let edit = CheckpointEdit { value: None, who: new.who.clone(), now: new.queued_at };
                 checkpoint::refresh(sql, new.environment, new.task, new.id, &edit)?;
@@ -284,7 +305,7 @@ impl Store {
 
     /// Writes a change of a run if nobody has changed it since ([`Error::Stale`] otherwise); answers the new version.
     pub async fn commit_run(&self, commit: RunCommit) -> Result<i64, Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let version: Option<i64> = sql
                 .prepare_cached(
                     "UPDATE run SET state = ?, failure_kind = ?, reason = ?, started_at = ?, finished_at = ?, \
@@ -320,7 +341,7 @@ impl Store {
 
     /// Writes what passed through steps so far, many at once; attempts that have ended keep their figures.
     pub async fn note_progress(&self, progress: Vec<(RunId, String, u32, StepCounts)>) -> Result<(), Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let mut statement = sql.prepare_cached(
                 "UPDATE step_run SET rows_in = ?, rows_out = ?, bytes = ?, rows_rejected = ? \
                  WHERE run = ? AND step = ? AND attempt = ? AND finished_at IS NULL",
@@ -337,12 +358,14 @@ impl Store {
 
 fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
     taken(
-        sql.execute(
+        sql.prepare_cached(
             "INSERT INTO run(id, company, environment, task, task_version, task_name, start_key, state, trigger, who, \
-             priority, queued_at, machine, trigger_name, due_at, late_at, parameters, rerun_of) \
-             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17 \
-             FROM environment WHERE id = ?2",
-            params![
+             priority, queued_at, machine, trigger_name, due_at, late_at, parameters, rerun_of, failure_kind, reason, \
+             started_at, finished_at) \
+             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
+             ?21 FROM environment WHERE id = ?2",
+        )?
+        .execute(params![
                 Text(new.id),
                 Text(new.environment),
                 Text(new.task),
@@ -359,9 +382,12 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
                 new.due_at.map(Micros),
                 new.late_at.map(Micros),
                 Json(&new.parameters),
-                new.rerun_of.map(Text)
-            ],
-        ),
+                new.rerun_of.map(Text),
+                new.stand.failure_kind,
+                new.stand.reason,
+                new.stand.started_at.map(Micros),
+                new.stand.finished_at.map(Micros)
+        ]),
         "run id",
     )?;
     Ok(())

@@ -3,6 +3,7 @@
 mod admission;
 mod checkpoints;
 mod durability;
+mod generation;
 mod lists;
 mod outbox;
 mod runs;

@@ -228,7 +228,7 @@ impl Store {
     /// Moves a trigger on to its next time, unless somebody has changed it meanwhile.
     pub async fn trigger_fired(&self, task: TaskId, name: &str, fired: Fired) -> Result<(), Error> {
         let name = name.to_owned();
-        self.write(move |sql| {
+        self.record(move |sql| {
             let (run, at) = fired.run.unzip();
             sql.prepare_cached(
                 "UPDATE task_trigger SET due_at = ?4, fired_run = coalesce(?5, fired_run), \
@@ -276,7 +276,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), Error> {
         let name = name.to_owned();
-        self.write(move |sql| {
+        self.record(move |sql| {
             let (run, problem) = match outcome {
                 Ok(run) => (Some(run), None),
                 Err(problem) => (None, Some(problem)),
@@ -333,7 +333,7 @@ impl Store {
 
     /// Marks the runs that are late, each with a line in its log; answers which.
     pub async fn mark_late(&self, now: Timestamp) -> Result<Vec<RunId>, Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let mut statement = sql.prepare_cached(
                 "UPDATE run SET late_since = ?1 WHERE late_at <= ?1 AND late_since IS NULL AND finished_at IS NULL \
                  RETURNING id",

@@ -5,6 +5,7 @@
 //! it goes on it takes them again, in its turn.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sallyport_domain::plan::{CALL_DEPTH_MAX, Work};
 use sallyport_domain::run::{Caller, Event, Returned, Run};
@@ -16,7 +17,7 @@ use super::Parts;
 use super::actor::{Engine, STORE_RETRY};
 use super::entry::Entry;
 use super::handle::{Reads, StartError, StartRun};
-use super::start::{Begun, Whose, store_run};
+use super::start::{Begun, Ready, Whose, prepare};
 
 /// What a step starts.
 struct Call {
@@ -29,12 +30,18 @@ struct Call {
 impl Engine {
     /// Starts what a step names, once for the attempt.
     pub(super) fn call(&mut self, run: RunId, pipeline: usize, key: AttemptKey) {
+        self.call_after(Duration::ZERO, run, pipeline, key);
+    }
+
+    fn call_after(&mut self, pause: Duration, run: RunId, pipeline: usize, key: AttemptKey) {
         let Some(entry) = self.entries.get(&run).filter(|entry| entry.run.is_current(key)) else { return };
         match prepared(&self.parts, entry, pipeline, key) {
             Ok(call) => {
                 let parts = Arc::clone(&self.parts);
-                self.starting
-                    .spawn(async move { Begun { whose: Whose::Step(key), result: start(&parts, &call).await } });
+                self.starting.spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    Begun { whose: Whose::Step(key), result: start(&parts, &call).await }
+                });
             }
             // The attempt has only just begun: it takes it.
             Err(failure) => drop(self.event(run, Event::Uncalled { key, failure })),
@@ -59,6 +66,13 @@ impl Engine {
                 let _ = self.event(key.run, Event::Called { key, run: child });
                 if started.run.finished_at.is_some() {
                     self.hand_back(key, ended(&started.run));
+                }
+            }
+            Err(StartError::Store(error)) => {
+                tracing::error!(run = %key.run, %error, "a step could not start its task yet");
+                let calls = self.entries.get(&key.run).into_iter().flat_map(|entry| entry.run.calls());
+                if let Some(pipeline) = calls.filter(|call| call.1 == key).map(|call| call.0).next() {
+                    self.call_after(STORE_RETRY, key.run, pipeline, key);
                 }
             }
             Err(error) => drop(self.event(key.run, Event::Uncalled { key, failure: not_started(&error) })),
@@ -103,26 +117,14 @@ fn prepared(parts: &Parts, entry: &Entry, pipeline: usize, key: AttemptKey) -> R
     Ok(Call { environment: entry.environment, task: name, parameters, caller })
 }
 
-/// Stores the run, or finds it. A store that fails is asked again.
-async fn start(parts: &Parts, call: &Call) -> Result<(Started, Option<Entry>), StartError> {
-    loop {
-        match start_once(parts, call).await {
-            Err(StartError::Store(error)) => {
-                tracing::error!(run = %call.caller.key.run, task = call.task, %error, "a step could not start its task yet");
-                tokio::time::sleep(STORE_RETRY).await;
-            }
-            result => return result,
-        }
-    }
-}
-
-async fn start_once(parts: &Parts, call: &Call) -> Result<(Started, Option<Entry>), StartError> {
+/// Makes the run ready, or finds it.
+async fn start(parts: &Parts, call: &Call) -> Result<Ready, StartError> {
     let Call { environment, task, parameters, caller } = call;
     let Caller { key, step, tasks } = caller;
     let start_key = format!("step:{}:{step}:{}", key.run, key.attempt);
     // Before anything else: the task may have changed since.
     if let Some(run) = parts.store.run_of_key(*environment, &start_key).await? {
-        return Ok((Started { run, created: false }, None));
+        return Ok(Ready::Found(Box::new(run)));
     }
     let found = parts.store.task(*environment, task).await.map_err(|error| match error {
         Error::NotFound => StartError::NotFound,
@@ -144,7 +146,7 @@ async fn start_once(parts: &Parts, call: &Call) -> Result<(Started, Option<Entry
         reads: Reads::New,
         caller: Some(caller.clone()),
     };
-    store_run(parts, order).await
+    prepare(parts, order).await
 }
 
 /// The end of a run as its row tells it.

@@ -2,7 +2,9 @@
 
 use sallyport_domain::run::{Effect, Returned, Run, RunState, StepRun, StepState};
 use sallyport_protocol::{AttemptKey, EnvironmentId, TaskId, TaskVersionId, Timestamp};
-use sallyport_store::{CheckpointCommit, RunCommit, RunLogLine};
+use sallyport_store::{CheckpointCommit, NewRun, RunCommit, RunLogLine, RunStand};
+
+use super::start::Unstored;
 
 /// An unfinished run.
 pub(super) struct Entry {
@@ -15,6 +17,8 @@ pub(super) struct Entry {
     pub(super) priority: i32,
     /// Of its row.
     pub(super) version: i64,
+    /// Until its row is there.
+    pub(super) unstored: Option<Unstored>,
     /// What the row says: kept while a change is not committed, to find what changed and to go back to.
     pub(super) before: Option<Box<Run>>,
     /// What to do after the commit.
@@ -61,6 +65,24 @@ impl Entry {
         })
     }
 
+    /// The row of a new run, as it stands now.
+    pub(super) fn first(&self, new: NewRun, now: Timestamp) -> Result<NewRun, serde_json::Error> {
+        let run = &self.run;
+        Ok(NewRun {
+            state: run.state.word().to_owned(),
+            machine: serde_json::to_string(run)?,
+            steps: rows(run),
+            stand: RunStand {
+                failure_kind: run.failure.as_ref().map(|failure| failure.kind.word().to_owned()),
+                reason: run.reason.clone(),
+                started_at: run.started_at,
+                finished_at: run.ended_at,
+                log: self.effects.iter().filter_map(|effect| line(effect, now)).collect(),
+            },
+            ..new
+        })
+    }
+
     /// The change is stored; answers what to do now.
     pub(super) fn committed(&mut self, version: i64) -> Vec<Effect> {
         self.version = version;
@@ -81,7 +103,7 @@ impl Entry {
 }
 
 /// Every step of a run as rows.
-pub(super) fn rows(run: &Run) -> Vec<sallyport_store::StepRun> {
+fn rows(run: &Run) -> Vec<sallyport_store::StepRun> {
     run.steps.iter().enumerate().map(|(index, step)| row(run, index, step)).collect()
 }
 

@@ -8,7 +8,7 @@ use sallyport_store::{Error, RunCommit, RunLogLine};
 
 use super::actor::Engine;
 use super::entry::Entry;
-use super::queue::understood;
+use super::known::understood;
 
 impl Engine {
     pub(super) async fn load(&mut self) -> Result<(), Error> {
@@ -32,6 +32,7 @@ impl Engine {
                     limit,
                     priority: row.priority,
                     version: row.version,
+                    unstored: None,
                     before: None,
                     effects: Vec::new(),
                     progressed: false,

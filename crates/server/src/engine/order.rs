@@ -15,6 +15,7 @@ use sallyport_store::{Agent, AgentKind, CheckpointKey, Connection, Error};
 
 use super::Parts;
 use super::entry::Entry;
+use crate::world::Surroundings;
 
 /// Room for the message around the order.
 const ENVELOPE: usize = 1024;
@@ -43,12 +44,12 @@ pub(super) async fn build(
     let plan = &entry.run.plan;
     // An attempt that was announced and cannot be sent must end.
     let unread = |error: Error| failure("store", format!("reading agents and connections: {error}"));
-    let agents = parts.store.environment_agents(entry.environment).await.map_err(unread)?;
-    let connections = parts.store.all_connections(entry.environment).await.map_err(unread)?;
+    let known = parts.knowledge.of(entry.environment).await.map_err(unread)?;
+    let Surroundings { agents, connections, .. } = &known.surroundings;
     let tickets = tickets(parts, plan, pipeline)?;
     let incremental = incremental(parts, entry, pipeline).await?;
     let values = entry.run.values(pipeline);
-    let builder = Builder { parts, plan, values, agents: &agents, connections: &connections, tickets };
+    let builder = Builder { parts, plan, values, agents, connections, tickets };
     let mut orders = Vec::new();
     for agent in plan.agents_of(pipeline) {
         let mut steps = Vec::new();

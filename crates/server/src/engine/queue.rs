@@ -2,29 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sallyport_domain::plan::{Plan, Work, plan};
+use sallyport_domain::plan::Work;
 use sallyport_domain::queue::{Decision, Place, Queued, decide};
 use sallyport_domain::run::{Event, Given, Run, RunState, Stop};
-use sallyport_domain::task::{Problem, Task};
+use sallyport_domain::task::Problem;
 use sallyport_protocol::{EnvironmentId, Failure, FailureKind, RunId};
-use serde_json::{Map, Value};
 
-use super::Parts;
 use super::actor::{Engine, STORE_RETRY};
 use super::entry::Entry;
-use crate::world::world;
-
-/// A task in its environment.
-pub(super) struct Resolved {
-    /// What it does, or everything that is wrong with it.
-    pub(super) plan: Result<Plan, Vec<Problem>>,
-    /// The environment's variables.
-    variables: Map<String, Value>,
-}
 
 impl Engine {
     /// Starts what may start.
     pub(super) async fn start_queued(&mut self) {
+        if self.entries.values().all(|entry| entry.run.state != RunState::Scheduled) {
+            return;
+        }
         if let Err(error) = self.read_limits().await {
             tracing::error!(%error, "the limits of runs could not be read");
             // Asked again with the next change, at the latest then.
@@ -99,11 +91,19 @@ impl Engine {
         if entry.run.state != RunState::Scheduled {
             return self.go_on(run);
         }
-        let event = match self.resolve_version(entry.environment, entry.task_version).await {
-            Ok(Resolved { plan: Ok(mut plan), variables }) => {
+        let resolved = match self.parts.knowledge.resolved(entry.environment, entry.task_version).await {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                tracing::error!(%run, %error, "a run could not be read to be started");
+                return self.timers.wake(run, self.parts.clock.now().plus(STORE_RETRY));
+            }
+        };
+        let event = match &resolved.plan {
+            Ok(plan) => {
                 if let Some(entry) = self.entries.get_mut(&run) {
+                    let mut plan = plan.clone();
                     let value = entry.change();
-                    let given = Given { variables, ..value.given.clone() };
+                    let given = Given { variables: resolved.variables.clone(), ..value.given.clone() };
                     let backfill = value.backfill.take();
                     if let Some(backfill) = &backfill {
                         plan.keep_only(&backfill.step);
@@ -113,26 +113,10 @@ impl Engine {
                 }
                 Event::Start
             }
-            Ok(Resolved { plan: Err(problems), .. }) => Event::Stop(Stop::Fail { failure: unfit(&problems) }),
-            Err(error) => {
-                tracing::error!(%run, %error, "a run could not be read to be started");
-                return self.timers.wake(run, self.parts.clock.now().plus(STORE_RETRY));
-            }
+            Err(problems) => Event::Stop(Stop::Fail { failure: unfit(problems) }),
         };
         // It is in the queue: nothing can have ended it.
         let _ = self.event(run, event);
-    }
-
-    async fn resolve_version(
-        &self,
-        environment: EnvironmentId,
-        version: sallyport_protocol::TaskVersionId,
-    ) -> Result<Resolved, sallyport_store::Error> {
-        let version = self.parts.store.task_version(version).await?;
-        match understood(&version) {
-            Ok(task) => resolve(&self.parts, environment, &task).await,
-            Err(problems) => Ok(Resolved { plan: Err(problems), variables: Map::new() }),
-        }
     }
 }
 
@@ -161,21 +145,6 @@ fn places(entry: &Entry) -> Vec<Place> {
         }
     }
     places
-}
-
-/// Resolves a task in its environment as it is now.
-pub(super) async fn resolve(
-    parts: &Parts,
-    environment: EnvironmentId,
-    task: &Task,
-) -> Result<Resolved, sallyport_store::Error> {
-    let world = world(&parts.store, &parts.catalog, environment).await?;
-    Ok(Resolved { plan: plan(task, &world), variables: world.variables })
-}
-
-/// The document of a stored version.
-pub(super) fn understood(version: &sallyport_store::TaskVersion) -> Result<Task, Vec<Problem>> {
-    serde_json::from_value(version.parsed.clone()).or_else(|_| sallyport_domain::task::parse(&version.document))
 }
 
 /// The failure of a run whose task no longer fits its environment.

@@ -170,12 +170,17 @@ impl Session {
         Ok(())
     }
 
-    /// Without an acknowledgement the agent repeats its report.
+    /// Without an acknowledgement the agent repeats its report. What it says next does not wait for the disk: the
+    /// engine's queue bounds how many reports are under way.
     async fn finished(&self, report: OrderReport) {
-        let key = report.key;
-        if self.gateway.parts().engine.finished(self.agent.id, report).await.is_ok() {
-            self.acknowledge(ServerToAgent::FinishedAck { key }).await;
-        }
+        let (key, acks) = (report.key, self.acks.clone());
+        let Ok(stored) = self.gateway.parts().engine.finished(self.agent.id, report).await else { return };
+        self.gateway.parts().tasks.spawn(async move {
+            if stored.await.is_ok() {
+                // The writer is gone when the session ends.
+                let _ = acks.send(ServerToAgent::FinishedAck { key }).await;
+            }
+        });
     }
 
     async fn logs(&self, batch: LogBatch) -> Result<(), String> {

@@ -285,18 +285,18 @@ pub(crate) async fn start(
     headers: HeaderMap,
     MaybeBody(mut start): MaybeBody<StartBody>,
 ) -> Result<Response> {
-    let task = crate::http::tasks::find(&app, &who, &id).await?;
+    let task = app.live.engine.task(who.environment.id, &id).await.map_err(Problem::naming("task", &id))?;
     if start.priority.is_some_and(|priority| !(-100..=100).contains(&priority)) {
         return Err(Problem::field("/priority", "range", "expected -100 to 100"));
     }
     let key = idempotency_key(&headers)?;
     let order = StartRun {
         environment: who.environment.id,
-        task: task.id,
+        task,
         trigger: who.trigger().to_owned(),
         who: who.name(),
         // One caller's keys for one task are no other's.
-        key: key.map(|key| format!("key:{}:{}", task.id, key)),
+        key: key.map(|key| format!("key:{task}:{key}")),
         priority: start.priority,
         parameters: std::mem::take(&mut start.parameters),
         rerun: None,
