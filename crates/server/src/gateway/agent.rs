@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt as _;
-use sallyport_protocol::{AgentMessage, AttemptKey, InstanceId, LogBatch, LogLevel, OrderReport, RunId, ServerToAgent};
+use sallyport_protocol::{
+    AgentMessage, AttemptKey, InstanceId, LogBatch, LogLevel, OrderReport, RunId, ServerToAgent, Timestamp,
+};
 use sallyport_store::{Agent, LogSource, SessionKind};
 use tokio::sync::mpsc;
 
@@ -171,8 +173,10 @@ impl Session {
     }
 
     /// Without an acknowledgement the agent repeats its report.
-    async fn finished(&self, report: OrderReport) {
+    async fn finished(&self, mut report: OrderReport) {
         let key = report.key;
+        let offset = self.slot.clock_offset.load(Ordering::Relaxed);
+        report.ended_at = report.ended_at.map(|at| Timestamp(at.0.saturating_sub(offset)));
         if self.gateway.parts().engine.finished(self.agent.id, report).await.is_ok() {
             self.acknowledge(ServerToAgent::FinishedAck { key }).await;
         }

@@ -74,6 +74,7 @@ impl Local {
             task: plan.task.clone(),
             steps: steps.collect::<std::result::Result<_, _>>()?,
             incremental: None,
+            resumes: false,
         })
     }
 
