@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use crate::engine::OpenSecrets;
 use crate::gateway::HashCredential;
 use crate::relay::Relay;
+use crate::secrets::Secrets;
 use crate::{background, engine, gateway, outbox, schedule};
 
 /// The name under which this process holds sessions; with more processes each will have its own.
@@ -36,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// The connectors.
     pub(crate) catalog: Arc<Vec<Descriptor>>,
+    /// The server's secret key.
+    pub(crate) secrets: Arc<Secrets>,
     /// The keyed hash of an agent's password.
     pub(crate) hash_credential: HashCredential,
     /// Opens a connection's sealed secrets.
@@ -70,7 +73,7 @@ impl Live {
         store.clear_sessions(REPLICA).await.context("forgetting old sessions")?;
         outbox::register(&store).await.context("preparing for the ends of runs")?;
         let (news, _) = watch::channel(());
-        let relay = Relay::new();
+        let relay = Relay::new(parts.secrets);
         let engine_parts = engine::Parts {
             store: store.clone(),
             clock: clock.clone(),

@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     OneTime,
     /// The token in a webhook's address.
     Hook,
+    /// The right to an end of a stream between agents.
+    Stream,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
             Self::Agent => "agent",
             Self::OneTime => "one-time",
             Self::Hook => "hook",
+            Self::Stream => "stream",
         }
     }
 }

@@ -155,6 +155,7 @@ fn parts(
         store: store.clone(),
         clock: clock.clone(),
         catalog: Arc::clone(catalog),
+        secrets: Arc::clone(secrets),
         hash_credential: Arc::new(move |password| hashing.hash(Purpose::Agent, &Secret::new(password))),
         open_secrets: Arc::new(move |connection| opening.open_connection(connection).map(|order| order.secrets)),
         files_root,

@@ -54,10 +54,12 @@ impl Run {
             return Err(Refused::Stale);
         }
         let mut failed = false;
+        // The report may have waited for the server; a clock that is wrong makes no step end before it began.
+        let ended_at = report.ended_at.map_or(scene.now, |at| at.min(scene.now));
         for index in self.steps_at(pipeline, agent) {
             let name = &self.plan.steps[index].name;
             let step = &mut self.steps[index];
-            step.ended_at = Some(scene.now);
+            step.ended_at = Some(step.started_at.map_or(ended_at, |began| ended_at.max(began)));
             match report.steps.iter().find(|one| one.step == *name) {
                 Some(one) => {
                     step.counts = one.counts;

@@ -166,6 +166,15 @@ impl Run {
         })
     }
 
+    /// The attempts at work on more than one agent: streams join them.
+    pub fn streaming(&self) -> Vec<AttemptKey> {
+        let shared = |index: &usize| {
+            let state = &self.pipelines[*index].state;
+            matches!(state, PipelineState::Running { orders, .. } if orders.len() > 1)
+        };
+        (0..self.pipelines.len()).filter(shared).map(|index| self.key(index)).collect()
+    }
+
     /// The agents that this run waits for or works with.
     pub fn agents(&self) -> BTreeSet<AgentId> {
         (0..self.pipelines.len())

@@ -254,7 +254,8 @@ impl Run {
                 .and_then(|mut steps| steps.find_map(|step| step.reason.clone()));
             return;
         }
-        self.ended_at = Some(scene.now);
+        // Its last step may have ended while the server was away.
+        self.ended_at = self.steps.iter().filter_map(|step| step.ended_at).max().or(Some(scene.now));
         self.failure = self.cause(&self.counted(false)).map(|(_, failure)| failure);
         (self.state, self.reason) = self.verdict();
         if let Some(Stop::Fail { failure }) = &self.stop {

@@ -270,6 +270,7 @@ impl Engine {
             match result {
                 Ok(version) => {
                     if let Some(entry) = self.entries.get_mut(&run) {
+                        self.parts.relay.set_at_work(run, entry.run.streaming());
                         performed.push((run, entry.committed(version)));
                     }
                 }
@@ -332,7 +333,7 @@ impl Engine {
                     }
                     let built = match self.too_old(entry, pipeline) {
                         Some(failure) => Err(failure.into()),
-                        None => order::build(&self.parts, entry, pipeline, key).await,
+                        None => order::build(&self.parts, entry, pipeline, key, self.resume(entry, pipeline)).await,
                     };
                     match built {
                         Ok(orders) => {

@@ -21,6 +21,7 @@ impl Engine {
                 }
             };
             let version = self.parts.store.task_version(row.task_version).await?;
+            self.parts.relay.set_at_work(row.id, run.streaming());
             let limit = understood(&version).map_or(1, |task| task.limit);
             self.entries.insert(
                 row.id,

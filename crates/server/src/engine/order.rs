@@ -15,6 +15,7 @@ use sallyport_store::{Agent, AgentKind, CheckpointKey, Connection, Error};
 
 use super::Parts;
 use super::entry::Entry;
+use crate::relay::Stream;
 use crate::world::Surroundings;
 
 /// Room for the message around the order.
@@ -34,19 +35,20 @@ impl From<Failure> for Unsent {
     }
 }
 
-/// The orders of one attempt, one an agent.
+/// The orders of one attempt, one an agent; `resumes`: all of them can resume streams.
 pub(super) async fn build(
     parts: &Parts,
     entry: &Entry,
     pipeline: usize,
     key: AttemptKey,
+    resumes: bool,
 ) -> Result<Vec<(AgentId, WorkOrder)>, Unsent> {
     let plan = &entry.run.plan;
     // An attempt that was announced and cannot be sent must end.
     let unread = |error: Error| failure("store", format!("reading agents and connections: {error}"));
     let known = parts.knowledge.of(entry.environment).await.map_err(unread)?;
     let Surroundings { agents, connections, .. } = &known.surroundings;
-    let tickets = tickets(parts, plan, pipeline)?;
+    let tickets = tickets(parts, plan, pipeline, key)?;
     let incremental = incremental(parts, entry, pipeline).await?;
     let values = entry.run.values(pipeline);
     let builder = Builder { parts, plan, values, agents, connections, tickets };
@@ -57,7 +59,7 @@ pub(super) async fn build(
             let unsent = |failure| Unsent { step: Some(plan.steps[index].name.clone()), failure };
             steps.push(builder.step(index).map_err(unsent)?);
         }
-        let order = WorkOrder { key, task: plan.task.clone(), steps, incremental: incremental.clone() };
+        let order = WorkOrder { key, task: plan.task.clone(), steps, incremental: incremental.clone(), resumes };
         check_size(&order, plan.agent_name(agent))?;
         orders.push((agent, order));
     }
@@ -163,7 +165,7 @@ impl Builder<'_> {
     }
 }
 
-fn tickets(parts: &Parts, plan: &Plan, pipeline: usize) -> Result<Tickets, Failure> {
+fn tickets(parts: &Parts, plan: &Plan, pipeline: usize, key: AttemptKey) -> Result<Tickets, Failure> {
     let mut tickets = Tickets::new();
     for to in plan.steps_of(pipeline) {
         for &from in &plan.steps[to].inputs {
@@ -171,8 +173,10 @@ fn tickets(parts: &Parts, plan: &Plan, pipeline: usize) -> Result<Tickets, Failu
             if let (Some(producer), Some(consumer)) = (producer, consumer)
                 && producer != consumer
             {
-                let pair = parts.relay.open(producer, consumer);
-                let pair = pair.map_err(|error| failure("random", format!("making a ticket: {error}")))?;
+                let number = |step| u32::try_from(step).unwrap_or(u32::MAX);
+                let stream = Stream { key, from: number(from), to: number(to) };
+                let pair = parts.relay.open(stream, producer, consumer);
+                let pair = pair.map_err(|error| failure("ticket", format!("making a ticket: {error}")))?;
                 tickets.insert((from, to), pair);
             }
         }

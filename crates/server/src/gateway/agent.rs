@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt as _;
-use sallyport_protocol::{AgentMessage, AttemptKey, InstanceId, LogBatch, LogLevel, OrderReport, RunId, ServerToAgent};
+use sallyport_protocol::{
+    AgentMessage, AttemptKey, InstanceId, LogBatch, LogLevel, OrderReport, RunId, ServerToAgent, Timestamp,
+};
 use sallyport_store::{Agent, LogSource, SessionKind};
 use tokio::sync::mpsc;
 
@@ -172,8 +174,10 @@ impl Session {
 
     /// Without an acknowledgement the agent repeats its report. What it says next does not wait for the disk: the
     /// engine's queue bounds how many reports are under way.
-    async fn finished(&self, report: OrderReport) {
+    async fn finished(&self, mut report: OrderReport) {
         let (key, acks) = (report.key, self.acks.clone());
+        let offset = self.slot.clock_offset.load(Ordering::Relaxed);
+        report.ended_at = report.ended_at.map(|at| Timestamp(at.0.saturating_sub(offset)));
         let Ok(stored) = self.gateway.parts().engine.finished(self.agent.id, report).await else { return };
         self.gateway.parts().tasks.spawn(async move {
             if stored.await.is_ok() {

@@ -44,6 +44,7 @@ impl Server {
             store: store.clone(),
             clock: clock.clone(),
             catalog: Arc::new(sallyport_connectors::catalog()),
+            secrets: crate::rig::key(),
             hash_credential: Arc::new(|password| password.as_bytes().to_vec()),
             open_secrets,
             files_root: folder.path().join("files"),

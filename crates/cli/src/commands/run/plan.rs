@@ -79,6 +79,7 @@ impl Local {
             task: plan.task.clone(),
             steps: steps.collect::<std::result::Result<_, _>>()?,
             incremental: None,
+            resumes: false,
         })
     }
 
