@@ -4,6 +4,7 @@ mod admission;
 mod checkpoints;
 mod durability;
 mod lists;
+mod notices;
 mod outbox;
 mod runs;
 mod triggers;

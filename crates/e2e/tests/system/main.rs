@@ -9,6 +9,7 @@ mod faults;
 mod identity;
 mod incremental;
 mod licence;
+mod notifications;
 mod proxies;
 mod runs;
 mod server;
