@@ -60,6 +60,7 @@ pub(crate) struct Live {
     pub(crate) schedule: schedule::Handle,
     pub(crate) gateway: gateway::Handle,
     pub(crate) relay: Relay,
+    news: watch::Sender<()>,
     tasks: TaskTracker,
     stop: CancellationToken,
     broken: CancellationToken,
@@ -86,7 +87,8 @@ impl Live {
         };
         let engine = engine::Handle::start(engine_parts, &tasks, stop.clone(), broken.clone());
         let engine = engine.await.context("loading open runs")?;
-        let scheduled = schedule::Parts { store: store.clone(), clock: clock.clone(), engine: engine.clone(), news };
+        let scheduled =
+            schedule::Parts { store: store.clone(), clock: clock.clone(), engine: engine.clone(), news: news.clone() };
         let schedule = schedule::Handle::start(scheduled, &tasks, &stop);
         let gateway = gateway::Handle::new(gateway::Parts {
             store,
@@ -103,7 +105,12 @@ impl Live {
         sallyport_agent::clear_scratch(&scratch_root);
         let folders = background::Folders { files: files_root, scratch: scratch_root };
         background::start(&gateway, folders).await.context("starting the background agents")?;
-        Ok(Self { engine, schedule, gateway, relay, tasks, stop, broken })
+        Ok(Self { engine, schedule, gateway, relay, news, tasks, stop, broken })
+    }
+
+    /// Changes when something has happened to a run.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// Returns when a part has ended that nothing goes on without.

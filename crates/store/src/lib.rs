@@ -14,6 +14,7 @@ mod error;
 mod limit;
 mod log;
 mod migrate;
+mod notice;
 mod outbox;
 mod page;
 mod person;
@@ -46,6 +47,9 @@ pub use credential::{Credential, CredentialState};
 pub use error::Error;
 pub use limit::RunLimit;
 pub use log::{AgentLogEntry, LogFilter, LogSource, RunLogEntry, RunLogLine};
+pub use notice::{
+    Channel, ChannelEdit, NewChannel, Notice, NoticeFilter, NoticeState, ParseNoticeStateError, WAITING_MAX,
+};
 pub use outbox::{Happening, ParseHappeningError, RunNews};
 pub use page::{ListRequest, Page, TOTAL_MAX};
 pub use person::{ApiToken, Login, NewToken, Person, TokenLogin, TokenUse};

@@ -5,6 +5,7 @@ mod checkpoints;
 mod durability;
 mod generation;
 mod lists;
+mod notices;
 mod outbox;
 mod runs;
 mod triggers;

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::{process, say};
 
 /// Python packages of the tests, at versions that are known to work together.
-const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0"];
+const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0", "aiosmtpd==1.4.6"];
 
 /// The tools that benchmarks compare with.
 const PEERS: &[&str] = &[
@@ -37,7 +37,7 @@ pub(crate) fn prepare(config: &Config) -> Vec<Missing> {
     need(&mut missing, "PostgreSQL", || distribution("postgresql", || postgres_folder().is_some()));
     need(&mut missing, "squid", || distribution("squid", || Path::new("/usr/sbin/squid").is_file()));
     need(&mut missing, "unzip", || distribution("unzip", || process::exists("unzip", "-v")));
-    need(&mut missing, "python with pyarrow and typos", || python(config));
+    need(&mut missing, "python with pyarrow, typos and aiosmtpd", || python(config));
     need(&mut missing, "cargo-deny", || cargo_tool(config, "cargo-deny", "deny"));
     missing
 }

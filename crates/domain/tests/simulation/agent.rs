@@ -199,7 +199,7 @@ impl World<'_> {
             let outcome = if done.contains(step) { StepOutcome::Succeeded } else { rest.clone() };
             StepReport { step: name, outcome, counts, already_committed: false, committed: None }
         });
-        let report = OrderReport { key, steps: steps.collect() };
+        let report = OrderReport { key, steps: steps.collect(), ended_at: None };
         self.agent(id).outcomes.insert(key, report.clone());
         self.say(id, FromAgent::Finished(report));
     }

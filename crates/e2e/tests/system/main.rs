@@ -10,6 +10,7 @@ mod flow;
 mod identity;
 mod incremental;
 mod licence;
+mod notifications;
 mod proxies;
 mod runs;
 mod server;

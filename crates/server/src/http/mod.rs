@@ -15,10 +15,12 @@ mod licence;
 mod limits;
 mod login;
 mod logs;
+mod notices;
 mod page;
 mod problem;
 mod rerun;
 mod runs;
+mod secrets;
 mod setup;
 mod surround;
 mod tasks;
@@ -43,6 +45,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::gateway;
 use crate::http::problem::{Code, Problem};
+pub(crate) use crate::http::time::{maybe_rfc3339, rfc3339};
 
 /// The largest request body; documents of tasks are the largest.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -131,5 +134,9 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(triggers::change::resume))
         .routes(routes!(triggers::change::token))
         .routes(routes!(triggers::change::fire))
+        .routes(routes!(notices::list, notices::create))
+        .routes(routes!(notices::show, notices::replace, notices::delete))
+        .routes(routes!(notices::test))
+        .routes(routes!(notices::deliveries::list))
         .routes(routes!(connectors::list))
 }

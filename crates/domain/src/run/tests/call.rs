@@ -191,7 +191,7 @@ proptest! {
             already_committed: false,
             committed: None,
         };
-        let report = OrderReport { key: world.run.key(1), steps: vec![last] };
+        let report = OrderReport { key: world.run.key(1), steps: vec![last], ended_at: None };
         let _ = world.on(Event::Finished { agent: ONE, report });
         prop_assert!(world.run.state.has_ended(), "{:?}", world.run);
     }

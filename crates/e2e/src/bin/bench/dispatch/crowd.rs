@@ -159,7 +159,7 @@ fn well(order: &WorkOrder) -> OrderReport {
         already_committed: false,
         committed: None,
     });
-    OrderReport { key: order.key, steps: steps.collect() }
+    OrderReport { key: order.key, steps: steps.collect(), ended_at: None }
 }
 
 /// What the server says next; nothing when the connection has ended.
