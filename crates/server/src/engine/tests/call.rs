@@ -32,22 +32,31 @@ async fn step(rig: &Rig, run: RunId, name: &str) -> sallyport_store::StepRun {
 }
 
 /// As if what happened to a run since had not been stored.
-async fn set_back(rig: &Rig, run: RunId, machine: String) {
-    let now = rig.store.run(rig.environment, run).await.unwrap();
-    let commit = RunCommit {
-        id: run,
-        expected: now.version,
-        state: now.state,
-        failure_kind: None,
-        reason: None,
-        started_at: now.started_at,
-        finished_at: None,
-        machine,
-        steps: Vec::new(),
-        log: Vec::new(),
-        checkpoints: Vec::new(),
-    };
-    rig.store.commit_run(commit).await.unwrap();
+async fn set_back(rig: &Rig, run: RunId, machine: &str) {
+    loop {
+        let now = rig.store.run(rig.environment, run).await.unwrap();
+        let commit = RunCommit {
+            id: run,
+            expected: now.version,
+            state: now.state,
+            failure_kind: None,
+            reason: None,
+            started_at: now.started_at,
+            finished_at: None,
+            machine: machine.to_owned(),
+            steps: Vec::new(),
+            log: Vec::new(),
+            checkpoints: Vec::new(),
+        };
+        match rig.store.commit_run(commit).await {
+            // The engine has just stored that an agent has taken its order.
+            Err(sallyport_store::Error::Stale { .. }) => {}
+            committed => {
+                committed.unwrap();
+                return;
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,7 +180,7 @@ async fn an_end_that_the_caller_has_not_heard_is_found_after_a_kill() {
     let before = rig.store.run(rig.environment, outer).await.unwrap().machine;
     one.finish(&work, StepOutcome::Succeeded).await;
     let last = one.order().await;
-    set_back(&rig, outer, before).await;
+    set_back(&rig, outer, &before).await;
     let rig = rig.killed_and_started(LONG).await;
     let mut one = rig.online(&login, vec![]).await;
     let again = one.order().await;
