@@ -96,13 +96,15 @@ impl Rig {
         outbox::register(&store).await.unwrap();
         let (news, _) = watch::channel(());
         let (relay, tasks, stop) = (Relay::new(key()), TaskTracker::new(), CancellationToken::new());
+        let catalog = Arc::new(vec![
+            descriptor("plain", Origin::BuiltIn, Reach::Files),
+            descriptor("foreign", Origin::ThirdParty, Reach::Programs),
+        ]);
         let parts = engine::Parts {
             store: store.clone(),
             clock: clock.clone(),
-            catalog: Arc::new(vec![
-                descriptor("plain", Origin::BuiltIn, Reach::Files),
-                descriptor("foreign", Origin::ThirdParty, Reach::Programs),
-            ]),
+            knowledge: Arc::new(engine::Knowledge::new(store.clone(), Arc::clone(&catalog))),
+            catalog,
             relay: relay.clone(),
             open_secrets: Arc::new(|_| Ok(BTreeMap::new())),
             reconnect_grace: grace,

@@ -65,9 +65,9 @@ impl World<'_> {
 
     fn places(&self, record: &Record) -> Vec<Place> {
         let mut places = vec![Place::Task(self.stories[record.story].id), Place::Environment(ENVIRONMENT)];
-        for step in record.run.plan.steps.iter().filter(|step| step.runs) {
-            if !places.contains(&Place::Agent(step.agent)) {
-                places.push(Place::Agent(step.agent));
+        for agent in record.run.plan.steps.iter().filter(|step| step.runs).filter_map(|step| step.agent) {
+            if !places.contains(&Place::Agent(agent)) {
+                places.push(Place::Agent(agent));
             }
         }
         places

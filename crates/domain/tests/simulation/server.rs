@@ -166,7 +166,8 @@ impl World<'_> {
             Effect::WakeAt(at) => {
                 self.server.timers.insert((*at, Due::Run(id)));
             }
-            Effect::Log { .. } => {}
+            // No story has a step that starts another task.
+            Effect::Log { .. } | Effect::Call { .. } | Effect::CancelRun { .. } => {}
             Effect::Ended => {
                 self.server.queue_changed = true;
                 if first && self.random.once_in(10) {
@@ -182,7 +183,7 @@ impl World<'_> {
             return;
         }
         let agents = run.plan.agents_of(pipeline);
-        let at = |agent| run.plan.steps_of(pipeline).filter(move |step| run.plan.steps[*step].agent == agent);
+        let at = |agent| run.plan.steps_of(pipeline).filter(move |step| run.plan.steps[*step].agent == Some(agent));
         let orders: Vec<_> = agents.iter().map(|agent| (*agent, at(*agent).collect::<Vec<_>>())).collect();
         if first && self.misfortune(100) {
             self.tally.count("attempts that could not be sent");

@@ -67,7 +67,7 @@ fn add_pipeline(plan: &mut Plan, agents: &[AgentId], random: &mut Random) {
         plan.steps.push(PlannedStep {
             name: format!("step {}", first + index),
             work: Work::Connector { kind: "plain".to_owned(), connection: None, settings: Value::Null },
-            agent,
+            agent: Some(agent),
             agent_name: agent.to_string(),
             inputs: inputs.iter().map(|input| first + input).collect(),
             after,

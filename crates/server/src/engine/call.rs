@@ -70,8 +70,9 @@ impl Engine {
             }
             Err(StartError::Store(error)) => {
                 tracing::error!(run = %key.run, %error, "a step could not start its task yet");
-                let calls = self.entries.get(&key.run).into_iter().flat_map(|entry| entry.run.calls());
-                if let Some(pipeline) = calls.filter(|call| call.1 == key).map(|call| call.0).next() {
+                let entry = self.entries.get(&key.run);
+                let call = entry.and_then(|entry| entry.run.calls().find(|(_, called)| *called == key));
+                if let Some((pipeline, _)) = call {
                     self.call_after(STORE_RETRY, key.run, pipeline, key);
                 }
             }
