@@ -37,7 +37,7 @@ pub struct Mail {
     pub port: Option<u16>,
     /// How the connection is protected.
     #[serde(default)]
-    pub tls: Tls,
+    pub tls: Protection,
     /// Certificates, as PEM, that are trusted besides the system's.
     #[serde(default)]
     pub ca: Option<String>,
@@ -53,7 +53,7 @@ pub struct Mail {
 /// How a connection to a mail server is protected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Tls {
+pub enum Protection {
     /// It begins in the clear and must then be encrypted.
     #[default]
     Starttls,
@@ -95,9 +95,9 @@ impl Mail {
     /// The port, also where none is given.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(match self.tls {
-            Tls::Starttls => 587,
-            Tls::Tls => 465,
-            Tls::None => 25,
+            Protection::Starttls => 587,
+            Protection::Tls => 465,
+            Protection::None => 25,
         })
     }
 }
@@ -173,7 +173,7 @@ fn mail_problems(mail: &Mail, secrets: &[String]) -> Vec<Problem> {
     if password != mail.user.is_some() {
         wrong("user", "a login needs both the setting `user` and the secret `password`".to_owned());
     }
-    if mail.user.is_some() && mail.tls == Tls::None && !is_loopback(&mail.host) {
+    if mail.user.is_some() && mail.tls == Protection::None && !is_loopback(&mail.host) {
         wrong("tls", "a password is not sent in the clear: use starttls or tls".to_owned());
     }
     problems

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::RunState;
 
-pub use channel::{Draft, HOURLY_DEFAULT, Mail, RULES_MAX, Target, Tls, Webhook, check};
+pub use channel::{Draft, HOURLY_DEFAULT, Mail, Protection, RULES_MAX, Target, Webhook, check};
 pub use pace::{ATTEMPTS_MAX, may_send, next_try};
 
 /// What people are told about.

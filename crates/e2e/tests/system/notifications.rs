@@ -90,9 +90,11 @@ fn a_failure_and_its_recovery_come_by_mail_and_webhook() -> Result<()> {
         ensure!(mail.contains("orders works again"), "{mail}");
         within(DEADLINE, "the recovery's call", || Ok(about(&hook, "recovery")?.pop()))?;
         ensure!(about(&hook, "failure")?.len() == 1, "{:?}", hook.calls());
-        let sent: Value =
-            serde_json::from_str(&cli.good(&["notifications", "deliveries", "--state", "sent", "-o", "json"])?)?;
-        ensure!(sent.as_array().is_some_and(|sent| sent.len() == 4), "{sent:#}");
+        within(DEADLINE, "all to be known as sent", || {
+            let sent = cli.good(&["notifications", "deliveries", "--state", "sent", "-o", "json"])?;
+            let sent: Value = serde_json::from_str(&sent)?;
+            Ok(sent.as_array().filter(|sent| sent.len() == 4).map(|_| ()))
+        })?;
         let shown = cli.good(&["notifications", "show", "mail"])?;
         ensure!(!shown.contains(MailServer::LOGIN.1) && !system.server.output().contains(MailServer::LOGIN.1));
         ensure!(!system.server.output().contains(SECRET));
@@ -129,6 +131,38 @@ fn a_notice_survives_a_kill_and_a_receiver_that_is_down() -> Result<()> {
         let ids =
             (refused.header("idempotency-key"), last.header("idempotency-key"), sent["id"].as_str().unwrap_or("-"));
         ensure!(ids.0 == ids.1 && ids.1 == ids.2, "one notice keeps its id: {ids:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_late_run_is_told_and_more_than_the_hour_allows_is_held() -> Result<()> {
+    system(|system| {
+        let hook = Hook::start()?;
+        let mut channel = hook_channel(&hook.url);
+        channel["hourly"] = json!(1);
+        channel["rules"] = json!([{"events": ["late"]}]);
+        system.api().post("/api/v1/notifications/channels", &channel)?;
+        // Nobody ever starts this agent.
+        system.api().post("/api/v1/agents", &json!({"name": "away"}))?;
+        system.task(&json!({"task": "waits", "limit": 10,
+            "triggers": [{"name": "hook", "webhook": {}, "late_after": "1s"}],
+            "steps": [{"name": "read", "connector": "file", "agent": "away", "with": {"path": "in.csv"}},
+                {"name": "write", "connector": "file", "agent": "away", "input": "read", "with": {"path": "out.csv"}}],
+        }))?;
+        let fire = "/api/v1/tasks/waits/triggers/hook/fire";
+        let first = system.api().post(fire, &json!({}))?;
+        let call = within(DEADLINE, "the late run's call", || Ok(about(&hook, "late")?.pop()))?.json()?;
+        ensure!(call["run"]["id"] == first["id"] && call["run"]["late_at"].is_string(), "{call:#}");
+        let second = system.api().post(fire, &json!({}))?;
+        let held = within(DEADLINE, "the second to be held", || {
+            let held = system.api().get("/api/v1/notifications/deliveries?state=held")?;
+            Ok(held["items"].get(0).cloned())
+        })?;
+        ensure!(held["run_id"] == second["id"], "{held:#}");
+        let waiting = system.api().get("/api/v1/notifications/deliveries?state=waiting")?;
+        ensure!(waiting["items"][0]["event"] == "summary" && waiting["total"] == 1, "{waiting:#}");
+        ensure!(about(&hook, "late")?.len() == 1, "{:?}", hook.calls());
         Ok(())
     })
 }

@@ -9,7 +9,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use sallyport_domain::notice::{Mail, Tls as Protection};
+use sallyport_domain::notice::{Mail, Protection};
 use sallyport_protocol::Secret;
 
 use super::content::Content;

@@ -1,11 +1,12 @@
 //! One notice through one channel.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sallyport_domain::notice::{Mail, Target, Webhook};
 use sallyport_protocol::{Clock, ConnectionTest, Secret, Stage, shorten};
 use sallyport_store::Channel;
+use tokio::time::Instant;
 
 use super::content::Content;
 use super::{mail, webhook};
