@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::config::Config;
-use crate::{process, say};
+use crate::{console, process, say};
 
 /// Python packages of the tests, at versions that are known to work together.
 const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0", "aiosmtpd==1.4.6"];
@@ -38,6 +38,11 @@ pub(crate) fn prepare(config: &Config) -> Vec<Missing> {
     need(&mut missing, "squid", || distribution("squid", || Path::new("/usr/sbin/squid").is_file()));
     need(&mut missing, "unzip", || distribution("unzip", || process::exists("unzip", "-v")));
     need(&mut missing, "python with pyarrow, typos and aiosmtpd", || python(config));
+    need(&mut missing, "node", || {
+        distribution("nodejs", || process::exists("node", "--version")).and_then(|()| console::node())
+    });
+    need(&mut missing, "npm", || distribution("npm", || process::exists("npm", "--version")));
+    need(&mut missing, "chromium", || distribution("chromium", || Path::new("/usr/bin/chromium").is_file()));
     need(&mut missing, "cargo-deny", || cargo_tool(config, "cargo-deny", "deny"));
     missing
 }

@@ -5,6 +5,7 @@ mod checkpoints;
 mod companies;
 mod connections;
 mod connectors;
+mod console;
 mod docs;
 mod download;
 mod extract;
@@ -34,7 +35,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
@@ -55,7 +55,6 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let (api, _) = api().split_for_parts();
     Router::new()
         .merge(api)
-        .route("/", get(|| async { Redirect::temporary("/api/docs") }))
         .route("/setup", get(setup::page).post(setup::submit))
         .route("/hooks/{token}", post(hooks::call))
         .route("/livez", get(health::livez))
@@ -64,7 +63,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/api/openapi.json", get(docs::document))
         .route("/api/docs", get(docs::page))
         .route(sallyport_protocol::path::RELEASE, get(download::release))
-        .fallback(async || Problem::new(Code::NoSuchRoute, "there is nothing at this address; see /api/docs"))
+        .fallback(console::serve)
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "this address does not take this method; see /api/docs")
         })
