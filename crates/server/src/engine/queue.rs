@@ -14,7 +14,7 @@ use super::entry::Entry;
 impl Engine {
     /// Starts what may start.
     pub(super) async fn start_queued(&mut self) {
-        if self.entries.values().all(|entry| entry.run.state != RunState::Scheduled) {
+        if !self.entries.values().any(Entry::waits) {
             return;
         }
         if let Err(error) = self.read_limits().await {
