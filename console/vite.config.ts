@@ -15,6 +15,8 @@ export default defineConfig({
     // A data: font or script would need a weaker policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // The first ones that know `light-dark()`, which a rewrite for older ones breaks.
+    target: ["chrome123", "firefox120", "safari17.5"],
     chunkSizeWarningLimit: 1500,
   },
   server: { proxy: { "/api": proxied, "/setup": proxied } },

@@ -117,6 +117,7 @@ export class System {
     // Its own group, so that a script's children end with it.
     const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", log, log], detached: true });
     this.#processes.unshift(child);
+    process.once("exit", () => tell(child, "SIGKILL"));
     return child;
   }
 }
@@ -125,16 +126,21 @@ export class System {
 export async function end(child) {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((over) => child.once("exit", over));
-  const tell = (signal) => {
-    try {
-      process.kill(-child.pid, signal);
-    } catch {
-      // It has just ended.
-    }
-  };
-  tell("SIGTERM");
-  const insist = setTimeout(() => tell("SIGKILL"), 5000);
+  tell(child, "SIGTERM");
+  const insist = setTimeout(() => tell(child, "SIGKILL"), 5000);
   await gone;
   clearTimeout(insist);
-  tell("SIGKILL");
+  tell(child, "SIGKILL");
 }
+
+/** Signals a process and its children. */
+function tell(child, signal) {
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+// What was started ends with the tests, also when they are stopped.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
