@@ -69,7 +69,7 @@ fn a_failure_and_its_recovery_come_by_mail_and_webhook() -> Result<()> {
         system.must_be(&run, "failed")?;
         let id = run["id"].as_str().context("id")?;
         let mail = within(DEADLINE, "the failure's mail", || Ok(mails.mails()?.into_iter().nth(1)))?;
-        let link = format!("{}/api/v1/runs/{id}", system.server.url());
+        let link = format!("{}/runs/{id}", system.server.url());
         for part in
             ["Subject: [Sallyport", "orders failed", "in.csv", &link, "The end of its log:", "Message-ID: <notice_"]
         {

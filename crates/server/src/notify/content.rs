@@ -247,7 +247,7 @@ async fn run_part(app: &App, run: Run) -> Result<RunPart, Error> {
 }
 
 fn link(app: &App, run: RunId) -> String {
-    format!("{}/api/v1/runs/{run}", app.config.public_url)
+    format!("{}/runs/{run}", app.config.public_url)
 }
 
 fn cut(mut text: String, most: usize) -> String {
