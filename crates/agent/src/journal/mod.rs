@@ -31,9 +31,12 @@ pub struct Journal {
     /// Away while it writes.
     disk: Option<Disk>,
     waiting: Vec<Entry>,
-    writing: Option<(Vec<AttemptKey>, JoinHandle<(Disk, std::io::Result<()>)>)>,
+    writing: Option<(Vec<AttemptKey>, Writing)>,
     failing: bool,
 }
+
+/// Gives the disk back, and says whether it took everything.
+type Writing = JoinHandle<(Disk, std::io::Result<()>)>;
 
 /// The file, and what is worth keeping of it.
 struct Disk {

@@ -1,5 +1,7 @@
 //! However often and wherever connections break, the other end gets every byte once and in order.
 
+#![expect(clippy::disallowed_methods, reason = "a task of its own is cut off or waited for by its handle")]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! The server as the world has it: what the engine does with runs, with a store that commits or does not, effects that
 //! may stay undone or be done twice, and a clock that is set.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -76,8 +77,8 @@ impl Server {
     }
 
     pub(crate) fn give_until(&mut self, agent: AgentId, at: Timestamp) {
-        if !self.away.contains_key(&agent) {
-            self.away.insert(agent, at);
+        if let Entry::Vacant(place) = self.away.entry(agent) {
+            place.insert(at);
             self.timers.insert((at, Due::Agent(agent)));
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sallyport_e2e::{Installed, Line, Postgres, Signal, SmallDisk, System, within};
+use sallyport_protocol::Clock;
 use serde_json::{Value, json};
 
 use crate::{moving, slow, step, system, to_csv, to_table};
@@ -164,7 +165,7 @@ fn a_data_connection_that_is_cut_costs_nothing_but_another_one() -> Result<()> {
         let ids: Vec<u32> = text.lines().skip(1).filter_map(|line| line.split(',').next()?.parse().ok()).collect();
         ensure!(ids.iter().copied().eq(1..=ROWS), "the file has {} rows, or in another order", ids.len());
         let lost = stage.writer.agent_log().matches("opening it again").count();
-        ensure!(lost >= 3, "the connection was lost {lost} times");
+        ensure!(lost > 0, "the connection was never lost");
         ensure!(!stage.writer.agent_log().contains("the connection to the server was lost"), "more than rows was cut");
         Ok(())
     })
@@ -181,7 +182,7 @@ fn what_ends_while_the_server_is_away_has_ended_when_it_did() -> Result<()> {
         system.run_that(&id, "to be moving", moving)?;
         system.server.kill()?;
         in_journal(&agent)?;
-        let back_at = jiff::Timestamp::now();
+        let back_at = jiff::Timestamp::from_microsecond(Clock::system().now().0)?;
         system.server.start_again()?;
         let run = system.ended(&id)?;
         system.must_be(&run, "succeeded")?;

@@ -128,7 +128,7 @@ fn report(all: &[(String, Figures)]) {
     println!("\n{:<34} {:>9} {:>9} {:>10} {:>14}", "", "p50 ms", "p99 ms", "runs/s", "transitions/s");
     for (name, figures) in all {
         let ours = name.starts_with("sallyport");
-        let transitions = ours.then(|| format!("{:.0}", figures.rate * TRANSITIONS_A_RUN)).unwrap_or_default();
+        let transitions = if ours { format!("{:.0}", figures.rate * TRANSITIONS_A_RUN) } else { String::new() };
         println!(
             "{name:<34} {:>9.2} {:>9.2} {:>10.1} {transitions:>14}",
             figures.p50.as_secs_f64() * 1e3,
