@@ -69,7 +69,7 @@ fn limits_hold_and_a_run_that_waits_says_for_what() -> Result<()> {
         postgres.sql("create table one (id int, code text, odd boolean); create table two (like one)")?;
         system.connection("db", "postgres", "client", &postgres.settings(), &postgres.secrets())?;
         system.connection("db2", "postgres", "client", &postgres.settings(), &postgres.secrets())?;
-        system.task(&to_table("one", &slow(20_000, 0.1), "one"))?;
+        system.task(&to_table("one", &slow(60_000, 0.2), "one"))?;
         system.task(&to_table("two", "select 1 as id, 'x' as code, true as odd", "two"))?;
         let cli = system.cli()?;
         cli.good(&["limits", "set", "connection", "db2", "1"])?;
@@ -86,7 +86,7 @@ fn limits_hold_and_a_run_that_waits_says_for_what() -> Result<()> {
         ensure!(system.show_run(&first)?["finished_at"].is_null(), "the first had ended, the limit proves nothing");
         let ended = system.ended(&first)?;
         system.must_be(&ended, "succeeded")?;
-        ensure!(postgres.sql("select count(*) from one")? == "20000");
+        ensure!(postgres.sql("select count(*) from one")? == "60000");
         Ok(())
     })
 }
@@ -136,7 +136,7 @@ fn a_task_started_by_a_step_runs_once_whenever_the_server_is_killed() -> Result<
         system.cli()?.good(&["limits", "set", "environment", "production", "1"])?;
         let mut inner = to_table("inner", "", "target");
         inner["parameters"] = json!([{"name": "rows", "type": "integer", "required": true}]);
-        inner["steps"][0]["with"]["query"] = json!(slow(0, 0.1).replace("(1, 0)", "(1, {{ parameters.rows }})"));
+        inner["steps"][0]["with"]["query"] = json!(slow(0, 0.5).replace("(1, 0)", "(1, {{ parameters.rows }})"));
         system.task(&inner)?;
         system.task(&json!({"task": "outer", "steps": [
             {"name": "before", "connection": "db", "with": {"query": "select 1 as a"}},
