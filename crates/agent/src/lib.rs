@@ -5,8 +5,10 @@
 
 pub mod control;
 pub mod execute;
+mod journal;
 pub mod link;
 pub mod program;
 
 pub use control::{Agent, Behaviour, Identity, Link, ServerEnd, SessionEnd, Shipping};
 pub use execute::{BoxFuture, Execution, NoRelay, OpenData, OpenError, RunLog, Surroundings, clear_scratch, execute};
+pub use journal::Journal;

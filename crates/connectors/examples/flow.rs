@@ -26,6 +26,7 @@ fn main() -> Outcome {
         site: Arc::new(Site { files_root: std::env::current_dir()?, ..Site::default() }),
         commit: CommitKey { key: format!("flow {}", std::process::id()), attempt: 1, fence: 1 },
         checkpointing: None,
+        provenance: Arc::default(),
     };
     let source = sallyport_connectors::source(kind(&from), connection(&from).as_ref(), &from["with"])?;
     let (producer, mut input) = edge();

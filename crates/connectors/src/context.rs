@@ -28,6 +28,19 @@ pub struct Context {
     pub commit: CommitKey,
     /// Given where a step of the pipeline reads incrementally.
     pub checkpointing: Option<Checkpointing>,
+    /// For those who find the data.
+    pub provenance: Arc<Provenance>,
+}
+
+/// Where data comes from, in words to leave beside it: no connector decides anything by them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// The task's name.
+    pub task: String,
+    /// The run's id.
+    pub run: String,
+    /// The step's name.
+    pub step: String,
 }
 
 /// The checkpoint of an incremental read: what the platform knows, and what the sink has committed meanwhile.

@@ -1,6 +1,7 @@
 //! Sources and sinks, one module a system.
 //!
-//! Invariant: a connector sees batches, its settings, its secrets and a stop signal; nothing of runs, agents or servers.
+//! Invariant: a connector sees batches, its settings, its secrets and a stop signal; nothing of agents or servers, and of
+//! its run only names to leave beside the data.
 //! Connectors are plain blocking code on threads of their own: the fastest shape for work that is all decode and encode.
 
 mod context;
@@ -22,7 +23,7 @@ use sallyport_dataplane::{Cancel, Input, Output};
 use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor};
 use serde_json::Value;
 
-pub use context::{Checkpointing, CommitKey, Context, LogSink, Program, Site};
+pub use context::{Checkpointing, CommitKey, Context, LogSink, Program, Provenance, Site};
 pub use error::Error;
 pub use promise::Promise;
 

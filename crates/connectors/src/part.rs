@@ -37,6 +37,11 @@ impl PartFile {
         &self.place.path
     }
 
+    /// The final name, in its folder.
+    pub(crate) fn name(&self) -> &str {
+        &self.place.name
+    }
+
     /// Whether a file has the final name already.
     pub(crate) fn exists(&self) -> Result<bool, Error> {
         self.place.folder.has(&self.place.name).map_err(|error| write_failed(&self.place.path, &error))
@@ -69,6 +74,14 @@ impl PartFile {
             Err(error) => return Err(failed(&error)),
         }
         Ok(())
+    }
+
+    /// Removes what has the final name; not where a newer attempt has taken this one's place, as it may be its own.
+    pub(crate) fn clear_target(&self) -> Result<(), Error> {
+        let Place { folder, name, path } = &self.place;
+        let superseded = || io::Error::other("a newer attempt at this step has taken over");
+        let own = folder.has(&self.part).and_then(|own| own.then_some(()).ok_or_else(superseded));
+        own.and_then(|()| folder.remove(name)).map_err(|error| write_failed(path, &error))
     }
 
     /// Drops the contents and removes what has the final name.

@@ -7,6 +7,7 @@ mod cancel;
 mod cause;
 mod edge;
 mod frame;
+pub mod line;
 mod mapping;
 mod progress;
 pub mod stream;

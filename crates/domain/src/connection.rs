@@ -88,7 +88,7 @@ fn absolute<'a>(schema: &'a Value, settings: &'a Value) -> impl Iterator<Item = 
     })
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.trim() == name
         && name.chars().count() <= NAME_CHARS_MAX

@@ -1,5 +1,7 @@
 //! Rules about triggers: which are right, what a trigger is when it is, and which runs set off which tasks.
 
+mod given;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -80,8 +82,10 @@ impl FromStr for Kind {
 pub struct TaskFacts {
     /// Its name.
     pub name: String,
-    /// The tasks whose runs start it.
+    /// The tasks whose ended runs start it.
     pub follows: Vec<String>,
+    /// The tasks that its steps start.
+    pub calls: Vec<String>,
 }
 
 impl Trigger {
@@ -149,6 +153,7 @@ pub fn check(task: &Task, others: &[TaskFacts]) -> Vec<Problem> {
     for (index, trigger) in task.triggers.iter().enumerate() {
         let at = format!("/triggers/{index}");
         let mut found = alone(trigger);
+        found.extend(given::problems(task, trigger));
         if task.triggers[..index].iter().any(|other| other.name == trigger.name) {
             let text = format!("another trigger is named `{}` too", trigger.name);
             found.push(problem("/name", "duplicate_trigger", text));
@@ -171,7 +176,10 @@ pub fn circle(task: &str, tasks: &[TaskFacts]) -> Option<Vec<String>> {
     let mut open: Vec<Vec<&str>> = vec![vec![task]];
     while let Some(way) = open.pop() {
         let start = way.last().copied()?;
-        for follower in tasks.iter().filter(|other| other.follows.iter().any(|name| same(name, start))) {
+        let of_start = tasks.iter().find(|other| same(&other.name, start));
+        let called = of_start.map_or(&[][..], |facts| facts.calls.as_slice());
+        let names = |all: &[String], wanted: &str| all.iter().any(|name| same(name, wanted));
+        for follower in tasks.iter().filter(|other| names(&other.follows, start) || names(called, &other.name)) {
             let way: Vec<&str> = way.iter().copied().chain([follower.name.as_str()]).collect();
             if same(&follower.name, task) {
                 return Some(way.into_iter().map(ToOwned::to_owned).collect());
@@ -228,14 +236,15 @@ fn follows(task: &Task, after: &str, others: &[TaskFacts]) -> Option<Problem> {
         let near = nearest(after, tasks.iter().map(|other| other.name.as_str()));
         return Some(problem("/after", "unknown_task", format!("there is no task `{after}`{near}")));
     }
-    tasks.push(TaskFacts { name: task.task.clone(), follows: vec![after.to_owned()] });
+    let calls = task.steps.iter().filter_map(|step| step.task.clone()).collect();
+    tasks.push(TaskFacts { name: task.task.clone(), follows: vec![after.to_owned()], calls });
     let way = circle(&task.task, &tasks)?;
     let text = format!("the tasks would start each other for ever: {}", way.join(" -> "));
     Some(problem("/after", "circle", text))
 }
 
 /// Names of tasks are compared without regard to case, as the store does.
-fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 

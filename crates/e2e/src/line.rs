@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -31,6 +32,9 @@ struct State {
     flow: Flow,
     /// How often everything was reset.
     resets: u64,
+    /// How often what had carried more than `over` bytes was reset.
+    bulk_resets: u64,
+    over: u64,
 }
 
 /// A line from a port of the loopback to another one.
@@ -50,7 +54,7 @@ impl Line {
             .enable_all()
             .build()
             .context("starting a line")?;
-        let (state, watched) = watch::channel(State { flow: Flow::Open, resets: 0 });
+        let (state, watched) = watch::channel(State { flow: Flow::Open, resets: 0, bulk_resets: 0, over: 0 });
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let port = listener.local_addr()?.port();
         // The runtime owns the task and ends it.
@@ -71,6 +75,14 @@ impl Line {
     /// Resets every connection; new ones are carried as before.
     pub fn reset(&self) {
         self.state.send_modify(|state| state.resets += 1);
+    }
+
+    /// Resets the connections that have carried more than so many bytes: those of rows, not those of words.
+    pub fn reset_over(&self, bytes: u64) {
+        self.state.send_modify(|state| {
+            state.bulk_resets += 1;
+            state.over = bytes;
+        });
     }
 }
 
@@ -95,11 +107,17 @@ async fn serve(listener: TcpListener, target: u16, state: watch::Receiver<State>
 /// One connection, to its end or until it is reset.
 async fn connection(mut inbound: TcpStream, target: u16, state: watch::Receiver<State>) {
     let mut outbound = None;
-    let resets = state.borrow().resets;
+    let (resets, mut bulk_resets) = (state.borrow().resets, state.borrow().bulk_resets);
+    let carried_bytes = AtomicU64::new(0);
     let mut watched = state.clone();
+    let is_meant = |now: &State| {
+        let is_bulk = bulk_resets != now.bulk_resets && carried_bytes.load(Ordering::Relaxed) > now.over;
+        bulk_resets = now.bulk_resets;
+        is_bulk || now.flow == Flow::Refused || now.resets != resets
+    };
     let was_reset = tokio::select! {
-        _ = watched.wait_for(|now| now.flow == Flow::Refused || now.resets != resets) => true,
-        carried = carry(&mut inbound, &mut outbound, target, state) => carried.is_err(),
+        _ = watched.wait_for(is_meant) => true,
+        carried = carry(&mut inbound, &mut outbound, target, state, &carried_bytes) => carried.is_err(),
     };
     if was_reset {
         // Whatever is still to be sent is dropped and the other side is told so; one that is gone needs no telling.
@@ -113,6 +131,7 @@ async fn carry(
     outbound: &mut Option<TcpStream>,
     target: u16,
     state: watch::Receiver<State>,
+    bytes: &AtomicU64,
 ) -> io::Result<()> {
     open(&mut state.clone()).await;
     let outbound = outbound.insert(TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await?);
@@ -120,13 +139,16 @@ async fn carry(
     outbound.set_nodelay(true)?;
     let (from_here, to_here) = inbound.split();
     let (from_there, to_there) = outbound.split();
-    tokio::try_join!(one_way(from_here, to_there, state.clone()), one_way(from_there, to_here, state)).map(drop)
+    let (forth, back) =
+        (one_way(from_here, to_there, state.clone(), bytes), one_way(from_there, to_here, state, bytes));
+    tokio::try_join!(forth, back).map(drop)
 }
 
 async fn one_way(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
     mut state: watch::Receiver<State>,
+    bytes: &AtomicU64,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -138,6 +160,7 @@ async fn one_way(
             return to.shutdown().await;
         }
         to.write_all(&piece[..length]).await?;
+        bytes.fetch_add(length as u64, Ordering::Relaxed);
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Refusal, Secret};
 
-/// The right to one end of one stream; made by the server, good for one use by one agent until its deadline.
+/// The right to one end of one stream; made by the server, good for one agent while the attempt is at work.
 pub type Ticket = Secret;
 
 /// Which end of a stream.
@@ -34,7 +34,8 @@ pub enum DataRequest {
 pub enum DataReply {
     /// Both ends are attached: frames follow.
     Ready,
-    /// The ticket is unknown, used, too late, or another agent's.
+    /// The ticket is unknown, of an attempt that is over, or another agent's; or (`unavailable`) the other end is not
+    /// there: try again.
     Refused {
         /// Why.
         refusal: Refusal,

@@ -133,6 +133,16 @@ id!(
     "token"
 );
 id!(
+    /// Where notices are sent.
+    ChannelId,
+    "channel"
+);
+id!(
+    /// One notice to one channel; the same in every try to send it.
+    NoticeId,
+    "notice"
+);
+id!(
     /// One unzipped folder on one machine; made at the first start and kept there.
     InstallationId,
     "inst"

@@ -27,8 +27,8 @@ pub use checkpoint::{Backfill, CHECKPOINT_BYTES_MAX, Checkpoint, Committed, Incr
 pub use connector::{ConnectionTest, Descriptor, Origin, Reach, Stage};
 pub use data::{DataReply, DataRequest, Side, Ticket};
 pub use id::{
-    AgentId, CompanyId, ConnectionId, EnvironmentId, InstallationId, InstanceId, ParseIdError, RequestId, RunId,
-    TaskId, TaskVersionId, TokenId, UserId,
+    AgentId, ChannelId, CompanyId, ConnectionId, EnvironmentId, InstallationId, InstanceId, NoticeId, ParseIdError,
+    RequestId, RunId, TaskId, TaskVersionId, TokenId, UserId,
 };
 pub use level::{LogLevel, ParseLevelError};
 pub use log::{LINE_BYTES_MAX, LINES_PER_BATCH_MAX, LogBatch, LogLine, RunRef, event, shorten};

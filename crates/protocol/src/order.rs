@@ -32,6 +32,9 @@ pub struct WorkOrder {
     /// Given where a step of the pipeline reads incrementally.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incremental: Option<Incremental>,
+    /// Whether its streams to other agents go on after a lost connection: every agent of the attempt can do that.
+    #[serde(default)]
+    pub resumes: bool,
 }
 
 /// One step to run.

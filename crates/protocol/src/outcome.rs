@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptKey, Committed, shorten};
+use crate::{AttemptKey, Committed, Timestamp, shorten};
 
 /// The part that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -138,4 +138,7 @@ pub struct OrderReport {
     pub key: AttemptKey,
     /// One per step of the order.
     pub steps: Vec<StepReport>,
+    /// When the last of them ended, by the agent's clock; absent where nobody saw it end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }

@@ -30,6 +30,8 @@ pub mod capability {
     pub const PROGRAM: &str = "program";
     /// Reads incrementally: says where to go on, and commits checkpoints with the rows.
     pub const CHECKPOINT: &str = "checkpoint";
+    /// Goes on with a stream to another agent after its connection was lost.
+    pub const RESUME: &str = "resume";
     /// Tests connections stage by stage.
     pub const TEST_CONNECTION: &str = "test_connection";
 }

@@ -12,6 +12,7 @@ use crate::auth::throttle::Throttle;
 use crate::config::Config;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::secrets::Secrets;
 use crate::world::world;
 
@@ -31,6 +32,8 @@ pub(crate) struct App {
     pub(crate) catalog: Arc<Vec<Descriptor>>,
     /// Runs, and agents and wrappers that are online.
     pub(crate) live: Live,
+    /// Wakes whoever sends notices.
+    pub(crate) notifier: Notifier,
     /// Figures for `/metrics`.
     pub(crate) metrics: Arc<Metrics>,
     /// Slows down whoever guesses passwords.

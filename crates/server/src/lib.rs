@@ -15,6 +15,7 @@ mod http;
 mod listener;
 mod live;
 mod metrics;
+mod notify;
 mod offline;
 mod outbox;
 mod relay;

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use crate::engine::OpenSecrets;
 use crate::gateway::HashCredential;
 use crate::relay::Relay;
+use crate::secrets::Secrets;
 use crate::{background, engine, gateway, outbox, schedule};
 
 /// The name under which this process holds sessions; with more processes each will have its own.
@@ -36,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// The connectors.
     pub(crate) catalog: Arc<Vec<Descriptor>>,
+    /// The server's secret key.
+    pub(crate) secrets: Arc<Secrets>,
     /// The keyed hash of an agent's password.
     pub(crate) hash_credential: HashCredential,
     /// Opens a connection's sealed secrets.
@@ -57,6 +60,7 @@ pub(crate) struct Live {
     pub(crate) schedule: schedule::Handle,
     pub(crate) gateway: gateway::Handle,
     pub(crate) relay: Relay,
+    news: watch::Sender<()>,
     tasks: TaskTracker,
     stop: CancellationToken,
     broken: CancellationToken,
@@ -70,10 +74,11 @@ impl Live {
         store.clear_sessions(REPLICA).await.context("forgetting old sessions")?;
         outbox::register(&store).await.context("preparing for the ends of runs")?;
         let (news, _) = watch::channel(());
-        let relay = Relay::new();
+        let relay = Relay::new(parts.secrets);
         let engine_parts = engine::Parts {
             store: store.clone(),
             clock: clock.clone(),
+            knowledge: Arc::new(engine::Knowledge::new(store.clone(), Arc::clone(&catalog))),
             catalog,
             relay: relay.clone(),
             open_secrets,
@@ -82,7 +87,8 @@ impl Live {
         };
         let engine = engine::Handle::start(engine_parts, &tasks, stop.clone(), broken.clone());
         let engine = engine.await.context("loading open runs")?;
-        let scheduled = schedule::Parts { store: store.clone(), clock: clock.clone(), engine: engine.clone(), news };
+        let scheduled =
+            schedule::Parts { store: store.clone(), clock: clock.clone(), engine: engine.clone(), news: news.clone() };
         let schedule = schedule::Handle::start(scheduled, &tasks, &stop);
         let gateway = gateway::Handle::new(gateway::Parts {
             store,
@@ -99,7 +105,12 @@ impl Live {
         sallyport_agent::clear_scratch(&scratch_root);
         let folders = background::Folders { files: files_root, scratch: scratch_root };
         background::start(&gateway, folders).await.context("starting the background agents")?;
-        Ok(Self { engine, schedule, gateway, relay, tasks, stop, broken })
+        Ok(Self { engine, schedule, gateway, relay, news, tasks, stop, broken })
+    }
+
+    /// Changes when something has happened to a run.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// Returns when a part has ended that nothing goes on without.

@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     requests: Family<Request, Counter>,
     seconds: Histogram,
     handshakes_failed: Counter,
+    notices_sent: Counter,
+    notices_failed: Counter,
 }
 
 impl Metrics {
@@ -38,7 +40,10 @@ impl Metrics {
         registry.register("http_requests", "HTTP requests answered", requests.clone());
         registry.register_with_unit("http_request_duration", "Time to answer", Unit::Seconds, seconds.clone());
         registry.register("tls_handshakes_failed", "TLS handshakes that failed", handshakes_failed.clone());
-        Self { registry, requests, seconds, handshakes_failed }
+        let (notices_sent, notices_failed) = (Counter::default(), Counter::default());
+        registry.register("notices_sent", "Notices that a channel has taken", notices_sent.clone());
+        registry.register("notices_failed", "Tries to send a notice that failed", notices_failed.clone());
+        Self { registry, requests, seconds, handshakes_failed, notices_sent, notices_failed }
     }
 
     /// Counts an answered request.
@@ -51,6 +56,15 @@ impl Metrics {
     /// Counts a failed TLS handshake.
     pub(crate) fn handshake_failed(&self) {
         self.handshakes_failed.inc();
+    }
+
+    /// Counts a try to send a notice.
+    pub(crate) fn notice(&self, sent: bool) {
+        if sent {
+            self.notices_sent.inc()
+        } else {
+            self.notices_failed.inc()
+        };
     }
 
     /// The text, with what engine and gateway count themselves.

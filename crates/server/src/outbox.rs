@@ -13,8 +13,11 @@ use tokio_util::sync::CancellationToken;
 /// Starts tasks that follow others.
 pub(crate) const CHAINS: &str = "chains";
 
+/// Tells people.
+pub(crate) const NOTICES: &str = "notices";
+
 /// Everyone who follows. Registered before any run can end, so that none is missed.
-const FOLLOWERS: [&str; 1] = [CHAINS];
+const FOLLOWERS: [&str; 2] = [CHAINS, NOTICES];
 
 /// Taken at once.
 const BATCH: u32 = 64;

@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::{Reads, Rerun, StartError, StartRun};
 use crate::relay::Relay;
+use crate::secrets::Secrets;
 use crate::{engine, gateway, outbox, schedule};
 
 /// No wait in these tests is longer.
@@ -94,14 +95,16 @@ impl Rig {
         let environment = store.environment(company.id, None).await.unwrap().id;
         outbox::register(&store).await.unwrap();
         let (news, _) = watch::channel(());
-        let (relay, tasks, stop) = (Relay::new(), TaskTracker::new(), CancellationToken::new());
+        let (relay, tasks, stop) = (Relay::new(key()), TaskTracker::new(), CancellationToken::new());
+        let catalog = Arc::new(vec![
+            descriptor("plain", Origin::BuiltIn, Reach::Files),
+            descriptor("foreign", Origin::ThirdParty, Reach::Programs),
+        ]);
         let parts = engine::Parts {
             store: store.clone(),
             clock: clock.clone(),
-            catalog: Arc::new(vec![
-                descriptor("plain", Origin::BuiltIn, Reach::Files),
-                descriptor("foreign", Origin::ThirdParty, Reach::Programs),
-            ]),
+            knowledge: Arc::new(engine::Knowledge::new(store.clone(), Arc::clone(&catalog))),
+            catalog,
             relay: relay.clone(),
             open_secrets: Arc::new(|_| Ok(BTreeMap::new())),
             reconnect_grace: grace,
@@ -202,6 +205,7 @@ impl Rig {
             rerun: None,
             fired: None,
             reads: Reads::New,
+            caller: None,
         }
     }
 
@@ -335,6 +339,11 @@ pub(crate) async fn hear<T: DeserializeOwned>(socket: &mut Socket) -> T {
 }
 
 /// Every step of an order ended alike, with ten rows each.
+/// A secret key of its own.
+pub(crate) fn key() -> Arc<Secrets> {
+    Arc::new(Secrets::from_key(&Secrets::new_key().unwrap()).unwrap())
+}
+
 pub(crate) fn report(order: &WorkOrder, outcome: &StepOutcome) -> OrderReport {
     let steps = order.steps.iter().map(|step| StepReport {
         step: step.name.clone(),
@@ -343,7 +352,7 @@ pub(crate) fn report(order: &WorkOrder, outcome: &StepOutcome) -> OrderReport {
         already_committed: false,
         committed: None,
     });
-    OrderReport { key: order.key, steps: steps.collect() }
+    OrderReport { key: order.key, steps: steps.collect(), ended_at: None }
 }
 
 /// The first message of an agent.

@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     OneTime,
     /// The token in a webhook's address.
     Hook,
+    /// The right to an end of a stream between agents.
+    Stream,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
             Self::Agent => "agent",
             Self::OneTime => "one-time",
             Self::Hook => "hook",
+            Self::Stream => "stream",
         }
     }
 }
@@ -95,6 +98,13 @@ impl Secrets {
         Ok(mac.verify_slice(signature).is_ok())
     }
 
+    /// This key's signature of a text, in hexadecimal.
+    pub(crate) fn signature(key: &[u8], text: &[u8]) -> anyhow::Result<String> {
+        let mut mac = mac(key)?;
+        mac.update(text);
+        Ok(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// A new random secret of 256 bits.
     pub(crate) fn token(prefix: &str) -> anyhow::Result<Secret> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
@@ -104,7 +114,17 @@ impl Secrets {
 
     /// Seals a connection's secrets for that connection: moved to another row they do not open.
     pub(crate) fn seal(&self, id: ConnectionId, secrets: &BTreeMap<String, Secret>) -> anyhow::Result<Vec<u8>> {
-        self.seal_for(&id.to_string(), &Zeroizing::new(serde_json::to_vec(secrets)?))
+        self.seal_map(&id.to_string(), secrets)
+    }
+
+    /// Seals named secrets for one owner.
+    pub(crate) fn seal_map(&self, owner: &str, secrets: &BTreeMap<String, Secret>) -> anyhow::Result<Vec<u8>> {
+        self.seal_for(owner, &Zeroizing::new(serde_json::to_vec(secrets)?))
+    }
+
+    /// Opens what [`Secrets::seal_map`] has sealed for the same owner.
+    pub(crate) fn open_map(&self, owner: &str, sealed: &[u8]) -> anyhow::Result<BTreeMap<String, Secret>> {
+        Ok(serde_json::from_slice(&self.open_for(owner, sealed)?)?)
     }
 
     /// Seals a secret for one owner: for another it does not open.
@@ -120,7 +140,7 @@ impl Secrets {
 
     /// Opens what [`Secrets::seal`] has sealed.
     pub(crate) fn open(&self, id: ConnectionId, sealed: &[u8]) -> anyhow::Result<BTreeMap<String, Secret>> {
-        Ok(serde_json::from_slice(&self.open_for(&id.to_string(), sealed)?)?)
+        self.open_map(&id.to_string(), sealed)
     }
 
     /// Opens what [`Secrets::seal_for`] has sealed for the same owner.

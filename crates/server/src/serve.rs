@@ -20,6 +20,7 @@ use crate::data_folder::{DataFolder, make_private};
 use crate::listener::Listener;
 use crate::live::{Live, Parts};
 use crate::metrics::Metrics;
+use crate::notify::{self, Notifier};
 use crate::secrets::{Purpose, Secrets};
 use crate::{first_start, http, tls};
 
@@ -98,6 +99,7 @@ pub async fn run_announced(
         ca_pem: identity.ca_pem,
         catalog,
         live: live.clone(),
+        notifier: Notifier::default(),
         metrics: Arc::new(Metrics::new()),
         stop: stop.clone(),
     });
@@ -122,7 +124,9 @@ pub async fn run_announced(
         }
     };
     let renewal = renew(&app, identity.own.map(Arc::new));
-    let ((), (), (), (), ended) = tokio::join!(listener.serve(socket), goodbye, trim(&app), renewal, watch);
+    let notices = notify::run(&app);
+    let ((), (), (), (), (), ended) =
+        tokio::join!(listener.serve(socket), goodbye, trim(&app), renewal, notices, watch);
     store.close().await;
     tracing::info!("server stopped");
     ended
@@ -155,6 +159,7 @@ fn parts(
         store: store.clone(),
         clock: clock.clone(),
         catalog: Arc::clone(catalog),
+        secrets: Arc::clone(secrets),
         hash_credential: Arc::new(move |password| hashing.hash(Purpose::Agent, &Secret::new(password))),
         open_secrets: Arc::new(move |connection| opening.open_connection(connection).map(|order| order.secrets)),
         files_root,

@@ -2,20 +2,41 @@
 
 use sallyport_domain::plan::{AgentFacts, ConnectionFacts, World};
 use sallyport_protocol::{Descriptor, EnvironmentId};
-use sallyport_store::{Error, Store};
+use sallyport_store::{Agent, Connection, Error, Store};
 use serde_json::Value;
+
+/// What an environment has, as it is now.
+pub(crate) struct Surroundings {
+    /// All agents.
+    pub(crate) agents: Vec<Agent>,
+    /// All connections.
+    pub(crate) connections: Vec<Connection>,
+    /// What rules see of it.
+    pub(crate) world: World,
+}
 
 /// As it is now.
 pub(crate) async fn world(store: &Store, catalog: &[Descriptor], environment: EnvironmentId) -> Result<World, Error> {
-    let agents = store.environment_agents(environment).await?.into_iter();
-    let connections = store.all_connections(environment).await?.into_iter();
+    Ok(surroundings(store, catalog, environment).await?.world)
+}
+
+/// As it is now.
+pub(crate) async fn surroundings(
+    store: &Store,
+    catalog: &[Descriptor],
+    environment: EnvironmentId,
+) -> Result<Surroundings, Error> {
+    let agents = store.environment_agents(environment).await?;
+    let connections = store.all_connections(environment).await?;
     let variables = store.all_variables(environment).await?.into_iter();
-    Ok(World {
+    let agent = |a: &Agent| AgentFacts { id: a.id, name: a.name.clone(), kind: a.kind, active: a.active };
+    let connection =
+        |c: &Connection| ConnectionFacts { id: c.id, name: c.name.clone(), kind: c.kind.clone(), agent: c.agent };
+    let world = World {
         catalog: catalog.to_vec(),
-        agents: agents.map(|a| AgentFacts { id: a.id, name: a.name, kind: a.kind, active: a.active }).collect(),
-        connections: connections
-            .map(|c| ConnectionFacts { id: c.id, name: c.name, kind: c.kind, agent: c.agent })
-            .collect(),
+        agents: agents.iter().map(agent).collect(),
+        connections: connections.iter().map(connection).collect(),
         variables: variables.map(|v| (v.name, Value::String(v.value))).collect(),
-    })
+    };
+    Ok(Surroundings { agents, connections, world })
 }

@@ -94,7 +94,12 @@ impl Layout {
         self.state().join("installation")
     }
 
-    /// What waits for the server: log lines, reports.
+    /// What the agent has begun and how it ended, as far as the server has not stored it.
+    pub fn journal(&self) -> PathBuf {
+        self.state().join("journal")
+    }
+
+    /// Log lines that wait for the server.
     pub fn spool(&self) -> PathBuf {
         self.state().join("spool")
     }

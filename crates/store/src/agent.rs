@@ -275,7 +275,7 @@ impl Store {
 
     /// Keeps how an agent's process ended.
     pub async fn note_agent_exit(&self, id: AgentId, exit: AgentExit) -> Result<(), Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             sql.execute("UPDATE agent SET last_exit = ? WHERE id = ?", params![Json(exit), Text(id)])?;
             Ok(())
         })
@@ -284,7 +284,7 @@ impl Store {
 
     /// Keeps signs of life, many at once.
     pub async fn note_seen(&self, seen: Vec<(AgentId, Timestamp)>) -> Result<(), Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let mut statement = sql.prepare_cached("UPDATE agent SET last_seen_at = ? WHERE id = ?")?;
             for (id, at) in seen {
                 statement.execute(params![Micros(at), Text(id)])?;

@@ -107,7 +107,7 @@ impl Store {
         key: CheckpointKey,
         now: Timestamp,
     ) -> Result<Checkpoint, Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let CheckpointKey { task, source, sink } = &key;
             sql.prepare_cached(
                 "INSERT INTO checkpoint(task, source, sink, company, environment, epoch, fence, who, changed_at) \

@@ -14,6 +14,7 @@ mod error;
 mod limit;
 mod log;
 mod migrate;
+mod notice;
 mod outbox;
 mod page;
 mod person;
@@ -36,7 +37,7 @@ use std::time::Duration;
 use rusqlite::{Connection as Sqlite, OpenFlags};
 
 use crate::reader::Readers;
-use crate::writer::Writer;
+use crate::writer::{Kind, Writer};
 
 pub use agent::{Agent, AgentEdit, AgentFilter, AgentKind, AgentUse, NewAgent, OnlineCounts};
 pub use checkpoint::{Checkpoint, CheckpointChange, CheckpointCommit, CheckpointEdit, CheckpointKey};
@@ -46,10 +47,13 @@ pub use credential::{Credential, CredentialState};
 pub use error::Error;
 pub use limit::RunLimit;
 pub use log::{AgentLogEntry, LogFilter, LogSource, RunLogEntry, RunLogLine};
+pub use notice::{
+    Channel, ChannelEdit, NewChannel, Notice, NoticeFilter, NoticeState, ParseNoticeStateError, WAITING_MAX,
+};
 pub use outbox::{Happening, ParseHappeningError, RunNews};
 pub use page::{ListRequest, Page, TOTAL_MAX};
 pub use person::{ApiToken, Login, NewToken, Person, TokenLogin, TokenUse};
-pub use run::{NewRun, Run, RunCommit, RunFilter, Started, StepRun};
+pub use run::{NewRun, Run, RunCommit, RunFilter, RunStand, Started, StepRun};
 pub use session::{Admission, Admit, RefusalCount, Session, SessionKind};
 pub use task::{NewTask, Task, TaskFilter, TaskVersion};
 pub use trigger::{Fired, NewTrigger, Trigger, TriggerFilter};
@@ -82,10 +86,16 @@ impl Store {
         self.writer.close().await;
     }
 
+    /// Grows before the answer to every write that may have changed agents, connections, variables, tasks or limits.
+    /// What is read after this was asked may be used until it answers another number.
+    pub fn generation(&self) -> u64 {
+        self.writer.generation()
+    }
+
     /// Answers when the database can be read and written.
     pub async fn ping(&self) -> Result<(), Error> {
         self.read(|sql| Ok(sql.query_row("SELECT count(*) FROM setting", [], |_| Ok(()))?)).await?;
-        self.write(|_| Ok::<(), Error>(())).await
+        self.record(|_| Ok::<(), Error>(())).await
     }
 
     async fn write<T, E>(&self, op: impl FnOnce(&Sqlite) -> Result<T, E> + Send + 'static) -> Result<T, E>
@@ -93,7 +103,17 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.writer.submit(op).await
+        self.writer.submit(Kind::Change, op).await
+    }
+
+    /// A write that leaves agents, connections, variables, tasks and limits as they are: what was read of them stays
+    /// good. Only for verbs of the hot path; any other may as well be a [`Store::write`].
+    async fn record<T, E>(&self, op: impl FnOnce(&Sqlite) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.writer.submit(Kind::Record, op).await
     }
 
     async fn read<T: Send + 'static>(

@@ -169,7 +169,7 @@ impl Store {
         batch: LogBatch,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let stored: Option<i64> = sql
                 .prepare_cached("SELECT seq FROM log_batch WHERE agent = ? AND source = ? AND instance = ?")?
                 .query_row(params![Text(agent), Text(source), Text(instance)], |row| row.get(0))
@@ -190,7 +190,7 @@ impl Store {
 
     /// Adds the server's own lines to a run's log.
     pub async fn append_run_log(&self, run: RunId, lines: Vec<RunLogLine>) -> Result<(), Error> {
-        self.write(move |sql| insert_run_lines(sql, run, &lines)).await
+        self.record(move |sql| insert_run_lines(sql, run, &lines)).await
     }
 
     /// Adds the server's own line to an agent's log.
@@ -202,7 +202,7 @@ impl Store {
         message: String,
         now: Timestamp,
     ) -> Result<(), Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let found = find_agent(sql, agent)?;
             sql.prepare_cached(INSERT_AGENT_LINE)?.execute(params![
                 Text(found.company),

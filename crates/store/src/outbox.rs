@@ -100,7 +100,7 @@ impl Store {
 
     /// The follower has acted on everything up to `seq` and does not want it again.
     pub async fn pass_run_news(&self, follower: &'static str, seq: i64) -> Result<(), Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             sql.prepare_cached("UPDATE run_follower SET seq = max(seq, ?2) WHERE name = ?1")?
                 .execute(params![follower, seq])?;
             sql.prepare_cached("DELETE FROM run_outbox WHERE seq <= (SELECT min(seq) FROM run_follower)")?

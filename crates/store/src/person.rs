@@ -224,7 +224,7 @@ impl Store {
 
     /// Writes down that an API token was used.
     pub async fn note_token_use(&self, id: TokenId, now: Timestamp) -> Result<(), Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             sql.execute(
                 "UPDATE api_token SET last_used_at = ?1 WHERE id = ?2 AND coalesce(last_used_at, 0) < ?1",
                 params![Micros(now), Text(id)],

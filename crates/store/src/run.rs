@@ -107,8 +107,25 @@ pub struct NewRun {
     pub machine: String,
     /// Its steps at the start.
     pub steps: Vec<StepRun>,
+    /// Where it stands, when it leaves the queue, or ends, as soon as it is there.
+    pub stand: RunStand,
     /// Clears the task's checkpoints.
     pub full_refresh: bool,
+}
+
+/// Where a new run stands beyond its state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunStand {
+    /// The word of the part that failed.
+    pub failure_kind: Option<String>,
+    /// Why it stands where it stands.
+    pub reason: Option<String>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Lines for the run's log.
+    pub log: Vec<RunLogLine>,
 }
 
 /// The answer to a start.
@@ -207,21 +224,18 @@ const RUNS: Listing = Listing {
 impl Store {
     /// Starts a run, or finds the one that the same key has started.
     pub async fn start_run(&self, new: NewRun) -> Result<Started, Error> {
-        self.write(move |sql| {
-            if let Some(key) = &new.start_key {
-                let known = sql
-                    .query_row(
-                        "SELECT * FROM run WHERE environment = ? AND start_key = ?",
-                        params![Text(new.environment), key],
-                        run_row,
-                    )
-                    .optional()?;
-                if let Some(run) = known {
-                    return Ok(Started { run, created: false });
-                }
+        self.record(move |sql| {
+            if let Some(key) = &new.start_key
+                && let Some(run) = of_key(sql, new.environment, key)?
+            {
+                return Ok(Started { run, created: false });
             }
             insert(sql, &new)?;
             put_steps(sql, new.id, &new.steps)?;
+            insert_run_lines(sql, new.id, &new.stand.log)?;
+            if new.stand.finished_at.is_some() {
+                outbox::note(sql, new.id, Happening::Ended)?;
+            }
             if new.full_refresh {
                 let edit = CheckpointEdit { value: None, who: new.who.clone(), now: new.queued_at };
                 checkpoint::refresh(sql, new.environment, new.task, new.id, &edit)?;
@@ -229,6 +243,12 @@ impl Store {
             Ok(Started { run: find(sql, new.id)?, created: true })
         })
         .await
+    }
+
+    /// The run that a key has started.
+    pub async fn run_of_key(&self, environment: EnvironmentId, key: &str) -> Result<Option<Run>, Error> {
+        let key = key.to_owned();
+        self.read(move |sql| of_key(sql, environment, &key)).await
     }
 
     /// A run of the environment.
@@ -285,7 +305,7 @@ impl Store {
 
     /// Writes a change of a run if nobody has changed it since ([`Error::Stale`] otherwise); answers the new version.
     pub async fn commit_run(&self, commit: RunCommit) -> Result<i64, Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let version: Option<i64> = sql
                 .prepare_cached(
                     "UPDATE run SET state = ?, failure_kind = ?, reason = ?, started_at = ?, finished_at = ?, \
@@ -321,7 +341,7 @@ impl Store {
 
     /// Writes what passed through steps so far, many at once; attempts that have ended keep their figures.
     pub async fn note_progress(&self, progress: Vec<(RunId, String, u32, StepCounts)>) -> Result<(), Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let mut statement = sql.prepare_cached(
                 "UPDATE step_run SET rows_in = ?, rows_out = ?, bytes = ?, rows_rejected = ? \
                  WHERE run = ? AND step = ? AND attempt = ? AND finished_at IS NULL",
@@ -338,12 +358,14 @@ impl Store {
 
 fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
     taken(
-        sql.execute(
+        sql.prepare_cached(
             "INSERT INTO run(id, company, environment, task, task_version, task_name, start_key, state, trigger, who, \
-             priority, queued_at, machine, trigger_name, due_at, late_at, parameters, rerun_of) \
-             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17 \
-             FROM environment WHERE id = ?2",
-            params![
+             priority, queued_at, machine, trigger_name, due_at, late_at, parameters, rerun_of, failure_kind, reason, \
+             started_at, finished_at) \
+             SELECT ?1, company, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
+             ?21 FROM environment WHERE id = ?2",
+        )?
+        .execute(params![
                 Text(new.id),
                 Text(new.environment),
                 Text(new.task),
@@ -360,9 +382,12 @@ fn insert(sql: &Sqlite, new: &NewRun) -> Result<(), Error> {
                 new.due_at.map(Micros),
                 new.late_at.map(Micros),
                 Json(&new.parameters),
-                new.rerun_of.map(Text)
-            ],
-        ),
+                new.rerun_of.map(Text),
+                new.stand.failure_kind,
+                new.stand.reason,
+                new.stand.started_at.map(Micros),
+                new.stand.finished_at.map(Micros)
+        ]),
         "run id",
     )?;
     Ok(())
@@ -400,6 +425,11 @@ fn put_steps(sql: &Sqlite, run: RunId, steps: &[StepRun]) -> Result<(), Error> {
         ])?;
     }
     Ok(())
+}
+
+fn of_key(sql: &Sqlite, environment: EnvironmentId, key: &str) -> Result<Option<Run>, Error> {
+    let mut found = sql.prepare_cached("SELECT * FROM run WHERE environment = ? AND start_key = ?")?;
+    Ok(found.query_row(params![Text(environment), key], run_row).optional()?)
 }
 
 pub(crate) fn find(sql: &Sqlite, id: RunId) -> Result<Run, Error> {

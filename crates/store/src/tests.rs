@@ -3,7 +3,9 @@
 mod admission;
 mod checkpoints;
 mod durability;
+mod generation;
 mod lists;
+mod notices;
 mod outbox;
 mod runs;
 mod triggers;

@@ -177,7 +177,7 @@ impl Store {
         .await
     }
 
-    /// The tasks of an environment, each with the tasks that it follows.
+    /// The tasks of an environment, each with the tasks that it follows, and those that its steps start.
     pub async fn task_facts(&self, environment: EnvironmentId) -> Result<Vec<TaskFacts>, Error> {
         self.read(move |sql| {
             let mut statement = sql.prepare_cached(
@@ -192,8 +192,20 @@ impl Store {
                 let (name, follows) = row?;
                 match facts.last_mut().filter(|last| last.name == name) {
                     Some(last) => last.follows.extend(follows),
-                    None => facts.push(TaskFacts { name, follows: follows.into_iter().collect() }),
+                    None => {
+                        facts.push(TaskFacts { name, follows: follows.into_iter().collect(), calls: Vec::new() });
+                    }
                 }
+            }
+            let mut statement = sql.prepare_cached(
+                "SELECT t.name, json_extract(s.value, '$.task') AS called \
+                 FROM task t JOIN task_version v ON v.task = t.id AND v.number = t.number, json_each(v.parsed, '$.steps') s \
+                 WHERE t.environment = ? AND t.deleted_at IS NULL AND json_extract(s.value, '$.task') IS NOT NULL",
+            )?;
+            let mut rows = statement.query([Text(environment)])?;
+            while let Some(row) = rows.next()? {
+                let (name, called): (String, String) = (row.get("name")?, row.get("called")?);
+                facts.iter_mut().filter(|facts| facts.name == name).for_each(|facts| facts.calls.push(called.clone()));
             }
             Ok(facts)
         })
@@ -216,7 +228,7 @@ impl Store {
     /// Moves a trigger on to its next time, unless somebody has changed it meanwhile.
     pub async fn trigger_fired(&self, task: TaskId, name: &str, fired: Fired) -> Result<(), Error> {
         let name = name.to_owned();
-        self.write(move |sql| {
+        self.record(move |sql| {
             let (run, at) = fired.run.unzip();
             sql.prepare_cached(
                 "UPDATE task_trigger SET due_at = ?4, fired_run = coalesce(?5, fired_run), \
@@ -264,7 +276,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), Error> {
         let name = name.to_owned();
-        self.write(move |sql| {
+        self.record(move |sql| {
             let (run, problem) = match outcome {
                 Ok(run) => (Some(run), None),
                 Err(problem) => (None, Some(problem)),
@@ -321,7 +333,7 @@ impl Store {
 
     /// Marks the runs that are late, each with a line in its log; answers which.
     pub async fn mark_late(&self, now: Timestamp) -> Result<Vec<RunId>, Error> {
-        self.write(move |sql| {
+        self.record(move |sql| {
             let mut statement = sql.prepare_cached(
                 "UPDATE run SET late_since = ?1 WHERE late_at <= ?1 AND late_since IS NULL AND finished_at IS NULL \
                  RETURNING id",

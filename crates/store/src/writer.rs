@@ -3,7 +3,8 @@
 //! nobody waits for a group to fill.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection as Sqlite;
@@ -12,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Error;
 
 /// Most operations in one transaction: beyond this the flush is no longer what costs.
-const GROUP_MAX: usize = 64;
+const GROUP_MAX: usize = 256;
 
 /// Operations that may wait; a caller beyond that waits for room.
 const QUEUE: usize = 1024;
@@ -21,25 +22,46 @@ type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 type Job = Box<dyn FnOnce(&Sqlite) -> Answer + Send>;
 
 enum Order {
-    Do(Job),
+    Do(Kind, Job),
     Close,
+}
+
+/// What an operation may change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Anything.
+    Change,
+    /// Nothing that is kept in memory by its generation.
+    Record,
 }
 
 pub(crate) struct Writer {
     orders: mpsc::Sender<Order>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Grows with every group that holds a [`Kind::Change`], after its commit and before its answers.
+    generation: Arc<AtomicU64>,
 }
 
 impl Writer {
     pub(crate) fn start(connection: Sqlite) -> Result<Self, Error> {
         let (orders, queue) = mpsc::channel(QUEUE);
+        let generation = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&generation);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_until_closed(&connection, queue))?;
-        Ok(Self { orders, thread: Mutex::new(Some(thread)) })
+            .spawn(move || write_until_closed(&connection, queue, &counted))?;
+        Ok(Self { orders, thread: Mutex::new(Some(thread)), generation })
     }
 
-    pub(crate) async fn submit<T, E>(&self, op: impl FnOnce(&Sqlite) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) async fn submit<T, E>(
+        &self,
+        kind: Kind,
+        op: impl FnOnce(&Sqlite) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -55,7 +77,7 @@ impl Writer {
                 });
             })
         });
-        self.orders.send(Order::Do(job)).await.map_err(|_| Error::Closed)?;
+        self.orders.send(Order::Do(kind, job)).await.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
     }
 
@@ -70,7 +92,7 @@ impl Writer {
     }
 }
 
-fn write_until_closed(sql: &Sqlite, mut queue: mpsc::Receiver<Order>) {
+fn write_until_closed(sql: &Sqlite, mut queue: mpsc::Receiver<Order>, generation: &AtomicU64) {
     let mut closing = false;
     while !closing {
         let Some(first) = queue.blocking_recv() else { break };
@@ -78,7 +100,7 @@ fn write_until_closed(sql: &Sqlite, mut queue: mpsc::Receiver<Order>) {
         let mut next = Some(first);
         while let Some(order) = next {
             match order {
-                Order::Do(job) => group.push(job),
+                Order::Do(kind, job) => group.push((kind, job)),
                 Order::Close => {
                     queue.close();
                     closing = true;
@@ -86,11 +108,11 @@ fn write_until_closed(sql: &Sqlite, mut queue: mpsc::Receiver<Order>) {
             }
             next = if group.len() < GROUP_MAX { queue.try_recv().ok() } else { None };
         }
-        write_group(sql, group);
+        write_group(sql, group, generation);
     }
     while let Some(order) = queue.blocking_recv() {
-        if let Order::Do(job) = order {
-            write_group(sql, vec![job]);
+        if let Order::Do(kind, job) = order {
+            write_group(sql, vec![(kind, job)], generation);
         }
     }
     if let Err(error) = sql.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
@@ -98,12 +120,13 @@ fn write_until_closed(sql: &Sqlite, mut queue: mpsc::Receiver<Order>) {
     }
 }
 
-fn write_group(sql: &Sqlite, group: Vec<Job>) {
+fn write_group(sql: &Sqlite, group: Vec<(Kind, Job)>, generation: &AtomicU64) {
     if group.is_empty() {
         return;
     }
+    let changes = group.iter().any(|(kind, _)| *kind == Kind::Change);
     let begun = sql.execute_batch("BEGIN IMMEDIATE");
-    let answers: Vec<Answer> = group.into_iter().map(|job| job(sql)).collect();
+    let answers: Vec<Answer> = group.into_iter().map(|(_, job)| job(sql)).collect();
     let committed = match begun {
         // SQLite rolls everything back by itself when, for example, the disk is full.
         Ok(()) if sql.is_autocommit() => Err("the transaction was rolled back (is the disk full?)".to_owned()),
@@ -115,6 +138,9 @@ fn write_group(sql: &Sqlite, group: Vec<Job>) {
     };
     if let Err(error) = &committed {
         tracing::error!(%error, operations = answers.len(), "changes were not committed");
+    }
+    if changes {
+        generation.fetch_add(1, Ordering::Release);
     }
     for answer in answers {
         answer(committed.clone());

@@ -12,8 +12,16 @@ pub(crate) fn run(config: &Config, arguments: &[&str]) -> Result<(), String> {
     let mut build = Command::new(&config.cargo);
     build.current_dir(&config.root).args(["build", "--workspace", "--bins", "--release"]);
     process::run(&mut build)?;
-    if !asked_for_help && arguments.first() != Some(&"idle") {
-        tools::peers(config)?;
+    match arguments.first() {
+        _ if asked_for_help => {}
+        Some(&"idle") => {}
+        Some(&"dispatch") => {
+            // One that cannot be had is left out of the comparison.
+            for missing in tools::dispatch_peers(config, arguments) {
+                say::line(&format!("{} could not be installed: {}", missing.what, missing.why));
+            }
+        }
+        _ => tools::peers(config)?,
     }
     let mut bench = Command::new(config.target.join("release/bench"));
     bench.current_dir(&config.root).args(arguments);

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod clock;
 mod config;
+mod console;
 mod process;
 mod program;
 mod say;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::{check, process, say, tools};
+use crate::{check, console, process, say, tools};
 
 enum Ended {
     Passed,
@@ -88,6 +88,16 @@ pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
     parts.run("examples in documentation", || {
         process::run_quietly(tools::cargo(config).args(["test", "--workspace", "--doc", "--quiet"]))
     });
+    match lacks("node").or_else(|| lacks("npm")) {
+        Some(why) => parts.skip("console", why),
+        None => {
+            parts.run("console", || console::build(config));
+            match lacks("chromium") {
+                Some(why) => parts.skip("console in a browser", why),
+                None => parts.run("console in a browser", || console::browser(config)),
+            }
+        }
+    }
     parts.run("tests", || nextest(config, strict));
     parts.summary()
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::config::Config;
-use crate::{process, say};
+use crate::{console, process, say};
 
 /// Python packages of the tests, at versions that are known to work together.
-const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0"];
+const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0", "aiosmtpd==1.4.6"];
 
 /// The tools that benchmarks compare with.
 const PEERS: &[&str] = &[
@@ -17,6 +17,10 @@ const PEERS: &[&str] = &[
     "adbc-driver-postgresql==1.13.0",
     "sling-linux-amd64==1.4.11",
 ];
+
+/// What `dispatch` compares with.
+const GRAPHILE: &str = "graphile-worker@0.18.0";
+const PREFECT: &[&str] = &["prefect==3.9.1"];
 
 /// A need that is not met, and what is lost by it.
 pub(crate) struct Missing {
@@ -33,7 +37,12 @@ pub(crate) fn prepare(config: &Config) -> Vec<Missing> {
     need(&mut missing, "PostgreSQL", || distribution("postgresql", || postgres_folder().is_some()));
     need(&mut missing, "squid", || distribution("squid", || Path::new("/usr/sbin/squid").is_file()));
     need(&mut missing, "unzip", || distribution("unzip", || process::exists("unzip", "-v")));
-    need(&mut missing, "python with pyarrow and typos", || python(config));
+    need(&mut missing, "python with pyarrow, typos and aiosmtpd", || python(config));
+    need(&mut missing, "node", || {
+        distribution("nodejs", || process::exists("node", "--version")).and_then(|()| console::node())
+    });
+    need(&mut missing, "npm", || distribution("npm", || process::exists("npm", "--version")));
+    need(&mut missing, "chromium", || distribution("chromium", || Path::new("/usr/bin/chromium").is_file()));
     need(&mut missing, "cargo-deny", || cargo_tool(config, "cargo-deny", "deny"));
     missing
 }
@@ -117,6 +126,37 @@ fn python(config: &Config) -> Result<(), String> {
 pub(crate) fn peers(config: &Config) -> Result<(), String> {
     distribution("postgresql", || postgres_folder().is_some())?;
     environment(&config.tools().join("bench"), PEERS)
+}
+
+/// The queues that the benchmark of dispatching compares with, as far as they are asked for; what could not be had
+/// comes back.
+pub(crate) fn dispatch_peers(config: &Config, arguments: &[&str]) -> Vec<Missing> {
+    let only = arguments.iter().position(|word| *word == "--only").and_then(|at| arguments.get(at + 1));
+    let wanted = |name: &str| only.is_none_or(|words| words.split(',').any(|word| name.contains(word)));
+    let mut missing = Vec::new();
+    if wanted("graphile-worker") {
+        need(&mut missing, "graphile-worker", || {
+            distribution("postgresql", || postgres_folder().is_some())?;
+            node_package(&config.tools().join("dispatch"), GRAPHILE)
+        });
+    }
+    if wanted("prefect") {
+        need(&mut missing, "prefect", || environment(&config.tools().join("prefect"), PREFECT));
+    }
+    missing
+}
+
+/// A Node package with what it needs.
+fn node_package(folder: &Path, package: &str) -> Result<(), String> {
+    let stamp = folder.join("package.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == package) {
+        return Ok(());
+    }
+    say::line(&format!("installing the Node package {package}"));
+    let mut install = Command::new("npm");
+    install.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(folder).arg(package);
+    process::run_quietly(&mut install)?;
+    std::fs::write(&stamp, package).map_err(|error| format!("writing {}: {error}", stamp.display()))
 }
 
 /// A Python environment with these packages.

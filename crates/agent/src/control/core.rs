@@ -18,6 +18,7 @@ use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
 use super::{Identity, Shipping};
 use crate::execute::Execution;
+use crate::journal::{Entry, OpenStep};
 
 /// Outcomes kept after the server has stored them, to answer a late repeat of their order.
 const REMEMBERED_MAX: usize = 256;
@@ -37,6 +38,8 @@ pub(super) enum Effect {
 
 struct Outcome {
     report: OrderReport,
+    /// In the journal: until then nobody hears of it.
+    kept: bool,
     stored: bool,
     /// When it was sent on this connection.
     sent: Option<Duration>,
@@ -53,9 +56,13 @@ pub(super) struct Core {
     heartbeat: Heartbeat,
     shipping: Option<Shipping>,
     told: BTreeMap<AttemptKey, u64>,
+    /// How far each order is, as the journal knows it.
+    noted: BTreeMap<AttemptKey, Vec<OpenStep>>,
     print_queue_events: bool,
     /// Why the process is about to end: it takes nothing new.
     closing: Option<String>,
+    /// What belongs into the journal, where there is one.
+    entries: Option<Vec<Entry>>,
 }
 
 impl Core {
@@ -71,8 +78,35 @@ impl Core {
             heartbeat: Heartbeat::default(),
             shipping,
             told: BTreeMap::new(),
+            noted: BTreeMap::new(),
             print_queue_events,
             closing: None,
+            entries: None,
+        }
+    }
+
+    /// Keeps a journal from now on; `outcomes` are those of an earlier process that the server has not stored.
+    pub(super) fn keep_journal(&mut self, outcomes: Vec<OrderReport>) {
+        self.entries = Some(Vec::new());
+        let kept = |report| Outcome { report, kept: true, stored: false, sent: None };
+        self.outcomes.extend(outcomes.into_iter().map(kept));
+    }
+
+    /// What belongs into the journal since the last call.
+    pub(super) fn take_entries(&mut self) -> Vec<Entry> {
+        self.entries.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Outcomes are in the journal: they may be told.
+    pub(super) fn kept(&mut self, keys: &[AttemptKey]) {
+        let mut told = Vec::new();
+        for outcome in self.outcomes.iter_mut().filter(|outcome| keys.contains(&outcome.report.key)) {
+            if !std::mem::replace(&mut outcome.kept, true) && !outcome.stored {
+                told.push(outcome.report.clone());
+            }
+        }
+        if self.online {
+            told.into_iter().for_each(|report| self.say(AgentMessage::Finished { report }));
         }
     }
 
@@ -87,6 +121,7 @@ impl Core {
                 capability::CHECKPOINT,
                 capability::DATA,
                 capability::PROGRAM,
+                capability::RESUME,
                 capability::TEST_CONNECTION,
             ]),
             presence: (self.identity.presence)(),
@@ -168,6 +203,7 @@ impl Core {
                 "no heartbeats were sent for a while"
             );
         }
+        self.note_progress();
         if !self.online {
             return;
         }
@@ -223,22 +259,45 @@ impl Core {
 
     /// An order has ended.
     pub(super) fn finished(&mut self, mut report: OrderReport) {
+        report.ended_at = Some(self.clock.now());
         fit(&mut report);
         let key = report.key;
         self.running.remove(&key);
         self.told.remove(&key);
+        self.noted.remove(&key);
         self.outbox.forget_progress(key);
         let undelivered = self.outcomes.iter().filter(|outcome| !outcome.stored).count();
         if undelivered >= UNDELIVERED_MAX {
             self.passed("dropped", "finished");
             error!(run = %key.run, "too many outcomes wait for the server; the oldest was dropped");
-            if let Some(index) = self.outcomes.iter().position(|outcome| !outcome.stored) {
-                self.outcomes.remove(index);
+            let index = self.outcomes.iter().position(|outcome| !outcome.stored);
+            if let Some(dropped) = index.and_then(|index| self.outcomes.remove(index)) {
+                self.note(Entry::Stored { key: dropped.report.key });
             }
         }
-        self.outcomes.push_back(Outcome { report: report.clone(), stored: false, sent: None });
-        if self.online {
+        self.note(Entry::Ended { report: report.clone() });
+        let kept = self.entries.is_none();
+        self.outcomes.push_back(Outcome { report: report.clone(), kept, stored: false, sent: None });
+        if self.online && kept {
             self.say(AgentMessage::Finished { report });
+        }
+    }
+
+    /// Puts how far the orders are into the journal, where that has changed; about once a second.
+    pub(super) fn note_progress(&mut self) {
+        let Some(entries) = &mut self.entries else { return };
+        for (key, execution) in &self.running {
+            let steps = execution.so_far();
+            if self.noted.get(key) != Some(&steps) {
+                self.noted.insert(*key, steps.clone());
+                entries.push(Entry::Open { key: *key, steps });
+            }
+        }
+    }
+
+    fn note(&mut self, entry: Entry) {
+        if let Some(entries) = &mut self.entries {
+            entries.push(entry);
         }
     }
 
@@ -299,8 +358,12 @@ impl Core {
         for outcome in &mut self.outcomes {
             outcome.sent = None;
         }
-        let undelivered: Vec<_> =
-            self.outcomes.iter().filter(|outcome| !outcome.stored).map(|outcome| outcome.report.clone()).collect();
+        let undelivered: Vec<_> = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.kept && !outcome.stored)
+            .map(|outcome| outcome.report.clone())
+            .collect();
         for report in undelivered {
             self.say(AgentMessage::Finished { report });
         }
@@ -314,9 +377,11 @@ impl Core {
         }
         if let Some(outcome) = self.outcomes.iter_mut().find(|outcome| outcome.report.key == key) {
             outcome.stored = false;
-            outcome.sent = Some(at);
-            let report = outcome.report.clone();
-            self.say(AgentMessage::Finished { report });
+            if outcome.kept {
+                outcome.sent = Some(at);
+                let report = outcome.report.clone();
+                self.say(AgentMessage::Finished { report });
+            }
             return None;
         }
         if let Some(reason) = &self.closing {
@@ -336,6 +401,7 @@ impl Core {
         info!(run = %key.run, attempt = key.attempt, task = %order.task, steps = order.steps.len(), "work order accepted");
         let execution = Execution::new(&order);
         self.running.insert(key, execution.clone());
+        self.note_progress();
         self.say(AgentMessage::Accepted { key });
         Some(Effect::Execute(Box::new(order), execution))
     }
@@ -354,6 +420,7 @@ impl Core {
         if let Some(outcome) = self.outcomes.iter_mut().find(|outcome| outcome.report.key == key) {
             outcome.stored = true;
         }
+        self.note(Entry::Stored { key });
         let mut spare = self.outcomes.iter().filter(|outcome| outcome.stored).count().saturating_sub(REMEMBERED_MAX);
         self.outcomes.retain(|outcome| {
             let drop = outcome.stored && spare > 0;
@@ -397,7 +464,7 @@ fn turned_away(order: &WorkOrder, reason: &str) -> OrderReport {
         already_committed: false,
         committed: None,
     });
-    OrderReport { key: order.key, steps: steps.collect() }
+    OrderReport { key: order.key, steps: steps.collect(), ended_at: None }
 }
 
 /// Makes a report of very many steps small enough for a message: one that the server cannot take would end every

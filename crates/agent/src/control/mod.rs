@@ -20,8 +20,10 @@ use sallyport_protocol::{
 };
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
+use tracing::info;
 
 use crate::execute::{Execution, Surroundings, execute};
+use crate::journal::Journal;
 use core::Core;
 pub use shipping::Shipping;
 
@@ -125,6 +127,7 @@ pub struct Agent {
     orders: JoinSet<OrderReport>,
     keys: BTreeMap<Id, (AttemptKey, Vec<String>)>,
     tests: JoinSet<(RequestId, ConnectionTest)>,
+    journal: Option<Journal>,
     /// Durations are measured from here.
     born: tokio::time::Instant,
 }
@@ -145,8 +148,20 @@ impl Agent {
             orders: JoinSet::new(),
             keys: BTreeMap::new(),
             tests: JoinSet::new(),
+            journal: None,
             born: tokio::time::Instant::now(),
         }
+    }
+
+    /// Keeps a journal, and delivers the `outcomes` of an earlier process that were found in it.
+    #[must_use]
+    pub fn with_journal(mut self, (journal, outcomes): (Journal, Vec<OrderReport>)) -> Self {
+        if !outcomes.is_empty() {
+            info!(outcomes = outcomes.len(), "outcomes of an earlier process wait for the server");
+        }
+        self.core.keep_journal(outcomes);
+        self.journal = Some(journal);
+        self
     }
 
     /// Goes on with the orders, without a connection, until `until` is done.
@@ -155,15 +170,22 @@ impl Agent {
         let mut tick = tokio::time::interval(SPILL_EVERY);
         tick.reset();
         loop {
+            let busy = self.is_writing();
             let turn = tokio::select! {
                 done = &mut until => return done,
-                ended = self.orders.join_next_with_id(), if !self.orders.is_empty() => Some(ended),
-                _ = tick.tick() => None,
+                ended = self.orders.join_next_with_id(), if !self.orders.is_empty() => Turn::OrderEnded(ended),
+                keys = written(&mut self.journal), if busy => Turn::Kept(keys),
+                _ = tick.tick() => Turn::Tick,
             };
             match turn {
-                Some(ended) => self.order_ended(ended),
-                None => self.core.spill_lines(),
+                Turn::OrderEnded(ended) => self.order_ended(ended),
+                Turn::Kept(keys) => self.core.kept(&keys),
+                Turn::Tick => {
+                    self.core.note_progress();
+                    self.core.spill_lines();
+                }
             }
+            self.write_journal();
         }
     }
 
@@ -177,11 +199,37 @@ impl Agent {
                 Err(_) => break,
             }
         }
+        self.write_journal();
+        self.keep_outcomes(due).await;
     }
 
-    /// Puts log lines that were not delivered on disk, for the next process.
-    pub fn keep_lines(&mut self) {
+    /// Puts log lines and outcomes that were not delivered on disk, for the next process.
+    pub async fn keep(&mut self) {
         self.core.keep_lines();
+        self.write_journal();
+        self.keep_outcomes(tokio::time::Instant::now() + CLOSING_MAX).await;
+    }
+
+    /// Waits until the journal has all that it was given, at most until `due`.
+    async fn keep_outcomes(&mut self, due: tokio::time::Instant) {
+        while self.is_writing() {
+            let Ok(keys) = tokio::time::timeout_at(due, written(&mut self.journal)).await else { return };
+            self.core.kept(&keys);
+            self.write_journal();
+        }
+    }
+
+    fn is_writing(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_busy)
+    }
+
+    /// Gives the journal what belongs into it.
+    fn write_journal(&mut self) {
+        let entries = self.core.take_entries();
+        if let Some(journal) = &mut self.journal {
+            entries.into_iter().for_each(|entry| journal.note(entry));
+            journal.kick();
+        }
     }
 
     fn begin(&mut self, order: WorkOrder, execution: Execution) {
@@ -208,6 +256,21 @@ impl Agent {
     }
 }
 
+/// What happens without a connection.
+enum Turn {
+    OrderEnded(Option<Result<(Id, OrderReport), tokio::task::JoinError>>),
+    Kept(Vec<AttemptKey>),
+    Tick,
+}
+
+/// The outcomes that the journal has taken; to be asked only while it writes.
+async fn written(journal: &mut Option<Journal>) -> Vec<AttemptKey> {
+    match journal {
+        Some(journal) => journal.written().await,
+        None => Vec::new(),
+    }
+}
+
 /// For an order whose executor itself fell over.
 fn bug_report(key: AttemptKey, names: Vec<String>, error: &str) -> OrderReport {
     let failure = Failure {
@@ -224,5 +287,5 @@ fn bug_report(key: AttemptKey, names: Vec<String>, error: &str) -> OrderReport {
         already_committed: false,
         committed: None,
     });
-    OrderReport { key, steps: steps.collect() }
+    OrderReport { key, steps: steps.collect(), ended_at: None }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sallyport_dataplane::Cancel;
-use sallyport_protocol::{AgentMessage, ConnectionOrder, ConnectionTest, OrderReport, RequestId, ServerToAgent, Stage};
+use sallyport_protocol::{
+    AgentMessage, AttemptKey, ConnectionOrder, ConnectionTest, OrderReport, RequestId, ServerToAgent, Stage,
+};
 use tokio::sync::mpsc::{Permit, error::SendError};
 use tokio::task::{Id, JoinError};
 use tokio::time::Instant;
@@ -11,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::core::{Effect, kind};
-use super::{Agent, CLOSED, CLOSING_MAX, Link, SessionEnd};
+use super::{Agent, CLOSED, CLOSING_MAX, Link, SessionEnd, written};
 
 /// How often progress, heartbeats and overdue answers are looked at.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -38,6 +40,7 @@ enum Turn<'a> {
     Heard(Option<ServerToAgent>),
     OrderEnded(Option<Result<(Id, OrderReport), JoinError>>),
     Tested(Option<Result<(RequestId, ConnectionTest), JoinError>>),
+    Kept(Vec<AttemptKey>),
     Send(Result<Permit<'a, AgentMessage>, SendError<()>>),
     Tick,
     Lines,
@@ -64,12 +67,14 @@ impl Agent {
         // Taken from the core before there is room, so that the loop knows whether to ask for it.
         let mut next = self.core.next_message(self.since_start());
         loop {
+            let writing = self.is_writing();
             let turn = tokio::select! {
                 biased;
                 () = stop.cancelled(), if closing.is_none() => Turn::Stop,
                 message = from_server.recv() => Turn::Heard(message),
                 ended = self.orders.join_next_with_id(), if !self.orders.is_empty() => Turn::OrderEnded(ended),
                 tested = self.tests.join_next(), if !self.tests.is_empty() => Turn::Tested(tested),
+                keys = written(&mut self.journal), if writing => Turn::Kept(keys),
                 permit = to_server.reserve(), if next.is_some() => Turn::Send(permit),
                 _ = tick.tick() => Turn::Tick,
                 () = wake.notified() => Turn::Lines,
@@ -90,6 +95,7 @@ impl Agent {
                 Turn::OrderEnded(ended) => self.order_ended(ended),
                 Turn::Tested(Some(Ok((request, test)))) => self.core.tested(request, test),
                 Turn::Tested(_) => {}
+                Turn::Kept(keys) => self.core.kept(&keys),
                 Turn::Send(Ok(permit)) => {
                     if let Some(message) = next.take() {
                         self.core.passed("sent", kind(&message));
@@ -105,6 +111,7 @@ impl Agent {
                     }
                 }
             }
+            self.write_journal();
             if let Some(closing) = &mut closing {
                 if Instant::now() >= closing.due || (closing.left && next.is_none()) {
                     return self.flushed(&to_server, next, closing).await;

@@ -110,7 +110,7 @@ async fn session<F: Future<Output = ServerEnd>>(agent: &mut Agent, script: impl 
 
 fn order_of(step: StepOrder) -> WorkOrder {
     let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
-    WorkOrder { key, task: "t".to_owned(), steps: vec![step], incremental: None }
+    WorkOrder { key, task: "t".to_owned(), steps: vec![step], incremental: None, resumes: false }
 }
 
 fn step(path: &str, inputs: Vec<Inlet>) -> StepOrder {
@@ -232,6 +232,82 @@ async fn an_order_that_ends_while_the_server_is_away_is_reported() {
         assert_eq!(server.welcome().await, [key]);
         let AgentMessage::Finished { report } = server.hear().await else { panic!("not reported") };
         assert_eq!(reason(&report), "the machine is shutting down");
+        server.end
+    })
+    .await;
+}
+
+/// A process with a journal in this folder.
+fn place_with_journal(folder: &std::path::Path) -> Place {
+    let place = place();
+    Place { agent: place.agent.with_journal(Journal::open(&folder.join("journal"))), ..place }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_had_not_delivered_is_delivered_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ended, open) = (short(), long());
+    let (ended_key, open_key) = (ended.key, open.key);
+    let again = ended.clone();
+    let mut place = place_with_journal(folder.path());
+    let said = Arc::new(std::sync::Mutex::new(None));
+    let heard = Arc::clone(&said);
+    session(&mut place.agent, |mut server| async move {
+        server.welcome().await;
+        server.say(ServerToAgent::Start { order: open }).await;
+        assert_eq!(server.hear().await, AgentMessage::Accepted { key: open_key });
+        server.say(ServerToAgent::Start { order: ended }).await;
+        assert_eq!(server.hear().await, AgentMessage::Accepted { key: ended_key });
+        let AgentMessage::Finished { report } = server.hear().await else { panic!("not finished") };
+        *heard.lock().unwrap() = Some(report);
+        // The server dies before it has stored it; then the agent does.
+        server.end
+    })
+    .await;
+    drop(place);
+    let report = said.lock().unwrap().take().unwrap();
+    assert!(report.ended_at.is_some());
+
+    let mut place = place_with_journal(folder.path());
+    session(&mut place.agent, |mut server| async move {
+        let mut running = server.welcome().await;
+        running.sort();
+        let mut expected = [ended_key, open_key];
+        expected.sort();
+        assert_eq!(running, expected, "neither may count as lost before its report");
+        for _ in 0..2 {
+            match server.hear().await {
+                AgentMessage::Finished { report: told } if told.key == ended_key => assert_eq!(told, report),
+                AgentMessage::Finished { report: told } => {
+                    let StepOutcome::Failed { failure } = &told.steps[0].outcome else { panic!("{told:?}") };
+                    assert_eq!((told.key, failure.kind), (open_key, FailureKind::AgentLost));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        server.say(ServerToAgent::Start { order: again }).await;
+        assert!(
+            matches!(server.hear().await, AgentMessage::Finished { report: told } if told == report),
+            "executed again"
+        );
+        server.say(ServerToAgent::FinishedAck { key: ended_key }).await;
+        server.say(ServerToAgent::FinishedAck { key: open_key }).await;
+        let next = short();
+        server.say(ServerToAgent::Start { order: next.clone() }).await;
+        assert_eq!(server.hear().await, AgentMessage::Accepted { key: next.key });
+        let AgentMessage::Finished { report } = server.hear().await else { panic!("not finished") };
+        server.say(ServerToAgent::FinishedAck { key: report.key }).await;
+        server.say(ServerToAgent::GoAway { spread_ms: 0 }).await;
+        server.end.from_agent.recv().await;
+        server.end
+    })
+    .await;
+    place.agent.keep().await;
+    drop(place);
+
+    let mut place = place_with_journal(folder.path());
+    session(&mut place.agent, |mut server| async move {
+        assert!(server.welcome().await.is_empty(), "what the server has stored is told no more");
         server.end
     })
     .await;

@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use sallyport_connectors::Checkpointing;
 use sallyport_dataplane::stream::Ending;
 use sallyport_dataplane::{Cancel, Cause, Progress};
-use sallyport_protocol::{AttemptKey, Failure, LINE_BYTES_MAX, StepCounts, WorkOrder};
+use sallyport_protocol::{Action, AttemptKey, Committed, Failure, LINE_BYTES_MAX, StepCounts, WorkOrder};
+
+use crate::journal::OpenStep;
 
 /// Why an order ends before its time; the first reason counts, the others are its consequences.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,14 @@ pub(super) enum Stop {
     Elsewhere(String),
 }
 
+/// A step of the order.
+struct Step {
+    name: String,
+    progress: Arc<Progress>,
+    /// Whether it is a sink.
+    writes: bool,
+}
+
 /// One running order. Clones are the same execution.
 #[derive(Clone)]
 pub struct Execution {
@@ -26,7 +36,8 @@ pub struct Execution {
 
 struct Shared {
     key: AttemptKey,
-    steps: Vec<(String, Arc<Progress>)>,
+    task: String,
+    steps: Vec<Step>,
     checkpointing: Option<Checkpointing>,
     cancel: Cancel,
     cause: Cause,
@@ -36,9 +47,15 @@ struct Shared {
 impl Execution {
     /// Before its start.
     pub fn new(order: &WorkOrder) -> Self {
-        let steps = order.steps.iter().map(|step| (step.name.clone(), Arc::default())).collect();
+        let steps = order.steps.iter().map(|step| Step {
+            name: step.name.clone(),
+            progress: Arc::default(),
+            writes: matches!(step.action, Action::Connector { .. }) && !step.inputs.is_empty(),
+        });
+        let steps = steps.collect();
         let shared = Shared {
             key: order.key,
+            task: order.task.clone(),
             steps,
             checkpointing: order.incremental.clone().map(Checkpointing::new),
             cancel: Cancel::new(),
@@ -53,9 +70,30 @@ impl Execution {
         self.shared.key
     }
 
+    /// The task's name.
+    pub(super) fn task(&self) -> &str {
+        &self.shared.task
+    }
+
     /// What passed through the steps so far, by name, in the order of the order.
     pub fn counts(&self) -> Vec<(String, StepCounts)> {
-        self.shared.steps.iter().map(|(name, progress)| (name.clone(), progress.counts())).collect()
+        self.shared.steps.iter().map(|step| (step.name.clone(), step.progress.counts())).collect()
+    }
+
+    /// How far every step is, for the journal.
+    pub(crate) fn so_far(&self) -> Vec<OpenStep> {
+        let steps = self.shared.steps.iter().enumerate().map(|(index, step)| OpenStep {
+            name: step.name.clone(),
+            counts: step.progress.counts(),
+            committed: self.committed(index),
+        });
+        steps.collect()
+    }
+
+    /// How far a sink has committed the pipeline's incremental read.
+    pub(super) fn committed(&self, step: usize) -> Option<Committed> {
+        let writes = self.shared.steps.get(step).is_some_and(|step| step.writes);
+        self.checkpointing().filter(|_| writes)?.committed()
     }
 
     /// Stops every step, within 5 s; sinks remove what they have half written.
@@ -65,7 +103,7 @@ impl Execution {
 
     pub(super) fn fail(&self, step: usize, mut failure: Failure) {
         failure.shorten(LINE_BYTES_MAX);
-        let name = self.shared.steps.get(step).map_or("", |(name, _)| name);
+        let name = self.shared.steps.get(step).map_or("", |step| &step.name);
         let words = format!("step `{name}` failed: {}", failure.message);
         self.stop(Stop::Failed { step, failure }, &words);
     }
@@ -93,7 +131,7 @@ impl Execution {
     }
 
     pub(super) fn progress(&self, step: usize) -> Arc<Progress> {
-        self.shared.steps.get(step).map(|(_, progress)| Arc::clone(progress)).unwrap_or_default()
+        self.shared.steps.get(step).map(|step| Arc::clone(&step.progress)).unwrap_or_default()
     }
 
     /// The checkpoint that passes through the steps, where one of them reads incrementally.

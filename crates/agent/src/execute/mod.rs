@@ -50,8 +50,10 @@ pub type RunLog = Arc<dyn Fn(LogLine) + Send + Sync>;
 pub struct OpenError {
     /// What was tried, what happened and what to do.
     pub message: String,
-    /// Whether trying again may help.
+    /// Whether another attempt may help.
     pub transient: bool,
+    /// Whether the same ticket may open it a little later.
+    pub again: bool,
 }
 
 /// Opens streams to steps on other agents.
@@ -67,7 +69,7 @@ pub struct NoRelay;
 impl OpenData for NoRelay {
     fn open<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>> {
         let message = "there is no server to relay rows to another agent; run all steps in one place".to_owned();
-        Box::pin(async { Err(OpenError { message, transient: false }) })
+        Box::pin(async { Err(OpenError { message, transient: false, again: false }) })
     }
 }
 
@@ -159,7 +161,7 @@ fn start(
 ) {
     let runtime = tokio::runtime::Handle::current();
     for stream in wiring.relays {
-        relay::start(stream, surroundings, execution, &runtime, told.clone());
+        relay::start(stream, order.resumes, surroundings, execution, &runtime, told.clone());
     }
     for (index, (step, ends)) in order.steps.iter().zip(wiring.steps).enumerate() {
         step::start(step::Job {

@@ -3,17 +3,27 @@
 use std::thread;
 use std::time::Duration;
 
-use sallyport_dataplane::Transport;
 use sallyport_dataplane::stream::{self, Totals};
-use sallyport_protocol::{Failure, FailureKind, LogLevel, event};
+use sallyport_dataplane::{Cancel, Transport, line};
+use sallyport_protocol::{Failure, FailureKind, LogLevel, Ticket, event};
+use sallyport_site::backoff::{Backoff, Jitter};
+use sallyport_site::random;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use super::wiring::{Relay, Way};
 use super::{Ended, Execution, Surroundings};
 
 /// How much longer a stream may take to open once the order was stopped.
 const OPEN_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a lost data connection may take to be opened again: a server that restarts, a path that changes.
+const REOPEN_MAX: Duration = Duration::from_secs(300);
+
+/// Pauses between two tries.
+const REOPEN_PAUSE: Duration = Duration::from_millis(200);
+const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// How one stream ended.
 pub(super) struct Relayed {
@@ -35,6 +45,7 @@ enum Direction {
 /// Starts the stream's thread; it tells its end exactly once.
 pub(super) fn start(
     relay: Relay,
+    resumes: bool,
     surroundings: &Surroundings,
     execution: &Execution,
     runtime: &Handle,
@@ -44,7 +55,7 @@ pub(super) fn start(
     let step = relay.step;
     let (tell, stop) = (told.clone(), execution.clone());
     let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || {
-        let result = runtime.block_on(run(relay, &surroundings, &execution));
+        let result = runtime.block_on(run(relay, resumes, &surroundings, &execution));
         // The collector may have given up on this stream.
         let _ = runtime.block_on(told.send(Ended::Stream(Relayed { step, result })));
     });
@@ -56,13 +67,18 @@ pub(super) fn start(
     }
 }
 
-async fn run(relay: Relay, surroundings: &Surroundings, execution: &Execution) -> Result<Totals, Broken> {
+async fn run(
+    relay: Relay,
+    resumes: bool,
+    surroundings: &Surroundings,
+    execution: &Execution,
+) -> Result<Totals, Broken> {
     let Relay { step, ticket, peer, way } = relay;
     let (direction, words) = match way {
         Way::Out(_) => (Direction::Out, format!("rows to step `{peer}`")),
         Way::In(_) => (Direction::In, format!("rows from step `{peer}`")),
     };
-    let say = |level, event, message| {
+    let say = |level: LogLevel, event: &'static str, message: String| {
         let name = execution.counts().into_iter().nth(step).map(|(name, _)| name);
         surroundings.log(execution.key(), name.as_deref(), level, Some(event), message);
     };
@@ -81,7 +97,12 @@ async fn run(relay: Relay, surroundings: &Surroundings, execution: &Execution) -
         }
     };
     say(LogLevel::Debug, event::TUNNEL_READY_FOR_USE, format!("the data connection for the {words} is ready"));
-    let result = pump(way, transport, execution).await;
+    let result = if resumes {
+        let lost = Lost { ticket: &ticket, words: &words, surroundings, say: &say };
+        lasting(way, transport, execution, lost).await
+    } else {
+        pump(way, transport, execution).await
+    };
     result.map_err(|error| {
         if !matches!(error, stream::Error::Cancelled | stream::Error::Edge(_)) {
             say(LogLevel::Error, event::FORWARD_IN_ERROR, format!("the {words} broke off: {error}"));
@@ -94,6 +115,69 @@ async fn run(relay: Relay, surroundings: &Surroundings, execution: &Execution) -
 async fn cancelled_for(grace: Duration, execution: &Execution) {
     execution.cancelled().await;
     tokio::time::sleep(grace).await;
+}
+
+/// As [`pump`], over as many connections as it takes.
+async fn lasting(
+    way: Way,
+    transport: Transport,
+    execution: &Execution,
+    lost: Lost<'_>,
+) -> Result<Totals, stream::Error> {
+    let (near, far) = Transport::pair();
+    let leave = Cancel::new();
+    let takes = matches!(way, Way::In(_));
+    let pumping = async {
+        let result = pump(way, near, execution).await;
+        // The last word of a side that took everything must arrive; all others have nothing more to wait for.
+        if !takes || result.is_err() {
+            leave.cancel();
+        }
+        result
+    };
+    let holding = async {
+        let mut held = std::pin::pin!(line::hold(far, transport, &leave, |why| lost.reopen(why)));
+        tokio::select! {
+            () = &mut held => return,
+            () = execution.cancelled() => leave.cancel(),
+        }
+        held.await;
+    };
+    tokio::join!(pumping, holding).0
+}
+
+/// What to do about a lost data connection.
+struct Lost<'a> {
+    ticket: &'a Ticket,
+    words: &'a str,
+    surroundings: &'a Surroundings,
+    say: &'a (dyn Fn(LogLevel, &'static str, String) + Sync),
+}
+
+impl Lost<'_> {
+    /// Opens it again, or says why not.
+    async fn reopen(&self, why: String) -> Result<Transport, String> {
+        let words = self.words;
+        let message = format!("the data connection for the {words} was lost ({why}); opening it again");
+        (self.say)(LogLevel::Warning, event::FORWARD_IN_ERROR, message);
+        let due = Instant::now() + REOPEN_MAX;
+        let mut backoff = Backoff::new(REOPEN_PAUSE, REOPEN_PAUSE_MAX, Jitter::Half);
+        let mut last = why.clone();
+        while Instant::now() < due {
+            tokio::time::sleep(backoff.next(random::unit())).await;
+            match timeout_at(due, self.surroundings.data.open(self.ticket)).await {
+                Ok(Ok(transport)) => {
+                    let message = format!("the data connection for the {words} is open again; they go on");
+                    (self.say)(LogLevel::Info, event::TUNNEL_READY_FOR_USE, message);
+                    return Ok(transport);
+                }
+                Ok(Err(error)) if error.again => last = error.message,
+                Ok(Err(error)) => return Err(format!("{why}; it was not opened again: {}", error.message)),
+                Err(_) => break,
+            }
+        }
+        Err(format!("{why}; it could not be opened again within {} s: {last}", REOPEN_MAX.as_secs()))
+    }
 }
 
 async fn pump(way: Way, transport: Transport, execution: &Execution) -> Result<Totals, stream::Error> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use sallyport_connectors::{Checkpointing, CommitKey, Context, Error, LogSink};
+use sallyport_connectors::{Checkpointing, CommitKey, Context, Error, LogSink, Provenance};
 use sallyport_dataplane::{EdgeError, Input, Marked, Output};
 use sallyport_protocol::{
     Action, AttemptKey, ConnectionOrder, Descriptor, Failure, FailureKind, LogLevel, StepOrder, event,
@@ -123,6 +123,11 @@ fn context(
         scratch,
         site: Arc::clone(&surroundings.site),
         checkpointing: checkpointing(order, execution),
+        provenance: Arc::new(Provenance {
+            task: execution.task().to_owned(),
+            run: key.run.to_string(),
+            step: order.name.clone(),
+        }),
         commit: CommitKey {
             key: format!("{}/{}/{}", key.run, key.pipeline, order.name),
             attempt: key.attempt,

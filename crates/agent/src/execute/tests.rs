@@ -18,7 +18,7 @@ struct Tickets(Mutex<HashMap<String, Transport>>);
 impl OpenData for Tickets {
     fn open<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>> {
         let found = self.0.lock().unwrap().remove(ticket.expose());
-        let error = OpenError { message: "the ticket is unknown".to_owned(), transient: false };
+        let error = OpenError { message: "the ticket is unknown".to_owned(), transient: false, again: false };
         Box::pin(async { found.ok_or(error) })
     }
 }
@@ -85,7 +85,7 @@ fn key() -> AttemptKey {
 }
 
 fn order(steps: Vec<StepOrder>) -> WorkOrder {
-    WorkOrder { key: key(), task: "orders-to-training".to_owned(), steps, incremental: None }
+    WorkOrder { key: key(), task: "orders-to-training".to_owned(), steps, incremental: None, resumes: false }
 }
 
 fn step(name: &str, path: &str, inputs: Vec<Inlet>) -> StepOrder {

@@ -1,9 +1,7 @@
 //! From the ends of steps and streams to the report: the first failure is the cause, the rest was cancelled by it.
 
 use sallyport_dataplane::EdgeError;
-use sallyport_protocol::{
-    Action, Committed, LINE_BYTES_MAX, LogLevel, OrderReport, StepOrder, StepOutcome, StepReport, WorkOrder,
-};
+use sallyport_protocol::{LINE_BYTES_MAX, LogLevel, OrderReport, StepOutcome, StepReport, WorkOrder};
 
 use super::execution::Stop;
 use super::relay::Relayed;
@@ -28,16 +26,10 @@ pub(super) fn report(
             outcome,
             counts,
             already_committed: matches!(end, Some(End::Done { already_committed: true, .. })),
-            committed: committed(step, execution),
+            committed: execution.committed(index),
         }
     });
-    OrderReport { key: order.key, steps: steps.collect() }
-}
-
-/// How far a sink has committed the pipeline's incremental read.
-fn committed(step: &StepOrder, execution: &Execution) -> Option<Committed> {
-    let writes = matches!(step.action, Action::Connector { .. }) && !step.inputs.is_empty();
-    execution.checkpointing().filter(|_| writes)?.committed()
+    OrderReport { key: order.key, steps: steps.collect(), ended_at: None }
 }
 
 fn outcome(

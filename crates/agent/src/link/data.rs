@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use sallyport_dataplane::{Message as Part, Transport, stream};
-use sallyport_protocol::{DataReply, DataRequest, Ticket, event, path};
+use sallyport_protocol::{DataReply, DataRequest, RefusalCode, Ticket, event, path};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -137,12 +137,20 @@ impl Shared {
                 Err(Attach::Stale) => {}
             }
         }
-        let idle = self.connect().await.map_err(|error| OpenError { message: error.to_string(), transient: true })?;
+        let idle = self.connect().await.map_err(|error| OpenError {
+            message: error.to_string(),
+            transient: true,
+            again: match &error {
+                DialError::Network { .. } => true,
+                DialError::Refused(refusal) => refusal.code == RefusalCode::Unavailable,
+            },
+        })?;
         match attach(idle, ticket).await {
             Ok(transport) => Ok(transport),
             Err(Attach::Failed(error)) => Err(error),
             Err(Attach::Stale) => {
-                Err(OpenError { message: "the server closed the data connection at once".to_owned(), transient: true })
+                let message = "the server closed the data connection at once".to_owned();
+                Err(OpenError { message, transient: true, again: true })
             }
         }
     }
@@ -228,7 +236,7 @@ async fn live(mut socket: Socket, mut asked: oneshot::Receiver<Ask>) {
         }
         Err(_) => {
             let message = format!("the other agent did not open its end within {} s", ATTACH_MAX.as_secs());
-            let _ = answer.send(Err(Attach::Failed(OpenError { message, transient: true })));
+            let _ = answer.send(Err(Attach::Failed(OpenError { message, transient: true, again: true })));
         }
     }
 }
@@ -237,7 +245,7 @@ async fn request(socket: &mut Socket, ticket: &Ticket) -> Result<(), Attach> {
     let request = DataRequest::Attach { ticket: ticket.clone() };
     let text = serde_json::to_string(&request).map_err(|_| Attach::Stale)?;
     socket.send(Message::Text(text.into())).await.map_err(|_| Attach::Stale)?;
-    let failed = |message: String| Attach::Failed(OpenError { message, transient: true });
+    let failed = |message: String| Attach::Failed(OpenError { message, transient: true, again: true });
     loop {
         let text = match socket.next().await {
             Some(Ok(Message::Text(text))) => text,
@@ -248,7 +256,11 @@ async fn request(socket: &mut Socket, ticket: &Ticket) -> Result<(), Attach> {
         };
         return match serde_json::from_str(&text) {
             Ok(DataReply::Ready) => Ok(()),
-            Ok(DataReply::Refused { refusal }) => Err(failed(refusal.message)),
+            Ok(DataReply::Refused { refusal }) => Err(Attach::Failed(OpenError {
+                again: refusal.code == RefusalCode::Unavailable,
+                message: refusal.message,
+                transient: true,
+            })),
             Ok(DataReply::Unknown) => {
                 Err(failed("this agent is too old for the server's answer; update it".to_owned()))
             }

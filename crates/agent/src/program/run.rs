@@ -21,7 +21,7 @@ use super::reconnect::Reconnect;
 use super::{Exit, Setup, run_log, set_levels};
 use crate::control::CLOSED;
 use crate::link::{self, DialError, Pool, Server};
-use crate::{Agent, Behaviour, Identity, Link, SessionEnd, Shipping, Surroundings};
+use crate::{Agent, Behaviour, Identity, Journal, Link, SessionEnd, Shipping, Surroundings};
 
 /// Bytes that one transform may hold in memory before it spills.
 const TRANSFORM_MEMORY: usize = 96 * 1024 * 1024;
@@ -62,7 +62,7 @@ pub(super) async fn run(setup: Setup, life: Life) -> anyhow::Result<Exit> {
         }
     });
     let exit = shell.stay_online().await;
-    shell.agent.keep_lines();
+    shell.agent.keep().await;
     shell.pool.close().await;
     info!(?exit, "the agent ends");
     Ok(exit)
@@ -96,6 +96,9 @@ impl Shell {
         let spool_path = layout.spool().join("agent-lines.jsonl");
         let spool = Spool::open(&spool_path).with_context(|| format!("opening {}", spool_path.display()))?;
         let shipping = Shipping::new(spool, log.tap());
+        let journal_path = layout.journal();
+        let journal = tokio::task::spawn_blocking(move || Journal::open(&journal_path));
+        let journal = journal.await.context("opening the journal")?;
         let surroundings = Surroundings {
             site: Arc::new(site),
             scratch_root: layout.work(),
@@ -121,7 +124,7 @@ impl Shell {
             }),
         };
         Ok(Self {
-            agent: Agent::new(identity, surroundings, behaviour, Some(shipping)),
+            agent: Agent::new(identity, surroundings, behaviour, Some(shipping)).with_journal(journal),
             server,
             pool,
             reconnect: Reconnect::new(),

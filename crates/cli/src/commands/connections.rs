@@ -121,14 +121,7 @@ fn apply(client: &Client, mut document: Document, ask: &[String], files: &[(Stri
         return Err(Error::usage(format!("{}: the document has no `name`", document.place)));
     }
     open_secrets(&mut document)?;
-    let more = more_secrets(&name, ask, files)?;
-    if !more.is_empty() {
-        let body = document.value.as_object_mut().ok_or_else(|| Error::usage("a connection is a mapping"))?;
-        let secrets = body.entry("secrets").or_insert_with(|| json!({}));
-        if let Some(secrets) = secrets.as_object_mut() {
-            secrets.extend(more);
-        }
-    }
+    add_secrets(&mut document, &name, ask, files)?;
     let saved = match client.get(&path(&name)) {
         Ok(now) => {
             let tag = now.etag.unwrap_or_else(|| "*".into());
@@ -144,7 +137,25 @@ fn apply(client: &Client, mut document: Document, ask: &[String], files: &[(Stri
     Ok(())
 }
 
-fn more_secrets(connection: &str, ask: &[String], files: &[(String, PathBuf)]) -> Result<Map<String, Value>> {
+/// Adds secrets that are asked for or lie in files to a document named `name`.
+pub(super) fn add_secrets(
+    document: &mut Document,
+    name: &str,
+    ask: &[String],
+    files: &[(String, PathBuf)],
+) -> Result<()> {
+    let more = more_secrets(name, ask, files)?;
+    if !more.is_empty() {
+        let body = document.value.as_object_mut().ok_or_else(|| Error::usage("the document must be a mapping"))?;
+        let secrets = body.entry("secrets").or_insert_with(|| json!({}));
+        if let Some(secrets) = secrets.as_object_mut() {
+            secrets.extend(more);
+        }
+    }
+    Ok(())
+}
+
+fn more_secrets(owner: &str, ask: &[String], files: &[(String, PathBuf)]) -> Result<Map<String, Value>> {
     let mut secrets = Map::new();
     for (name, file) in files {
         let text =
@@ -152,13 +163,14 @@ fn more_secrets(connection: &str, ask: &[String], files: &[(String, PathBuf)]) -
         secrets.insert(name.clone(), json!(text.trim_end_matches(['\r', '\n'])));
     }
     for name in ask {
-        let secret = prompt_password(&format!("{name} of {connection}: "))?;
+        let secret = prompt_password(&format!("{name} of {owner}: "))?;
         secrets.insert(name.clone(), json!(secret.expose()));
     }
     Ok(secrets)
 }
 
-fn show_test(connection: &str, test: &Value, format: Format) -> Result<()> {
+/// Shows a test stage by stage; a failed one is an error.
+pub(super) fn show_test(tested: &str, test: &Value, format: Format) -> Result<()> {
     let stages: Vec<Value> = test.get("stages").and_then(Value::as_array).cloned().unwrap_or_default();
     if format == Format::Table {
         let rows = stages
@@ -181,8 +193,8 @@ fn show_test(connection: &str, test: &Value, format: Format) -> Result<()> {
     let failed = stages.iter().find(|stage| stage.get("ok").and_then(Value::as_bool) != Some(true));
     match failed {
         None if !stages.is_empty() => Ok(()),
-        None => Err(Error::failed(format!("the test of {connection} had no stages"))),
-        Some(stage) => Err(Error::failed(format!("the test of {connection} failed at `{}`", text(stage, "stage")))),
+        None => Err(Error::failed(format!("the test of {tested} had no stages"))),
+        Some(stage) => Err(Error::failed(format!("the test of {tested} failed at `{}`", text(stage, "stage")))),
     }
 }
 
@@ -190,7 +202,7 @@ fn path(connection: &str) -> String {
     format!("/api/v1/connections/{}", encode(connection))
 }
 
-fn secret_file(text: &str) -> std::result::Result<(String, PathBuf), String> {
+pub(super) fn secret_file(text: &str) -> std::result::Result<(String, PathBuf), String> {
     text.split_once('=')
         .map(|(name, file)| (name.to_owned(), PathBuf::from(file)))
         .ok_or_else(|| "write it as NAME=FILE".to_owned())

@@ -8,6 +8,7 @@ mod licence;
 mod limits;
 mod login;
 mod logs;
+mod notifications;
 mod run;
 mod runs;
 mod server;
@@ -69,6 +70,9 @@ pub(crate) enum Command {
     /// Executions of tasks
     #[command(subcommand)]
     Runs(runs::Arguments),
+    /// Who is told about failures, recoveries and late runs, and how
+    #[command(subcommand)]
+    Notifications(notifications::Arguments),
     /// How many runs agents, connections and the environment serve at one time
     #[command(subcommand)]
     Limits(limits::Arguments),
@@ -99,6 +103,7 @@ impl Command {
             Self::Triggers(arguments) => triggers::run(&arguments, context),
             Self::Checkpoints(arguments) => checkpoints::run(&arguments, context),
             Self::Runs(arguments) => runs::run(&arguments, context),
+            Self::Notifications(arguments) => notifications::run(&arguments, context),
             Self::Limits(arguments) => limits::run(&arguments, context),
             Self::Variables(arguments) => variables::run(&arguments, context),
             Self::Logs(arguments) => logs::run(&arguments, context),

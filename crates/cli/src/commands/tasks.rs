@@ -1,5 +1,7 @@
 //! `sallyport tasks`.
 
+mod next;
+
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -41,6 +43,14 @@ For completion and checks while you type, let your editor use the schema: `sally
     Delete {
         /// Name or id
         task: String,
+    },
+    /// When the triggers of a task start it next, in their time zones
+    Next {
+        /// Name or id
+        task: String,
+        /// How many times
+        #[arg(long, short = 'n', default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        number: u32,
     },
     /// Check documents against the server; every wrong field is named at once
     Validate {
@@ -93,6 +103,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             say::note(&format!("{task} is deleted"));
             Ok(())
         }
+        Arguments::Next { task, number } => next::run(&client, task, *number, context.format),
         Arguments::Validate { file } => {
             for document in read_all(file)? {
                 let answer = client.send_document(&Method::POST, "/api/v1/tasks/validate", &document.text, &[])?.body;

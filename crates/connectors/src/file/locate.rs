@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobMatcher};
 use sallyport_protocol::{FailureKind, LogLevel};
 
+use super::seen::Stamp;
 use crate::paths::{Root, pattern_components};
 use crate::settings::invalid;
 use crate::{Context, Error};
@@ -23,28 +24,31 @@ pub(super) struct Located {
     pub(super) shown: String,
     /// Where it is, without links.
     pub(super) path: PathBuf,
+    /// What it was when it was chosen, where only new files are read.
+    pub(super) stamp: Option<Stamp>,
 }
 
-/// The files that `text` names, in the order of their names; at least one.
+/// The files that `text` names, in the order of their names; a pattern may name none.
 pub(super) fn locate(root: &Root, text: &str, cx: &Context) -> Result<Vec<Located>, Error> {
     if !text.contains(['*', '?', '[', '{']) {
         let (_, path) = root.open(text)?;
-        return Ok(vec![Located { shown: text.to_owned(), path }]);
+        return Ok(vec![Located { shown: text.to_owned(), path, stamp: None }]);
     }
     let parts: Vec<Part> =
         pattern_components(text, root)?.into_iter().map(|name| Part::of(name, text)).collect::<Result<_, _>>()?;
     let mut search = Search { root, cx, found: Vec::new() };
     search.look(root.path(), &parts, 0)?;
     let mut found = search.found;
-    if found.is_empty() {
-        let why = format!("no file below the root `{}` matches `{text}`", root.path().display());
-        return Err(Error::permanent(FailureKind::Connector, "file_not_found", why)
-            .advise("correct the pattern, or add the files"));
-    }
     found.sort_by(|a, b| a.shown.cmp(&b.shown));
     // `**/**` meets a file on several ways.
     found.dedup_by(|a, b| a.shown == b.shown);
     Ok(found)
+}
+
+/// A pattern names no file.
+pub(super) fn no_match(root: &Root, text: &str) -> Error {
+    let why = format!("no file below the root `{}` matches `{text}`", root.path().display());
+    Error::permanent(FailureKind::Connector, "file_not_found", why).advise("correct the pattern, or add the files")
 }
 
 /// What one name of a path may be.
@@ -119,7 +123,7 @@ impl Search<'_> {
         }
         let relative = path.strip_prefix(self.root.path()).unwrap_or(path);
         let shown = relative.to_string_lossy().replace('\\', "/");
-        self.found.push(Located { shown, path: canonical });
+        self.found.push(Located { shown, path: canonical, stamp: None });
         if self.found.len() > MATCHES_MAX {
             return Err(invalid("path", format!("the pattern matches more than {MATCHES_MAX} files")));
         }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use arrow_schema::Schema;
 use sallyport_dataplane::{Output, Progress};
-use sallyport_protocol::FailureKind;
+use sallyport_protocol::{Checkpoint, FailureKind};
 
 use super::feed::Feed;
-use super::locate::{Located, locate};
+use super::locate::{Located, locate, no_match};
+use super::new_files::{Following, NewFiles};
 use super::settings::{Connection, Format, Layout, Read};
 use super::{open, read_csv, read_jsonl, read_parquet};
 use crate::paths::Root;
@@ -26,17 +27,32 @@ pub(super) struct FileSource {
 impl Source for FileSource {
     fn read(self: Box<Self>, output: &mut Output, cx: &Context) -> Result<(), Error> {
         let root = super::root(self.connection.as_ref(), &cx.site)?;
-        let list = locate(&root, &self.settings.path, cx)?;
-        let files = Files { root: &root, list: &list, layout: &self.layout };
+        let found = locate(&root, &self.settings.path, cx)?;
         let columns = self.settings.columns.as_deref();
+        // An empty folder has nothing new, where the columns are known without a file.
+        if found.is_empty() && (self.settings.incremental.is_none() || columns.is_none()) {
+            return Err(no_match(&root, &self.settings.path));
+        }
+        // A reject file appears with the last row, so that all rows do.
+        let at_once = self.settings.on_bad_row == OnBadRow::Reject;
+        let (chosen, following) = match &self.settings.incremental {
+            Some(since) => {
+                let NewFiles { list, progress } = since.choose(&found, at_once, output, cx)?;
+                (Some(list), Some(progress))
+            }
+            None => (None, None),
+        };
+        let list = chosen.as_deref().unwrap_or(&found);
+        let sample = list.first().or(found.last());
+        let mut files = Files { root: &root, list, sample, layout: &self.layout, following };
         let mut reject = match (self.settings.on_bad_row, &self.settings.reject_file) {
             (OnBadRow::Reject, Some(path)) => Some(RejectFile::create(&cx.site, path, &cx.commit)?),
             _ => None,
         };
         match self.layout.format {
-            Format::Csv => read_csv::read(&files, columns, reject.as_mut(), output, cx)?,
-            Format::Jsonl => read_jsonl::read(&files, columns, reject.as_mut(), output, cx)?,
-            Format::Parquet => read_parquet::read(&files, output, cx)?,
+            Format::Csv => read_csv::read(&mut files, columns, reject.as_mut(), output, cx)?,
+            Format::Jsonl => read_jsonl::read(&mut files, columns, reject.as_mut(), output, cx)?,
+            Format::Parquet => read_parquet::read(&mut files, output, cx)?,
         }
         reject.map_or(Ok(()), RejectFile::finish)
     }
@@ -45,12 +61,20 @@ impl Source for FileSource {
 /// The files of one step.
 pub(super) struct Files<'a> {
     root: &'a Root,
-    /// At least one.
+    /// Those that are read.
     pub(super) list: &'a [Located],
+    /// One that tells the columns: the first that is read, else any.
+    pub(super) sample: Option<&'a Located>,
     pub(super) layout: &'a Layout,
+    following: Option<Following>,
 }
 
 impl Files<'_> {
+    /// A file has been read to its end; gives the checkpoint at which the sink may commit now.
+    pub(super) fn done(&mut self, file: &Located) -> Result<Option<Checkpoint>, Error> {
+        self.following.as_mut().map_or(Ok(None), |following| following.read(file))
+    }
+
     pub(super) fn open(&self, file: &Located) -> Result<File, Error> {
         self.root.open_found(&file.path).map_err(|error| self.root.unreadable(&file.shown, &error))
     }

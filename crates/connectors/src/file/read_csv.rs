@@ -25,7 +25,7 @@ struct Plan {
 }
 
 pub(super) fn read(
-    files: &Files<'_>,
+    files: &mut Files<'_>,
     columns: Option<&[ColumnSpec]>,
     reject: Option<&mut RejectFile>,
     output: &mut Output,
@@ -35,6 +35,9 @@ pub(super) fn read(
     let mut rows = Rows::start(&plan.schema, reject, output, cx)?;
     for file in files.list {
         read_file(files, file, &plan, &mut rows, cx)?;
+        if let Some(checkpoint) = files.done(file)? {
+            rows.mark(&checkpoint)?;
+        }
     }
     rows.flush()
 }
@@ -116,14 +119,17 @@ fn take(records: &Records, plan: &Plan, null: &[u8], rows: &mut Rows<'_>) -> Res
 fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Result<Plan, Error> {
     let dialect = &files.layout.dialect;
     let named = columns.map(fields).transpose()?;
-    let (header, guesses) = sample(files, dialect, if named.is_some() { 0 } else { SAMPLE_ROWS }, cx)?;
+    let Some(file) = files.sample else {
+        return Ok(Plan { takes: Vec::new(), schema: schema(named.unwrap_or_default()), header: None });
+    };
+    let (header, guesses) = sample(files, file, dialect, if named.is_some() { 0 } else { SAMPLE_ROWS }, cx)?;
     let Some(named) = named else {
         let names = match &header {
             Some(header) => header.clone(),
             None => (1..=guesses.len()).map(|number| format!("column_{number}")).collect(),
         };
         if names.is_empty() {
-            let why = format!("file `{}` is empty: it has no columns", files.list[0].shown);
+            let why = format!("file `{}` is empty: it has no columns", file.shown);
             return Err(Error::permanent(FailureKind::Input, "empty_file", why).advise("name its columns in `columns`"));
         }
         let guesses =
@@ -131,7 +137,7 @@ fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Resu
         let schema = schema(guesses.collect());
         (cx.log)(
             LogLevel::Info,
-            format!("columns of `{}` inferred from its first rows: {}", files.list[0].shown, described(&schema)),
+            format!("columns of `{}` inferred from its first rows: {}", file.shown, described(&schema)),
         );
         return Ok(Plan { takes: (0..schema.fields().len()).map(Some).collect(), schema, header });
     };
@@ -145,7 +151,7 @@ fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Resu
                     let why = format!(
                         "column `{}` is not in the header of `{}`: {}",
                         field.name(),
-                        files.list[0].shown,
+                        file.shown,
                         header.join(", ")
                     );
                     return Err(invalid("columns", why));
@@ -161,11 +167,11 @@ fn plan(files: &Files<'_>, columns: Option<&[ColumnSpec]>, cx: &Context) -> Resu
 /// The first file's header, and what its first rows look like.
 fn sample(
     files: &Files<'_>,
+    file: &Located,
     dialect: &Dialect,
     limit: usize,
     cx: &Context,
 ) -> Result<(Option<Vec<String>>, Vec<Guess>), Error> {
-    let file = &files.list[0];
     let mut records = Records::new(files.text(file, None, cx)?, dialect.clone());
     let header = if dialect.header { header(&mut records, &file.shown)? } else { None };
     let mut guesses: Vec<Guess> = Vec::new();

@@ -21,19 +21,20 @@ use crate::text::column::{Column, NotA};
 use crate::{Context, Error};
 
 pub(super) fn read(
-    files: &Files<'_>,
+    files: &mut Files<'_>,
     columns: Option<&[ColumnSpec]>,
     reject: Option<&mut RejectFile>,
     output: &mut Output,
     cx: &Context,
 ) -> Result<(), Error> {
-    let schema = match columns {
-        Some(columns) => schema(fields(columns)?),
-        None => {
-            let schema = schema(sample(files, reject.is_some(), cx)?);
+    let schema = match (columns, files.sample) {
+        (Some(columns), _) => schema(fields(columns)?),
+        (None, None) => schema(Vec::new()),
+        (None, Some(file)) => {
+            let schema = schema(sample(files, file, reject.is_some(), cx)?);
             (cx.log)(
                 LogLevel::Info,
-                format!("columns of `{}` inferred from its first rows: {}", files.list[0].shown, described(&schema)),
+                format!("columns of `{}` inferred from its first rows: {}", file.shown, described(&schema)),
             );
             schema
         }
@@ -65,6 +66,9 @@ pub(super) fn read(
                 (Some(column), Some((_, json, _))) => bad_value(shown, number, column, json.as_bytes(), &reason),
                 _ => not_an_object(shown, number, &error),
             })?;
+        }
+        if let Some(checkpoint) = files.done(file)? {
+            rows.mark(&checkpoint)?;
         }
     }
     rows.flush()
@@ -206,8 +210,7 @@ impl Visitor<'_> for Key<'_, '_> {
 }
 
 /// The fields of the first file's first rows, in the order of their first appearance.
-fn sample(files: &Files<'_>, lenient: bool, cx: &Context) -> Result<Vec<arrow_schema::Field>, Error> {
-    let file = &files.list[0];
+fn sample(files: &Files<'_>, file: &Located, lenient: bool, cx: &Context) -> Result<Vec<arrow_schema::Field>, Error> {
     let mut lines = Lines { feed: files.text(file, None, cx)?, file: &file.shown, length: 0, line: 0 };
     let mut names: Vec<String> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();

@@ -21,16 +21,14 @@ use crate::{Context, Error, large};
 /// Memory that one batch aims at.
 const BATCH_BYTES: i64 = 4 << 20;
 
-pub(super) fn read(files: &Files<'_>, output: &mut Output, cx: &Context) -> Result<(), Error> {
+pub(super) fn read(files: &mut Files<'_>, output: &mut Output, cx: &Context) -> Result<(), Error> {
     let mut expected: Option<SchemaRef> = None;
+    if let (true, Some(sample)) = (files.list.is_empty(), files.sample) {
+        let (_, _, mapping) = opened(files, sample)?;
+        output.start(&given_schema(mapping.schema()))?;
+    }
     for file in files.list {
-        let handle = files.open(file)?;
-        let metadata = open(&handle).map_err(|error| unreadable(file, &error))?;
-        let mapping = Mapping::of(metadata.schema()).map_err(|unmapped| {
-            let why = format!("file `{}`: {unmapped}", file.shown);
-            Error::permanent(FailureKind::Input, "unsupported_type", why)
-                .advise("flatten the column before it is written")
-        })?;
+        let (handle, metadata, mapping) = opened(files, file)?;
         let given = given_schema(mapping.schema());
         match &expected {
             None => {
@@ -47,8 +45,21 @@ pub(super) fn read(files: &Files<'_>, output: &mut Output, cx: &Context) -> Resu
         }
         let mut reading = Reading { file, mapping: &mapping, row: 0, output, cx };
         reading.groups(&handle, &metadata)?;
+        if let Some(checkpoint) = files.done(file)? {
+            output.mark(&checkpoint)?;
+        }
     }
     Ok(())
+}
+
+fn opened(files: &Files<'_>, file: &Located) -> Result<(File, ArrowReaderMetadata, Mapping), Error> {
+    let handle = files.open(file)?;
+    let metadata = open(&handle).map_err(|error| unreadable(file, &error))?;
+    let mapping = Mapping::of(metadata.schema()).map_err(|unmapped| {
+        let why = format!("file `{}`: {unmapped}", file.shown);
+        Error::permanent(FailureKind::Input, "unsupported_type", why).advise("flatten the column before it is written")
+    })?;
+    Ok((handle, metadata, mapping))
 }
 
 fn open(handle: &File) -> Result<ArrowReaderMetadata, ParquetError> {

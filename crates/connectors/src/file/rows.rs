@@ -6,7 +6,7 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use sallyport_dataplane::Output;
-use sallyport_protocol::FailureKind;
+use sallyport_protocol::{Checkpoint, FailureKind};
 use serde_json::json;
 
 use super::csv::Flaw;
@@ -96,6 +96,12 @@ impl<'a> Rows<'a> {
         }
         self.rejected.push(self.rows);
         self.row(row.raw.len())
+    }
+
+    /// All rows up to this checkpoint were given.
+    pub(super) fn mark(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        self.flush()?;
+        Ok(self.output.mark(checkpoint)?)
     }
 
     /// Sends what is there.

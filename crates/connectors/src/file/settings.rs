@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::csv::Dialect;
+use super::new_files::Since;
 use crate::Error;
 use crate::reject::OnBadRow;
 use crate::settings::invalid;
@@ -97,6 +98,9 @@ pub(super) struct Read {
     /// Where rejected rows go, below the agent's files root; needed for `on_bad_row: reject`.
     #[serde(default)]
     pub(super) reject_file: Option<String>,
+    /// Read only files that are new or have changed since the last run, the oldest first.
+    #[serde(default)]
+    pub(super) incremental: Option<Since>,
 }
 
 /// The `with` of a step that writes a file.
@@ -133,6 +137,10 @@ pub(super) struct Write {
     /// Whether a file that is there is replaced; default true.
     #[serde(default = "yes")]
     pub(super) overwrite: bool,
+    /// Whether a manifest `<file>.manifest.json` appears after the file, with its rows, bytes, SHA-256, columns, task and
+    /// run; default false.
+    #[serde(default)]
+    pub(super) manifest: bool,
     /// What happens to a row that the file cannot hold; default `fail`.
     #[serde(default)]
     pub(super) on_bad_row: OnBadRow,
@@ -188,6 +196,7 @@ impl Read {
             return Err(invalid("on_bad_row", "a Parquet file has no rows that do not fit; remove this setting"));
         }
         self.on_bad_row.check(self.reject_file.as_deref())?;
+        self.incremental.as_ref().map_or(Ok(()), Since::check)?;
         Ok(layout)
     }
 }

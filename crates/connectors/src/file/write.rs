@@ -9,7 +9,8 @@ use sallyport_dataplane::Input;
 use sallyport_protocol::FailureKind;
 
 use super::csv::Encoder;
-use super::outflow::{BLOCK_BYTES, Outflow};
+use super::manifest::Manifest;
+use super::outflow::{BLOCK_BYTES, Contents, Counting, Outflow};
 use super::settings::{Connection, Format, Layout, Write};
 use super::write_parquet;
 use crate::part::{PartFile, exists};
@@ -29,11 +30,17 @@ impl Sink for FileSink {
     fn write(self: Box<Self>, input: &mut Input, cx: &Context) -> Result<Written, Error> {
         let root = super::root(self.connection.as_ref(), &cx.site)?;
         let part = PartFile::create(&root, &self.settings.path, &cx.commit)?;
-        if !self.settings.overwrite && part.exists()? {
-            if !part.is_committed() {
-                return Err(exists(part.path()));
-            }
-            // An earlier attempt gave the file its name and was lost before it could say so.
+        let manifest = match self.settings.manifest {
+            true => Some(Manifest::create(&root, &self.settings.path, cx)?),
+            false => None,
+        };
+        let stands = !self.settings.overwrite && part.exists()?;
+        if stands && !part.is_committed() {
+            return Err(exists(part.path()));
+        }
+        // An earlier attempt gave the file its name and was lost before it could say so. Without its manifest nobody
+        // takes it for whole: then it is written again.
+        if stands && manifest.as_ref().is_none_or(Manifest::is_committed) {
             while input.next_batch()?.is_some() {
                 cx.cancel.check()?;
             }
@@ -44,14 +51,14 @@ impl Sink for FileSink {
             _ => None,
         };
         let schema = input.schema()?;
-        let reject = match self.layout.format {
+        let counting = Counting { progress: Arc::clone(&cx.progress), digest: manifest.is_some() };
+        let (contents, reject) = match self.layout.format {
             Format::Parquet => {
-                write_parquet::write(input, &schema, &part, self.layout.compression, cx)?;
-                reject
+                let contents = write_parquet::write(input, &schema, &part, self.layout.compression, counting, cx)?;
+                (contents, reject)
             }
             Format::Csv | Format::Jsonl => {
-                let outflow =
-                    Outflow::start(part.writer()?, self.layout.compression, Arc::clone(&cx.progress), part.path())?;
+                let outflow = Outflow::start(part.writer()?, self.layout.compression, counting, part.path())?;
                 Text::new(&self.layout, &schema, outflow, reject, part.path().display().to_string(), cx)?
                     .write(input)?
             }
@@ -60,7 +67,11 @@ impl Sink for FileSink {
         if let Some(reject) = reject {
             reject.finish()?;
         }
-        part.finish(self.settings.overwrite)?;
+        let overwrite = self.settings.overwrite || stands;
+        match manifest {
+            Some(manifest) => manifest.publish(part, overwrite, &contents, &schema, cx)?,
+            None => part.finish(overwrite)?,
+        }
         Ok(Written::default())
     }
 }
@@ -134,14 +145,14 @@ impl<'a> Text<'a> {
         Ok(text)
     }
 
-    fn write(mut self, input: &mut Input) -> Result<Option<RejectFile>, Error> {
+    fn write(mut self, input: &mut Input) -> Result<(Contents, Option<RejectFile>), Error> {
         while let Some(batch) = input.next_batch()? {
             self.cx.cancel.check()?;
             self.batch(&batch)?;
         }
         let buffer = std::mem::take(&mut self.buffer);
-        self.outflow.finish(buffer)?;
-        Ok(self.reject)
+        let contents = self.outflow.finish(buffer)?;
+        Ok((contents, self.reject))
     }
 
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {

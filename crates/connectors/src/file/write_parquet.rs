@@ -13,7 +13,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use sallyport_dataplane::{Input, TYPE_KEY};
 use sallyport_protocol::FailureKind;
 
-use super::outflow::Counted;
+use super::outflow::{Contents, Counted, Counting};
 use super::settings::Compression;
 use crate::part::{PartFile, write_failed};
 use crate::text::cell::Cell;
@@ -29,11 +29,12 @@ pub(super) fn write(
     schema: &SchemaRef,
     part: &PartFile,
     compression: Compression,
+    counting: Counting,
     cx: &Context,
-) -> Result<(), Error> {
+) -> Result<Contents, Error> {
     let failed = |error: ParquetError| parquet_failed(part, error);
     let stored = stored_schema(schema)?;
-    let file = Counted::new(part.writer()?, Arc::clone(&cx.progress));
+    let file = Counted::new(part.writer()?, counting);
     let file = BufWriter::with_capacity(1 << 20, file);
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&stored), Some(properties(compression))).map_err(failed)?;
     while let Some(batch) = input.next_batch()? {

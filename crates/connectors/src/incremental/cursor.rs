@@ -39,14 +39,9 @@ pub(crate) enum Lower {
 }
 
 impl Lower {
-    /// Waits for the sink's word where to go on; a back-fill, and a run without a platform, need none.
+    /// As [`resumed`], with the step's own start.
     pub(crate) fn await_word(start: Option<&Value>, output: &Output, cx: &Context) -> Result<Self, Error> {
-        if cx.checkpointing.as_ref().is_none_or(|one| one.order.backfill.is_some()) {
-            return Self::of(None, start);
-        }
-        let resumed = output.resumed(&cx.cancel);
-        cx.cancel.check()?;
-        Self::of(resumed?.as_ref(), start)
+        Self::of(resumed(output, cx)?.as_ref(), start)
     }
 
     /// What the sink has said, or the step's own start.
@@ -60,6 +55,16 @@ impl Lower {
                 .advise("set it with `sallyport checkpoints set`, or clear it to read everything again")
         })
     }
+}
+
+/// Waits for the sink's word where to go on; a back-fill, and a run without a platform, need none.
+pub(crate) fn resumed(output: &Output, cx: &Context) -> Result<Option<Checkpoint>, Error> {
+    if cx.checkpointing.as_ref().is_none_or(|one| one.order.backfill.is_some()) {
+        return Ok(None);
+    }
+    let resumed = output.resumed(&cx.cancel);
+    cx.cancel.check()?;
+    Ok(resumed?)
 }
 
 /// The range that a person wants to be read again, where that is what the run is for.

@@ -11,6 +11,6 @@ mod read;
 mod settings;
 
 pub(crate) use chunk::{Chunk, CommitEvery};
-pub(crate) use cursor::{Lower, text};
+pub(crate) use cursor::{Lower, resumed, text};
 pub(crate) use read::{Bound, Give, Reading, Rows};
 pub(crate) use settings::{Cursor, Lag};

@@ -1,9 +1,12 @@
 //! The protocol's words. Version 1 is described in `docs/connectors/program.md`.
 
+use std::collections::BTreeMap;
+
 use sallyport_protocol::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+
+use crate::{CommitKey, Context, Provenance};
 
 /// The version this build speaks.
 pub(super) const PROTOCOL: u32 = 1;
@@ -28,11 +31,24 @@ pub(super) enum Role {
     Sink,
 }
 
+/// Names the step's work, so that a program can recognise what an earlier attempt has done.
 #[derive(Debug, Serialize)]
 pub(super) struct Commit<'a> {
-    pub(super) key: &'a str,
-    pub(super) attempt: u32,
-    pub(super) fence: u64,
+    /// The same for every attempt of the step in the run, and for nothing else.
+    key: &'a str,
+    attempt: u32,
+    fence: u64,
+    task: &'a str,
+    run: &'a str,
+    step: &'a str,
+}
+
+impl<'a> Commit<'a> {
+    pub(super) fn of(cx: &'a Context) -> Self {
+        let CommitKey { key, attempt, fence } = &cx.commit;
+        let Provenance { task, run, step } = cx.provenance.as_ref();
+        Self { key, attempt: *attempt, fence: *fence, task, run, step }
+    }
 }
 
 #[derive(Debug, Serialize)]

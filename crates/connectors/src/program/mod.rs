@@ -30,7 +30,8 @@ pub fn descriptor() -> Descriptor {
         origin: Origin::ThirdParty,
         reach: Reach::Programs,
         promise: Some(
-            "as the program says; it is told the step's key, by which it can recognise a repeated attempt".to_owned(),
+            "At least once, with an idempotency key: a program that keeps it beside its rows makes it exactly once."
+                .to_owned(),
         ),
         needs_connection: false,
         connection_schema: Some(schema::<settings::Connection>()),

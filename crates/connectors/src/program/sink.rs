@@ -24,14 +24,13 @@ impl Sink for ProgramSink {
         let program = self.call.registered(&cx.site)?;
         let schema = input.schema()?;
         let (mut process, mut stdin, _) = Process::start(&self.call.program, program, Role::Sink, cx)?;
-        let commit = Commit { key: &cx.commit.key, attempt: cx.commit.attempt, fence: cx.commit.fence };
         let hello = Hello {
             r#type: "hello",
             protocol: PROTOCOL,
             role: Role::Sink,
             settings: &self.call.settings,
             secrets: &self.call.secrets,
-            commit,
+            commit: Commit::of(cx),
             schema: described(&schema),
         };
         process.greet(&mut stdin, &hello, cx)?;

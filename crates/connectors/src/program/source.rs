@@ -21,14 +21,13 @@ impl Source for ProgramSource {
         let name = &self.call.program;
         let program = self.call.registered(&cx.site)?;
         let (mut process, mut stdin, stdout) = Process::start(name, program, Role::Source, cx)?;
-        let commit = Commit { key: &cx.commit.key, attempt: cx.commit.attempt, fence: cx.commit.fence };
         let hello = Hello {
             r#type: "hello",
             protocol: PROTOCOL,
             role: Role::Source,
             settings: &self.call.settings,
             secrets: &self.call.secrets,
-            commit,
+            commit: Commit::of(cx),
             schema: Vec::new(),
         };
         process.greet(&mut stdin, &hello, cx)?;

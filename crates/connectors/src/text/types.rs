@@ -60,6 +60,31 @@ fn plain(name: &str, word: &str) -> Option<Field> {
     })
 }
 
+/// The word for a field's type; Arrow's own where there is none.
+pub(crate) fn word(field: &Field) -> String {
+    let word = match (field.data_type(), special(field)) {
+        (DataType::Interval(_), _) => "interval",
+        (DataType::Utf8, Some(special @ ("numeric" | "json" | "jsonb"))) => special,
+        (DataType::FixedSizeBinary(16), _) => "uuid",
+        (DataType::Utf8, _) => "text",
+        (DataType::Int16, _) => "smallint",
+        (DataType::Int32, _) => "int",
+        (DataType::Int64, _) => "bigint",
+        (DataType::Float32, _) => "real",
+        (DataType::Float64, _) => "double",
+        (DataType::Binary, _) => "bytea",
+        (DataType::Boolean, _) => "boolean",
+        (DataType::Date32, _) => "date",
+        (DataType::Time64(_), _) => "time",
+        (DataType::Timestamp(_, None), _) => "timestamp",
+        (DataType::Timestamp(_, Some(_)), _) => "timestamptz",
+        (DataType::Decimal128(precision, scale), _) => return format!("numeric({precision},{scale})"),
+        (DataType::List(item), _) => return format!("{}[]", self::word(item)),
+        (other, _) => return other.to_string(),
+    };
+    word.to_owned()
+}
+
 /// What the field's metadata adds to its type.
 pub(crate) fn special(field: &Field) -> Option<&str> {
     field.metadata().get(TYPE_KEY).map(String::as_str)

@@ -1,6 +1,7 @@
 //! Incremental reads of SQLite into SQLite, from real files.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly")]
 
+mod files;
 mod pipe;
 mod stories;
 

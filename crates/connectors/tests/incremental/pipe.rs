@@ -78,6 +78,7 @@ pub(crate) fn run(
             site: Arc::new(Site { files_root: files.to_owned(), ..Site::default() }),
             commit: CommitKey { key: format!("run {}/write", attempt.fence), attempt: 1, fence: 1 },
             checkpointing,
+            provenance: Arc::default(),
         }
     };
     let reading = sallyport_connectors::source(source.kind, source.connection, &source.with).unwrap();

@@ -39,6 +39,7 @@ impl Step {
             site: Arc::new(Site { files_root: files.path().to_owned(), ..Site::default() }),
             commit: CommitKey { key: key.to_owned(), attempt, fence: u64::from(attempt) },
             checkpointing: None,
+            provenance: Arc::default(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
         Self { cx, log, files, runtime }

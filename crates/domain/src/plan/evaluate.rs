@@ -16,6 +16,12 @@ impl PlannedStep {
                 let sql = evaluated.map_err(|error| failure("expression", format!("step `{name}`, query: {error}")))?;
                 Ok(Work::Transform { sql })
             }
+            Work::Task { name: task, parameters, wait } => {
+                let evaluated = settings(parameters, None, values);
+                let parameters =
+                    evaluated.map_err(|error| failure("expression", format!("step `{name}`, parameter {error}")))?;
+                Ok(Work::Task { name: task.clone(), parameters, wait: *wait })
+            }
             Work::Connector { kind, connection, settings: with } => {
                 let descriptor = catalog.iter().find(|descriptor| descriptor.kind == *kind);
                 let schema = descriptor.and_then(|descriptor| {

@@ -75,6 +75,9 @@ impl Check<'_> {
         for (field, value) in &step.with {
             strings(value, &format!("/with/{field}"), &mut texts);
         }
+        for (name, value) in &step.parameters {
+            strings(value, &format!("/parameters/{name}"), &mut texts);
+        }
         let mut used = BTreeSet::new();
         let mut take = |at: &str, checked: Result<BTreeSet<usize>, Vec<String>>| match checked {
             Ok(steps) => used.extend(steps),

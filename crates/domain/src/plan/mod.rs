@@ -2,6 +2,7 @@
 //!
 //! The same check runs when a task is saved and when a run starts, because agents and connections change in between.
 
+mod call;
 mod evaluate;
 mod graph;
 mod incremental;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::agent::Kind;
 use crate::task::{OnError, Retry, Span};
 
+pub use call::{CALL_DEPTH_MAX, check_calls};
 pub use incremental::Stream;
 pub use resolve::plan;
 
@@ -80,8 +82,8 @@ pub struct PlannedStep {
     pub name: String,
     /// What it does.
     pub work: Work,
-    /// The agent that runs it.
-    pub agent: AgentId,
+    /// The agent that runs it; none where it starts another task.
+    pub agent: Option<AgentId>,
     /// That agent's name.
     pub agent_name: String,
     /// The steps whose rows come in, as indices into the plan's steps.
@@ -123,15 +125,24 @@ pub enum Work {
         /// One query.
         sql: String,
     },
+    /// Starts another task.
+    Task {
+        /// Its name.
+        name: String,
+        /// What it is given.
+        parameters: Value,
+        /// Whether the step ends with its run.
+        wait: bool,
+    },
 }
 
 impl Plan {
     /// The agents of a pipeline, each once, in the order of their first step.
     pub fn agents_of(&self, pipeline: usize) -> Vec<AgentId> {
         let mut agents = Vec::new();
-        for step in self.steps_of(pipeline) {
-            if !agents.contains(&self.steps[step].agent) {
-                agents.push(self.steps[step].agent);
+        for agent in self.steps_of(pipeline).filter_map(|step| self.steps[step].agent) {
+            if !agents.contains(&agent) {
+                agents.push(agent);
             }
         }
         agents
@@ -145,6 +156,14 @@ impl Plan {
     /// The steps outside of a pipeline that must have ended well before it starts.
     pub fn before(&self, pipeline: usize) -> impl Iterator<Item = usize> + '_ {
         self.steps_of(pipeline).flat_map(|step| self.steps[step].after.iter().copied())
+    }
+
+    /// The step of a pipeline that starts another task, which is a pipeline by itself, and whether it waits for its run.
+    pub fn call_of(&self, pipeline: usize) -> Option<(usize, bool)> {
+        self.steps_of(pipeline).find_map(|step| match self.steps[step].work {
+            Work::Task { wait, .. } => Some((step, wait)),
+            _ => None,
+        })
     }
 
     /// The pipeline of a step that runs.
@@ -176,6 +195,6 @@ impl Plan {
 
     /// The name of an agent of this plan.
     pub fn agent_name(&self, agent: AgentId) -> &str {
-        self.steps.iter().find(|step| step.agent == agent).map_or("", |step| step.agent_name.as_str())
+        self.steps.iter().find(|step| step.agent == Some(agent)).map_or("", |step| step.agent_name.as_str())
     }
 }

@@ -47,7 +47,7 @@ impl<'a> Check<'a> {
         let mut planned: Vec<Option<PlannedStep>> = vec![None; edges.inputs.len()];
         for &index in order {
             let first = edges.inputs[index].first().and_then(|input| planned[*input].as_ref());
-            let inherited = first.map(|step| step.agent);
+            let inherited = first.and_then(|step| step.agent);
             planned[index] = self.step(index, edges, inherited);
         }
         planned
@@ -55,6 +55,10 @@ impl<'a> Check<'a> {
 
     fn step(&mut self, index: usize, edges: &Edges, inherited: Option<AgentId>) -> Option<PlannedStep> {
         let step = &self.task.steps[index];
+        if let Some(task) = &step.task {
+            return self.call(index, step, task, edges);
+        }
+        self.only_calls(index, step);
         let connection = self.connection(index, step);
         let descriptor = self.descriptor(index, step, connection);
         let agent = self.agent(index, step, connection, inherited);
@@ -77,7 +81,7 @@ impl<'a> Check<'a> {
         Some(PlannedStep {
             name: step.name.clone(),
             work,
-            agent: agent.id,
+            agent: Some(agent.id),
             agent_name: agent.name.clone(),
             inputs: edges.inputs[index].clone(),
             after: edges.after[index].clone(),
@@ -126,7 +130,7 @@ impl<'a> Check<'a> {
                     index,
                     "",
                     "no_action",
-                    "the step needs a `connector`, a `connection` or a `transform`".into(),
+                    "the step needs a `connector`, a `connection`, a `transform` or a `task`".into(),
                 );
                 return None;
             }
@@ -259,7 +263,10 @@ impl<'a> Check<'a> {
         }
         for name in &step.input {
             let Some(from) = self.task.steps.iter().find(|other| other.name == *name) else { continue };
-            if from.transform.is_none() && !from.input.is_empty() {
+            if from.task.is_some() {
+                let text = format!("step `{name}` starts a task: it has no rows to give on; use `after`");
+                self.say(index, "/input", "input_calls", text);
+            } else if from.transform.is_none() && !from.input.is_empty() {
                 self.say(index, "/input", "input_writes", format!("step `{name}` writes: it has no rows to give on"));
             }
         }

@@ -54,10 +54,12 @@ impl Run {
             return Err(Refused::Stale);
         }
         let mut failed = false;
+        // The report may have waited for the server; a clock that is wrong makes no step end before it began.
+        let ended_at = report.ended_at.map_or(scene.now, |at| at.min(scene.now));
         for index in self.steps_at(pipeline, agent) {
             let name = &self.plan.steps[index].name;
             let step = &mut self.steps[index];
-            step.ended_at = Some(scene.now);
+            step.ended_at = Some(step.started_at.map_or(ended_at, |began| ended_at.max(began)));
             match report.steps.iter().find(|one| one.step == *name) {
                 Some(one) => {
                     step.counts = one.counts;
@@ -153,15 +155,13 @@ impl Run {
         if self.stop.is_some() {
             return;
         }
-        let reason = match &stop {
-            Stop::Cancel { reason } => reason.clone(),
-            Stop::Fail { failure } => failure.message.clone(),
-        };
+        let reason = stop.words().to_owned();
         effects.push(Effect::Log { step: None, attempt: None, level: LogLevel::Warning, message: reason.clone() });
         self.stop = Some(stop);
         for pipeline in 0..self.pipelines.len() {
             match self.pipelines[pipeline].state {
                 PipelineState::Running { .. } => self.wind_down(pipeline, &reason, scene, effects),
+                PipelineState::Calling { run } => self.call_off(pipeline, run, &reason, effects),
                 PipelineState::Ended => {}
                 _ => self.end_pipeline(pipeline, &reason, scene),
             }
@@ -200,7 +200,7 @@ impl Run {
     }
 
     fn steps_at(&self, pipeline: usize, agent: AgentId) -> Vec<usize> {
-        self.plan.steps_of(pipeline).filter(|step| self.plan.steps[*step].agent == agent).collect()
+        self.plan.steps_of(pipeline).filter(|step| self.plan.steps[*step].agent == Some(agent)).collect()
     }
 }
 

@@ -1,8 +1,8 @@
 //! What happens to a run, and what it wants done.
 
-use sallyport_protocol::{AgentId, AttemptKey, Failure, LogLevel, OrderReport, StepCounts, Timestamp};
+use sallyport_protocol::{AgentId, AttemptKey, Failure, LogLevel, OrderReport, RunId, StepCounts, Timestamp};
 
-use super::Stop;
+use super::{Returned, Stop};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +48,27 @@ pub enum Event {
         /// The attempt; all of the agent's when absent.
         key: Option<AttemptKey>,
     },
+    /// The task that a step starts has its run.
+    Called {
+        /// The attempt.
+        key: AttemptKey,
+        /// The run.
+        run: RunId,
+    },
+    /// The task that a step starts could not be started.
+    Uncalled {
+        /// The attempt.
+        key: AttemptKey,
+        /// Why.
+        failure: Failure,
+    },
+    /// A run that a step has started has ended.
+    Returned {
+        /// The attempt.
+        key: AttemptKey,
+        /// How.
+        returned: Returned,
+    },
     /// The run must end.
     Stop(Stop),
 }
@@ -68,6 +89,20 @@ pub enum Effect {
         agent: AgentId,
         /// The attempt.
         key: AttemptKey,
+        /// Why.
+        reason: String,
+    },
+    /// Start the task that a pipeline's one step names, once for the attempt.
+    Call {
+        /// Index into the plan's pipelines.
+        pipeline: usize,
+        /// The attempt.
+        key: AttemptKey,
+    },
+    /// Stop a run that a step has started and waits for.
+    CancelRun {
+        /// The run.
+        run: RunId,
         /// Why.
         reason: String,
     },

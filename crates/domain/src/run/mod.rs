@@ -5,6 +5,7 @@
 //! refused, so however events interleave, what has ended stays ended.
 
 mod attempt;
+mod call;
 mod event;
 mod release;
 mod rerun;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 
 use crate::plan::Plan;
 
+pub use call::{Caller, Returned};
 pub use event::{Effect, Event, Refused};
 pub use rerun::Taken;
 pub use state::{Order, OrderState, Pipeline, PipelineState, RunState, StepRun, StepState, Stop};
@@ -76,6 +78,9 @@ pub struct Run {
     /// The range that it reads again, where that is what it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill: Option<Backfill>,
+    /// The run that has started it by one of its steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Caller>,
 }
 
 /// What a run is started with, for its expressions.
@@ -115,6 +120,7 @@ impl Run {
             stop: None,
             given: Given::default(),
             backfill: None,
+            caller: None,
         }
     }
 
@@ -138,6 +144,9 @@ impl Run {
             Event::Finished { agent, report } => self.finished(agent, &report, scene, &mut effects)?,
             Event::Unfit { key, step, failure } => self.unfit(key, &step, &failure, scene)?,
             Event::Lost { agent, key } => self.lost(agent, key, scene, &mut effects),
+            Event::Called { key, run } => self.called(key, run, scene, &mut effects)?,
+            Event::Uncalled { key, failure } => self.uncalled(key, failure, scene, &mut effects)?,
+            Event::Returned { key, returned } => self.returned(key, returned, scene, &mut effects)?,
             Event::Stop(stop) => self.stop(stop, scene, &mut effects),
         }
         self.settle(scene, &mut effects);
@@ -155,6 +164,15 @@ impl Run {
             let open = pipeline.open_orders().any(|order| order.agent == agent);
             open.then(|| self.key(index))
         })
+    }
+
+    /// The attempts at work on more than one agent: streams join them.
+    pub fn streaming(&self) -> Vec<AttemptKey> {
+        let shared = |index: &usize| {
+            let state = &self.pipelines[*index].state;
+            matches!(state, PipelineState::Running { orders, .. } if orders.len() > 1)
+        };
+        (0..self.pipelines.len()).filter(shared).map(|index| self.key(index)).collect()
     }
 
     /// The agents that this run waits for or works with.
@@ -189,7 +207,8 @@ impl Run {
 
     fn current(&self, key: AttemptKey) -> Result<usize, Refused> {
         let index = usize::try_from(key.pipeline).unwrap_or(usize::MAX);
-        let running = matches!(self.pipelines.get(index).map(|p| &p.state), Some(PipelineState::Running { .. }));
+        let state = self.pipelines.get(index).map(|pipeline| &pipeline.state);
+        let running = matches!(state, Some(PipelineState::Running { .. } | PipelineState::Calling { .. }));
         if running && self.key(index) == key { Ok(index) } else { Err(Refused::Stale) }
     }
 

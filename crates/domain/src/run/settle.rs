@@ -62,7 +62,8 @@ impl Run {
             let mut tolerated = true;
             for index in self.plan.steps_of(pipeline).collect::<Vec<_>>() {
                 let planned = &self.plan.steps[index];
-                tolerated &= planned.on_error == OnError::Continue || !missing.contains(&planned.agent);
+                let waits = planned.agent.is_some_and(|agent| missing.contains(&agent));
+                tolerated &= planned.on_error == OnError::Continue || !waits;
                 self.steps[index].state = StepState::TimedOut;
                 self.steps[index].failure = Some(failure.clone());
                 self.steps[index].ended_at = Some(scene.now);
@@ -95,7 +96,12 @@ impl Run {
         let at = &mut self.pipelines[pipeline];
         at.attempt += 1;
         at.fence = fence;
-        at.state = PipelineState::Running { orders, give_up_at: None };
+        let calls = self.plan.call_of(pipeline).is_some();
+        at.state = if calls {
+            PipelineState::Calling { run: None }
+        } else {
+            PipelineState::Running { orders, give_up_at: None }
+        };
         let attempt = at.attempt;
         for index in self.plan.steps_of(pipeline).collect::<Vec<_>>() {
             let step = &mut self.steps[index];
@@ -104,7 +110,8 @@ impl Run {
             step.attempt = attempt;
             step.started_at = Some(scene.now);
         }
-        effects.push(Effect::Dispatch { pipeline, key: self.key(pipeline) });
+        let key = self.key(pipeline);
+        effects.push(if calls { Effect::Call { pipeline, key } } else { Effect::Dispatch { pipeline, key } });
     }
 
     fn settle_running(
@@ -130,7 +137,7 @@ impl Run {
     }
 
     /// Every order of the attempt has ended: it succeeded, is tried again, or is over.
-    fn conclude(&mut self, pipeline: usize, scene: Scene<'_>, effects: &mut Vec<Effect>) {
+    pub(super) fn conclude(&mut self, pipeline: usize, scene: Scene<'_>, effects: &mut Vec<Effect>) {
         let members: Vec<usize> = self.plan.steps_of(pipeline).collect();
         let delivered =
             |run: &Self, step: &usize| !run.is_last(*step) || run.steps[*step].state == StepState::Succeeded;
@@ -247,7 +254,8 @@ impl Run {
                 .and_then(|mut steps| steps.find_map(|step| step.reason.clone()));
             return;
         }
-        self.ended_at = Some(scene.now);
+        // Its last step may have ended while the server was away.
+        self.ended_at = self.steps.iter().filter_map(|step| step.ended_at).max().or(Some(scene.now));
         self.failure = self.cause(&self.counted(false)).map(|(_, failure)| failure);
         (self.state, self.reason) = self.verdict();
         if let Some(Stop::Fail { failure }) = &self.stop {
@@ -299,7 +307,7 @@ impl Run {
         if self.steps.iter().all(|step| step.state == StepState::Skipped) {
             return (RunState::NoData, Some("every step was skipped".to_owned()));
         }
-        if delivered.rows_in == 0 && delivered.rows_out == 0 {
+        if delivered.rows_in == 0 && delivered.rows_out == 0 && !self.has_called() {
             return (RunState::NoData, None);
         }
         (RunState::Succeeded, None)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sallyport_protocol::{AgentId, Committed, Failure, StepCounts, Timestamp};
+use sallyport_protocol::{AgentId, Committed, Failure, RunId, StepCounts, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Where a run stands.
@@ -211,6 +211,11 @@ pub enum PipelineState {
         /// Set once the attempt is being stopped: when to stop waiting for the agents.
         give_up_at: Option<Timestamp>,
     },
+    /// Another task is started, or its run is waited for.
+    Calling {
+        /// That run, once it is known.
+        run: Option<RunId>,
+    },
     /// Nothing more will happen.
     Ended,
 }
@@ -241,6 +246,16 @@ pub enum OrderState {
 impl OrderState {
     pub(super) const fn is_open(self) -> bool {
         matches!(self, Self::Sent | Self::Accepted)
+    }
+}
+
+impl Stop {
+    /// In words.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Cancel { reason } => reason,
+            Self::Fail { failure } => &failure.message,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::*;
 
+mod call;
 mod order;
 
 use crate::plan::{PlannedStep, Work};
@@ -54,7 +55,11 @@ impl World {
     }
 
     fn report(&mut self, agent: AgentId, outcome: &StepOutcome) -> Result<(), Refused> {
-        let steps = self.run.plan.steps.iter().filter(|step| step.agent == agent);
+        self.report_at(agent, outcome, None)
+    }
+
+    fn report_at(&mut self, agent: AgentId, outcome: &StepOutcome, at: Option<Timestamp>) -> Result<(), Refused> {
+        let steps = self.run.plan.steps.iter().filter(|step| step.agent == Some(agent));
         let counts = StepCounts { rows_in: 10, rows_out: 10, ..StepCounts::default() };
         let steps = steps
             .map(|step| StepReport {
@@ -65,7 +70,7 @@ impl World {
                 committed: None,
             })
             .collect();
-        let report = OrderReport { key: self.key(), steps };
+        let report = OrderReport { key: self.key(), steps, ended_at: at };
         self.on(Event::Finished { agent, report })
     }
 
@@ -78,7 +83,7 @@ fn step(name: &str, agent: AgentId, inputs: &[usize]) -> PlannedStep {
     PlannedStep {
         name: name.to_owned(),
         work: Work::Connector { kind: "file".to_owned(), connection: None, settings: json!({}) },
-        agent,
+        agent: Some(agent),
         agent_name: if agent == ONE { "one" } else { "two" }.to_owned(),
         inputs: inputs.to_vec(),
         after: Vec::new(),
@@ -116,6 +121,29 @@ fn both_agents_finish_and_the_run_succeeds() {
 }
 
 #[test]
+fn a_report_that_waited_for_the_server_tells_when_the_run_ended() {
+    let mut world = World::new(two_agents(), &[ONE, TWO]);
+    world.on(Event::Start).unwrap();
+    let after = |seconds| Timestamp(1_000_000).plus(Duration::from_secs(seconds));
+    world.after(Duration::from_secs(600));
+    world.report_at(ONE, &StepOutcome::Succeeded, Some(after(20))).unwrap();
+    world.report_at(TWO, &StepOutcome::Succeeded, Some(after(30))).unwrap();
+    let ends: Vec<_> = world.run.steps.iter().map(|step| step.ended_at.unwrap()).collect();
+    assert_eq!((ends, world.run.ended_at), (vec![after(20), after(30)], Some(after(30))));
+}
+
+#[test]
+fn a_wrong_clock_ends_no_step_before_it_began_or_in_the_future() {
+    for (said, believed) in [(0, 1_000_000), (900_000_000_000, 61_000_000)] {
+        let mut world = World::new(two_agents(), &[ONE, TWO]);
+        world.on(Event::Start).unwrap();
+        world.after(Duration::from_secs(60));
+        world.report_at(ONE, &StepOutcome::Succeeded, Some(Timestamp(said))).unwrap();
+        assert_eq!(world.run.steps[0].ended_at, Some(Timestamp(believed)));
+    }
+}
+
+#[test]
 fn an_offline_agent_is_waited_for_until_the_deadline() {
     let mut world = World::new(two_agents(), &[ONE]);
     world.on(Event::Start).unwrap();
@@ -150,7 +178,7 @@ fn a_lost_agent_is_tried_again_and_the_old_attempt_is_refused() {
     assert!(world.dispatched());
     assert_eq!(world.key().attempt, 2);
     assert!(world.key().fence > old.fence);
-    let late = OrderReport { key: old, steps: Vec::new() };
+    let late = OrderReport { key: old, steps: Vec::new(), ended_at: None };
     assert_eq!(world.on(Event::Finished { agent: TWO, report: late }), Err(Refused::Stale));
 }
 
@@ -255,7 +283,7 @@ fn no_rows_and_diverted_rows_have_their_own_states() {
         let outcome = StepOutcome::Succeeded;
         let steps =
             vec![StepReport { step: "only".to_owned(), outcome, counts, already_committed: false, committed: None }];
-        let report = OrderReport { key: world.key(), steps };
+        let report = OrderReport { key: world.key(), steps, ended_at: None };
         world.on(Event::Finished { agent: ONE, report }).unwrap();
         assert_eq!(world.run.state, state);
     }

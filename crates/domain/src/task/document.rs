@@ -44,7 +44,7 @@ pub struct Task {
     pub steps: Vec<Step>,
 }
 
-/// A step: reads with a connector, transforms its inputs, or writes its input with a connector.
+/// A step: reads with a connector, transforms its inputs, writes its input with a connector, or starts another task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -59,6 +59,16 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub transform: Option<String>,
+    /// Another task of the environment, to be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub task: Option<String>,
+    /// What that task's parameters are to be, by name.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+    /// Whether the step ends with that task's run (the default), or once that is started.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub wait: bool,
     /// The connection to use; its agent runs the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -156,6 +166,11 @@ pub fn schema() -> Value {
 
 pub(super) const fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_true(value: &bool) -> bool {
+    *value
 }
 
 const fn one() -> u32 {

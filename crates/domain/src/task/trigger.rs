@@ -1,7 +1,10 @@
 //! What starts a task by itself, as a person writes it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Span;
 use super::document::yes;
@@ -54,18 +57,25 @@ pub struct Trigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Span")]
     pub late_after: Option<Span>,
+    /// What the task's parameters are to be, by name.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
     /// An inactive trigger starts nothing.
     #[serde(default = "yes")]
     pub active: bool,
 }
 
 /// How a webhook's request is trusted, beyond the secret token in its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// What the request must carry.
     #[serde(default)]
     pub signature: Signature,
+    /// Parameters that come from the request's body, which is JSON: by name the JSON pointer, such as `/order/id`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 100))]
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// What a webhook's request must carry.

@@ -8,7 +8,8 @@ fn task(name: &str, triggers: &str) -> Task {
 }
 
 fn facts(name: &str, follows: &[&str]) -> TaskFacts {
-    TaskFacts { name: name.to_owned(), follows: follows.iter().map(|name| (*name).to_owned()).collect() }
+    let follows = follows.iter().map(|name| (*name).to_owned()).collect();
+    TaskFacts { name: name.to_owned(), follows, calls: Vec::new() }
 }
 
 fn problems(triggers: &str, others: &[TaskFacts]) -> String {
@@ -30,6 +31,44 @@ fn right_ones_are_taken() {
     let kinds: Vec<_> = task("here", triggers).triggers.iter().map(|trigger| trigger.kind().unwrap()).collect();
     assert_eq!(kinds, [Kind::Cron, Kind::Every, Kind::At, Kind::Webhook, Kind::Webhook, Kind::After]);
     assert!(kinds.iter().all(|kind| kind.word().parse() == Ok(*kind)));
+}
+
+#[test]
+fn a_trigger_gives_parameters_and_a_webhook_takes_them_from_its_body() {
+    let document = |triggers: &str| {
+        parse(&format!(
+            "task: here\nparameters: [{{ name: shop, required: true }}, {{ name: order, type: integer }}]\n\
+             triggers: {triggers}\nsteps: [{{ name: a, connector: file, agent: pc }}]"
+        ))
+        .unwrap()
+    };
+    let right = document(
+        "[{ name: nightly, cron: '0 2 * * *', parameters: { shop: prague } }, \
+         { name: call, webhook: { parameters: { shop: /shop/name, order: /orders/0 } }, parameters: { order: 7 } }]",
+    );
+    assert_eq!(check(&right, &[]), []);
+    let given =
+        |trigger: usize, body: serde_json::Value| serde_json::Value::Object(right.triggers[trigger].given(Some(&body)));
+    assert!(!right.triggers[0].reads_body() && right.triggers[1].reads_body());
+    let body = serde_json::json!({"shop": {"name": "brno"}, "orders": [12]});
+    assert_eq!(given(0, body.clone()), serde_json::json!({"shop": "prague"}));
+    assert_eq!(given(1, body), serde_json::json!({"shop": "brno", "order": 12}));
+    assert_eq!(given(1, serde_json::json!({"shop": {"name": null}})), serde_json::json!({"order": 7}));
+    let wrong = document(
+        "[{ name: a, every: 1h }, { name: b, every: 1h, parameters: { shop: x, order: many, no: 1 } }, \
+         { name: c, webhook: { parameters: { shop: shop, nope: /x } } }]",
+    );
+    let said: Vec<String> = check(&wrong, &[]).into_iter().map(|p| format!("{} [{}]", p.path, p.code)).collect();
+    assert_eq!(
+        said,
+        [
+            "/triggers/0/parameters/shop [missing_parameter]",
+            "/triggers/1/parameters/no [unknown_parameter]",
+            "/triggers/1/parameters/order [bad_parameter]",
+            "/triggers/2/webhook/parameters/shop [bad_pointer]",
+            "/triggers/2/webhook/parameters/nope [unknown_parameter]",
+        ]
+    );
 }
 
 #[test]

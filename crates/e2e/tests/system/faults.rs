@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sallyport_e2e::{Installed, Postgres, Signal, SmallDisk, System, within};
+use sallyport_e2e::{Installed, Line, Postgres, Signal, SmallDisk, System, within};
+use sallyport_protocol::Clock;
 use serde_json::{Value, json};
 
 use crate::{moving, slow, step, system, to_csv, to_table};
 
 const ROWS: u32 = 60_000;
 const PAUSE: f64 = 0.06;
+
+/// What tells a connection that carries rows from one that carries words.
+const BULK_BYTES: u64 = 1024 * 1024;
 
 /// A source behind one agent, a table behind another.
 struct Stage {
@@ -35,9 +39,15 @@ impl Stage {
     fn right(&self, system: &System, ids: &[String; 2]) -> Result<()> {
         for id in ids {
             let run = system.ended(id)?;
-            system.must_be(&run, "succeeded")?;
-            let attempts = step(&run, "write")["attempt"].as_u64().unwrap_or(0);
-            ensure!(attempts > 1, "nothing was tried again: {run:#}");
+            ensure!(attempts(&run) > 1, "nothing was tried again: {run:#}");
+        }
+        self.delivered(system, ids)
+    }
+
+    /// Both tasks have run, and their targets hold every row once.
+    fn delivered(&self, system: &System, ids: &[String; 2]) -> Result<()> {
+        for id in ids {
+            system.must_be(&system.ended(id)?, "succeeded")?;
         }
         let table = self.postgres.sql("select count(*), count(distinct id), min(id), max(id) from target")?;
         ensure!(table == format!("{ROWS}|{ROWS}|1|{ROWS}"), "the table holds {table}");
@@ -50,6 +60,19 @@ impl Stage {
         ensure!(left.len() == 1, "half-written files are left: {left:?}");
         Ok(())
     }
+}
+
+/// How often the last step was tried.
+fn attempts(run: &Value) -> u64 {
+    step(run, "write")["attempt"].as_u64().unwrap_or(0)
+}
+
+/// Waits until the agent has written down that its work has ended.
+fn in_journal(agent: &Installed) -> Result<()> {
+    within(Duration::from_secs(60), "the outcome to be in the journal", || {
+        let journal = std::fs::read(agent.folder().join("state/journal"))?;
+        Ok(String::from_utf8_lossy(&journal).contains("\"ended\"").then_some(()))
+    })
 }
 
 /// Starts both tasks and waits until rows move in both.
@@ -100,13 +123,98 @@ fn a_killed_wrapper_takes_its_agent_along_and_a_new_start_finishes_the_work() ->
 }
 
 #[test]
-fn a_killed_server_comes_back_and_every_run_ends_well() -> Result<()> {
+fn a_killed_server_comes_back_and_the_streams_go_on_where_they_were() -> Result<()> {
     system(|system| {
         let stage = Stage::build(system)?;
         let ids = both_moving(system)?;
         system.server.kill()?;
         system.server.start_again()?;
-        stage.right(system, &ids)
+        stage.delivered(system, &ids)?;
+        for id in &ids {
+            let run = system.show_run(id)?;
+            ensure!(attempts(&run) == 1, "it was tried again: {run:#}");
+        }
+        ensure!(stage.writer.agent_log().contains("is open again"), "no stream was opened again");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_data_connection_that_is_cut_costs_nothing_but_another_one() -> Result<()> {
+    system(|system| {
+        let mut stage = Stage::build(system)?;
+        let line = Line::to(system.server.port())?;
+        let address = format!("https://localhost:{}", line.port());
+        stage.writer.stop()?;
+        stage.writer.edit_settings(|settings| settings["Settings"]["ServerAddress"] = json!(address))?;
+        stage.writer.start()?;
+        system.online("writer")?;
+        let query = slow(ROWS, PAUSE).replace("md5(g::text)", "repeat(md5(g::text), 20)");
+        system.task(&to_csv("wide", &query, "writer", "wide.csv"))?;
+        let id = system.start_run("wide")?;
+        for part in 1..=3 {
+            let rows = u64::from(ROWS) * part / 5;
+            system.run_that(&id, "to have come so far", |run| step(run, "write")["rows_in"].as_u64() >= Some(rows))?;
+            // More than a control connection ever says.
+            line.reset_over(BULK_BYTES);
+        }
+        let run = system.ended(&id)?;
+        system.must_be(&run, "succeeded")?;
+        ensure!(attempts(&run) == 1, "it was tried again: {run:#}");
+        let text = std::fs::read_to_string(stage.writer.file("wide.csv"))?;
+        let ids: Vec<u32> = text.lines().skip(1).filter_map(|line| line.split(',').next()?.parse().ok()).collect();
+        ensure!(ids.iter().copied().eq(1..=ROWS), "the file has {} rows, or in another order", ids.len());
+        let lost = stage.writer.agent_log().matches("opening it again").count();
+        ensure!(lost > 0, "the connection was never lost");
+        ensure!(!stage.writer.agent_log().contains("the connection to the server was lost"), "more than rows was cut");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_ends_while_the_server_is_away_has_ended_when_it_did() -> Result<()> {
+    system(|system| {
+        let agent = system.agent("reader")?;
+        let postgres = Postgres::start(system.folder.path(), &[])?;
+        system.connection("db", "postgres", "reader", &postgres.settings(), &postgres.secrets())?;
+        system.task(&to_csv("alone", &slow(ROWS, PAUSE), "reader", "alone.csv"))?;
+        let id = system.start_run("alone")?;
+        system.run_that(&id, "to be moving", moving)?;
+        system.server.kill()?;
+        in_journal(&agent)?;
+        let back_at = jiff::Timestamp::from_microsecond(Clock::system().now().0)?;
+        system.server.start_again()?;
+        let run = system.ended(&id)?;
+        system.must_be(&run, "succeeded")?;
+        ensure!(attempts(&run) == 1, "it was tried again: {run:#}");
+        for ended in [&run["finished_at"], &step(&run, "write")["finished_at"]] {
+            let ended: jiff::Timestamp = ended.as_str().context("no time of its end")?.parse()?;
+            ensure!(ended <= back_at, "it ended at {ended}, but the server came back at {back_at}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_end_that_nobody_heard_of_survives_a_killed_agent() -> Result<()> {
+    system(|system| {
+        let agent = system.agent("reader")?;
+        let postgres = Postgres::start(system.folder.path(), &[])?;
+        system.connection("db", "postgres", "reader", &postgres.settings(), &postgres.secrets())?;
+        system.task(&to_csv("alone", &slow(ROWS, PAUSE), "reader", "alone.csv"))?;
+        let id = system.start_run("alone")?;
+        system.run_that(&id, "to be moving", moving)?;
+        system.server.kill()?;
+        in_journal(&agent)?;
+        let killed = agent.signal_agent(Signal::KILL)?;
+        within(Duration::from_secs(30), "the agent to be started again", || {
+            Ok(agent.agent_process().filter(|pid| *pid != killed))
+        })?;
+        system.server.start_again()?;
+        let run = system.ended(&id)?;
+        system.must_be(&run, "succeeded")?;
+        ensure!(attempts(&run) == 1, "what was done was done again: {run:#}");
+        Ok(())
     })
 }
 

@@ -159,3 +159,70 @@ fn checkpoints_are_shown_set_and_cleared_from_the_command_line() -> Result<()> {
         Ok(())
     })
 }
+
+/// Rows of one file: more than what is between two places to commit at.
+const FILE_ROWS: u32 = 40_000;
+
+/// A file that appears whole, as a careful writer's does.
+fn drop_file(agent: &Installed, number: u32) -> Result<()> {
+    let first = number * FILE_ROWS + 1;
+    let rows: String = (first..first + FILE_ROWS).map(|id| format!("{id},{id:050}\n")).collect();
+    let folder = agent.file("in");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(".part"), format!("id,text\n{rows}"))?;
+    Ok(std::fs::rename(folder.join(".part"), folder.join(format!("{number}.csv")))?)
+}
+
+#[test]
+fn new_files_arrive_once_whoever_is_killed() -> Result<()> {
+    system(|system| {
+        let stage = Stage::build(system)?;
+        for number in 0..6 {
+            drop_file(&stage.reader, number)?;
+        }
+        let retry = json!({"attempts": 10, "backoff": "200ms"});
+        system.task(&json!({"task": "files", "steps": [
+            {"name": "read", "connector": "file", "agent": "reader", "retry": retry,
+             "with": {"path": "in/*.csv", "incremental": {"lag": "0s"}}},
+            {"name": "write", "connection": "db2", "input": "read", "retry": retry,
+             "with": {"table": "copy", "create": true, "commit_every": {"rows": 5000}}},
+        ]}))?;
+        for round in 0..3 {
+            let id = system.start_run("files")?;
+            system.run_that(&id, "to be moving or over", |run| moving(run) || run["finished_at"].is_string())?;
+            match round {
+                0 => drop(stage.writer.signal_agent(Signal::KILL)?),
+                1 => drop(stage.reader.signal_agent(Signal::KILL)?),
+                _ => {
+                    system.server.kill()?;
+                    system.server.start_again()?;
+                }
+            }
+            let run = system.ended(&id)?;
+            system.must_be(&run, "succeeded")?;
+            system.online("reader")?;
+            system.online("writer")?;
+            for number in 0..3 {
+                drop_file(&stage.reader, 6 + round * 3 + number)?;
+            }
+        }
+        system.run_well("files")?;
+        let rows = 15 * FILE_ROWS;
+        let copy = stage.postgres.sql("select count(*), count(distinct id), min(id), max(id) from copy")?;
+        ensure!(copy == format!("{rows}|{rows}|1|{rows}"), "the copy is {copy}");
+        let again = system.run("files")?;
+        system.must_be(&again, "no_data")?;
+        let cli = system.cli()?;
+        let shown = cli.good(&["checkpoints", "show", "files"])?;
+        ensure!(shown.contains("in/14.csv") && shown.contains("in/0.csv"), "{shown}");
+        cli.good(&["checkpoints", "set", "files", "--value", "2100-01-01T00:00:00Z"])?;
+        drop_file(&stage.reader, 15)?;
+        let covered = system.run("files")?;
+        system.must_be(&covered, "no_data")?;
+        stage.postgres.sql("truncate copy")?;
+        cli.good(&["runs", "start", "files", "--full-refresh", "--wait"])?;
+        let rows = 16 * FILE_ROWS;
+        ensure!(stage.postgres.sql("select count(*) from copy")? == rows.to_string(), "not everything was read");
+        Ok(())
+    })
+}

@@ -6,9 +6,11 @@
 mod chaos;
 mod commands;
 mod faults;
+mod flow;
 mod identity;
 mod incremental;
 mod licence;
+mod notifications;
 mod proxies;
 mod runs;
 mod server;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use sallyport_domain::run::{Effect, Event, Refused, RunState, Scene, Stop};
+use futures_util::future::{join, join_all};
+use sallyport_domain::run::{Effect, Event, Refused, Run, RunState, Scene, Stop};
 use sallyport_protocol::{AgentId, AttemptKey, EnvironmentId, RunId, ServerToAgent, StepCounts, Timestamp};
-use sallyport_store::{Error, RunLimit};
+use sallyport_store::{Error, RunLimit, Started};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +18,12 @@ use super::entry::Entry;
 use super::handle::Counters;
 use super::link::Link;
 use super::order::Unsent;
-use super::start::Begun;
+use super::start::{Begun, Unstored};
 use super::timers::{Due, Timers};
 use super::{Parts, order};
 
 /// Commands taken at once: their commits share one flush to disk.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 /// Starts under way at one time; beyond this, commands wait.
 const STARTS_MAX: usize = 256;
@@ -101,6 +101,10 @@ impl Engine {
                 () = stop.cancelled() => break,
             }
             if let Some(begun) = begun {
+                self.begun(begun);
+            }
+            // Those that are ready as well share its commit.
+            while let Some(begun) = self.starting.try_join_next() {
                 self.begun(begun);
             }
             for command in batch.drain(..) {
@@ -184,6 +188,7 @@ impl Engine {
         let entry = self.entries.get_mut(&run).ok_or(Refused::Ended)?;
         let scene = Scene { now: self.parts.clock.now(), online: &self.online };
         let untouched = entry.before.is_none();
+        let accepted = matches!(event, Event::Accepted { .. });
         let taken = entry.change().on(event, scene);
         let effects = match taken {
             Ok(effects) => effects,
@@ -195,7 +200,9 @@ impl Engine {
             }
         };
         let idle = effects.iter().all(|effect| matches!(effect, Effect::WakeAt(_)));
-        if untouched && idle && entry.before.as_deref() == Some(&entry.run) {
+        // That an agent has its order is said again when it matters: it is written with what comes next.
+        let same = |before: &Run| if accepted { before.steps == entry.run.steps } else { *before == entry.run };
+        if untouched && idle && entry.before.as_deref().is_some_and(same) {
             entry.before = None;
             for effect in effects {
                 if let Effect::WakeAt(at) = effect {
@@ -219,8 +226,11 @@ impl Engine {
         for due in self.timers.take(self.parts.clock.now()) {
             match due {
                 Due::Run(run) => {
-                    let queued = self.entries.get(&run).is_some_and(|entry| entry.run.state == RunState::Scheduled);
-                    self.queue_changed |= queued;
+                    self.queue_changed |= self.entries.get(&run).is_some_and(Entry::waits);
+                    let unsure = |entry: &mut Entry| std::mem::take(&mut entry.unsure);
+                    if self.entries.get_mut(&run).is_some_and(unsure) {
+                        self.call_again(run);
+                    }
                     // One that has ended needs no time any more.
                     let _ = self.event(run, Event::Tick);
                 }
@@ -232,25 +242,35 @@ impl Engine {
     async fn commit(&mut self) {
         let dirty = std::mem::take(&mut self.dirty);
         let now = self.parts.clock.now();
-        let mut commits = Vec::with_capacity(dirty.len());
+        let (mut starts, mut changes) = (Vec::new(), Vec::new());
         for run in dirty {
-            let Some(entry) = self.entries.get(&run) else { continue };
-            let commit = entry.commit(now);
-            let store = self.parts.store.clone();
-            commits.push(async move {
-                match commit {
-                    Ok(commit) => (run, store.commit_run(commit).await),
-                    Err(error) => (run, Err(Error::Json(error))),
-                }
-            });
+            let Some(entry) = self.entries.get_mut(&run) else { continue };
+            let store = &self.parts.store;
+            if let Some(Unstored { new, whose }) = entry.unstored.take() {
+                let first = entry.first(*new, now);
+                starts.push(async move { (run, whose, stored(first, |first| store.start_run(first)).await) });
+            } else {
+                let commit = entry.commit(now);
+                changes.push(async move { (run, stored(commit, |commit| store.commit_run(commit)).await) });
+            }
         }
-        let results = join_all(commits).await;
+        let (starts, changes) = join(join_all(starts), join_all(changes)).await;
+        let mut results = Vec::with_capacity(starts.len() + changes.len());
+        let mut answers = Vec::with_capacity(starts.len());
+        for (run, whose, result) in starts {
+            if let Ok(Started { run: row, created: true }) = &result {
+                results.push((run, Ok(row.version)));
+            }
+            answers.push((run, whose, result));
+        }
+        results.extend(changes);
         let failed: BTreeSet<RunId> = results.iter().filter(|(_, r)| r.is_err()).map(|(run, _)| *run).collect();
         let mut performed = Vec::new();
         for (run, result) in results {
             match result {
                 Ok(version) => {
                     if let Some(entry) = self.entries.get_mut(&run) {
+                        self.parts.relay.set_at_work(run, entry.run.streaming());
                         performed.push((run, entry.committed(version)));
                     }
                 }
@@ -261,6 +281,9 @@ impl Engine {
             self.perform(run, effects).await;
             // Nobody may be following.
             let _ = self.hints.send(run);
+        }
+        for (run, whose, result) in answers {
+            self.stored(run, whose, result);
         }
         // Whoever asked goes on from here: what they say next must not overtake what follows from their question.
         self.answer_all(&failed);
@@ -310,7 +333,7 @@ impl Engine {
                     }
                     let built = match self.too_old(entry, pipeline) {
                         Some(failure) => Err(failure.into()),
-                        None => order::build(&self.parts, entry, pipeline, key).await,
+                        None => order::build(&self.parts, entry, pipeline, key, self.resume(entry, pipeline)).await,
                     };
                     match built {
                         Ok(orders) => {
@@ -322,10 +345,16 @@ impl Engine {
                     }
                 }
                 Effect::Cancel { agent, key, reason } => self.tell(agent, ServerToAgent::Cancel { key, reason }),
+                Effect::Call { pipeline, key } => self.call(run, pipeline, key),
+                // One that has ended meanwhile stays as it is.
+                Effect::CancelRun { run, reason } => drop(self.event(run, Event::Stop(Stop::Cancel { reason }))),
                 Effect::WakeAt(at) => self.timers.wake(run, at),
                 Effect::Log { .. } => {}
                 Effect::Ended => {
                     if let Some(entry) = self.entries.remove(&run) {
+                        if let Some(caller) = &entry.run.caller {
+                            self.hand_back(caller.key, entry.run.returns());
+                        }
                         let state = entry.run.state;
                         tracing::info!(%run, task = entry.run.plan.task, %state, reason = entry.run.reason, "run ended");
                         self.counters.ended.fetch_add(1, Ordering::Relaxed);
@@ -393,5 +422,16 @@ impl Engine {
         for run in runs {
             let _ = self.hints.send(run);
         }
+    }
+}
+
+/// Stores what could be written as text.
+async fn stored<C, T, F: Future<Output = Result<T, Error>>>(
+    change: Result<C, serde_json::Error>,
+    store: impl FnOnce(C) -> F,
+) -> Result<T, Error> {
+    match change {
+        Ok(change) => store(change).await,
+        Err(error) => Err(Error::Json(error)),
     }
 }

@@ -1,8 +1,10 @@
 //! An unfinished run in memory, and how its change is written.
 
-use sallyport_domain::run::{Effect, Run, StepRun, StepState};
-use sallyport_protocol::{EnvironmentId, TaskId, TaskVersionId, Timestamp};
-use sallyport_store::{CheckpointCommit, RunCommit, RunLogLine};
+use sallyport_domain::run::{Effect, Returned, Run, RunState, StepRun, StepState};
+use sallyport_protocol::{AttemptKey, EnvironmentId, TaskId, TaskVersionId, Timestamp};
+use sallyport_store::{CheckpointCommit, NewRun, RunCommit, RunLogLine, RunStand};
+
+use super::start::Unstored;
 
 /// An unfinished run.
 pub(super) struct Entry {
@@ -15,15 +17,28 @@ pub(super) struct Entry {
     pub(super) priority: i32,
     /// Of its row.
     pub(super) version: i64,
+    /// Until its row is there.
+    pub(super) unstored: Option<Unstored>,
     /// What the row says: kept while a change is not committed, to find what changed and to go back to.
     pub(super) before: Option<Box<Run>>,
     /// What to do after the commit.
     pub(super) effects: Vec<Effect>,
     /// Figures have changed that are not in the store yet.
     pub(super) progressed: bool,
+    /// Ends of runs that its steps have started, which it has not heard yet.
+    pub(super) returned: Vec<(AttemptKey, Returned)>,
+    /// Those that it has heard, until that is stored.
+    pub(super) heard: Vec<(AttemptKey, Returned)>,
+    /// Whether a run that its steps have started may be unknown to it.
+    pub(super) unsure: bool,
 }
 
 impl Entry {
+    /// Whether it waits for places: to start, or to go on.
+    pub(super) fn waits(&self) -> bool {
+        self.run.state == RunState::Scheduled || !self.returned.is_empty()
+    }
+
     /// The value to change; remembers what is stored.
     pub(super) fn change(&mut self) -> &mut Run {
         if self.before.is_none() {
@@ -50,10 +65,29 @@ impl Entry {
         })
     }
 
+    /// The row of a new run, as it stands now.
+    pub(super) fn first(&self, new: NewRun, now: Timestamp) -> Result<NewRun, serde_json::Error> {
+        let run = &self.run;
+        Ok(NewRun {
+            state: run.state.word().to_owned(),
+            machine: serde_json::to_string(run)?,
+            steps: rows(run),
+            stand: RunStand {
+                failure_kind: run.failure.as_ref().map(|failure| failure.kind.word().to_owned()),
+                reason: run.reason.clone(),
+                started_at: run.started_at,
+                finished_at: run.ended_at,
+                log: self.effects.iter().filter_map(|effect| line(effect, now)).collect(),
+            },
+            ..new
+        })
+    }
+
     /// The change is stored; answers what to do now.
     pub(super) fn committed(&mut self, version: i64) -> Vec<Effect> {
         self.version = version;
         self.before = None;
+        self.heard.clear();
         std::mem::take(&mut self.effects)
     }
 
@@ -63,11 +97,13 @@ impl Entry {
             self.run = *before;
         }
         self.effects.clear();
+        self.returned.append(&mut self.heard);
+        self.unsure = true;
     }
 }
 
 /// Every step of a run as rows.
-pub(super) fn rows(run: &Run) -> Vec<sallyport_store::StepRun> {
+fn rows(run: &Run) -> Vec<sallyport_store::StepRun> {
     run.steps.iter().enumerate().map(|(index, step)| row(run, index, step)).collect()
 }
 
@@ -115,7 +151,7 @@ fn row(run: &Run, index: usize, step: &StepRun) -> sallyport_store::StepRun {
         position: u32::try_from(index).unwrap_or(u32::MAX),
         pipeline: u32::try_from(pipeline).unwrap_or(u32::MAX),
         state: step.state.word().to_owned(),
-        agent: Some(planned.agent),
+        agent: planned.agent,
         agent_name: None,
         counts: step.counts,
         failure: step.failure.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sallyport_domain::run::Taken;
+use sallyport_domain::run::{Caller, Taken};
 use sallyport_domain::task::Problem;
 use sallyport_protocol::{
     AgentId, AttemptKey, Backfill, EnvironmentId, OrderReport, RunId, ServerToAgent, StepCounts, TaskId, TaskVersionId,
@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::Parts;
 use super::actor::Engine;
 use super::command::Command;
+use super::known::Knowledge;
 use super::link::Link;
 
 /// Messages that may wait for the engine; whoever sends more waits, down to the agents' sockets.
@@ -50,6 +51,8 @@ pub(crate) struct StartRun {
     pub(crate) fired: Option<Fired>,
     /// What incremental steps read.
     pub(crate) reads: Reads,
+    /// The step of another run that starts it.
+    pub(crate) caller: Option<Caller>,
 }
 
 /// What the incremental steps of a run read.
@@ -101,6 +104,9 @@ pub(crate) enum StartError {
     /// A range was given for a step that does not read incrementally.
     #[error("no active step `{0}` reads incrementally")]
     NotIncremental(String),
+    /// A task that is at work behind the start.
+    #[error("task `{0}` would start itself again")]
+    Circle(String),
     /// The store failed.
     #[error("storing the run")]
     Store(#[from] Error),
@@ -176,6 +182,7 @@ impl Live {
 #[derive(Clone)]
 pub(crate) struct Handle {
     store: Store,
+    knowledge: Arc<Knowledge>,
     commands: mpsc::Sender<Command>,
     hints: broadcast::Sender<RunId>,
     counters: Arc<Counters>,
@@ -196,6 +203,7 @@ impl Handle {
         let (commands, queue) = mpsc::channel(COMMANDS_MAX);
         let (hints, _) = broadcast::channel(HINTS_MAX);
         let (store, counters) = (parts.store.clone(), Arc::<Counters>::default());
+        let knowledge = Arc::clone(&parts.knowledge);
         let mut engine = Engine::new(parts, queue, hints.clone(), Arc::clone(&counters));
         engine.load().await?;
         let stopping = stop.clone();
@@ -207,7 +215,12 @@ impl Handle {
                 broken.cancel();
             }
         });
-        Ok(Self { store, commands, hints, counters })
+        Ok(Self { store, knowledge, commands, hints, counters })
+    }
+
+    /// The task that a run is to be started of, by id or name.
+    pub(crate) async fn task(&self, environment: EnvironmentId, id_or_name: &str) -> Result<TaskId, Error> {
+        Ok(self.knowledge.task(environment, id_or_name).await?.id)
     }
 
     /// Starts a run, or finds the one that the same key has started. A task that no longer fits its environment gets
@@ -324,11 +337,15 @@ impl Handle {
         self.send(Command::Progress { agent, key, steps }).await
     }
 
-    /// An agent has ended an order; returns once it may forget it.
-    pub(crate) async fn finished(&self, agent: AgentId, report: OrderReport) -> Result<(), NotTaken> {
+    /// An agent has ended an order; what comes back fires once it may forget it.
+    pub(crate) async fn finished(
+        &self,
+        agent: AgentId,
+        report: OrderReport,
+    ) -> Result<oneshot::Receiver<()>, NotTaken> {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Finished { agent, report, answer }).await?;
-        answered.await.map_err(|_| NotTaken)
+        Ok(answered)
     }
 
     async fn send(&self, command: Command) -> Result<(), NotTaken> {

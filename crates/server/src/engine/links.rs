@@ -64,6 +64,12 @@ impl Engine {
         at_work.map(|(run, _)| *run).collect()
     }
 
+    /// Whether all agents of a pipeline go on with their streams after a lost connection.
+    pub(super) fn resume(&self, entry: &Entry, pipeline: usize) -> bool {
+        let can = |agent: &AgentId| self.links.get(agent).is_some_and(|link| link.can(capability::RESUME));
+        entry.run.plan.agents_of(pipeline).iter().all(can)
+    }
+
     /// Why a pipeline's agents cannot do what it asks for: an incremental read needs all of them to know of checkpoints.
     pub(super) fn too_old(&self, entry: &Entry, pipeline: usize) -> Option<Failure> {
         let plan = &entry.run.plan;

@@ -8,7 +8,7 @@ use sallyport_store::{Error, RunCommit, RunLogLine};
 
 use super::actor::Engine;
 use super::entry::Entry;
-use super::queue::understood;
+use super::known::understood;
 
 impl Engine {
     pub(super) async fn load(&mut self) -> Result<(), Error> {
@@ -21,6 +21,7 @@ impl Engine {
                 }
             };
             let version = self.parts.store.task_version(row.task_version).await?;
+            self.parts.relay.set_at_work(row.id, run.streaming());
             let limit = understood(&version).map_or(1, |task| task.limit);
             self.entries.insert(
                 row.id,
@@ -32,9 +33,13 @@ impl Engine {
                     limit,
                     priority: row.priority,
                     version: row.version,
+                    unstored: None,
                     before: None,
                     effects: Vec::new(),
                     progressed: false,
+                    returned: Vec::new(),
+                    heard: Vec::new(),
+                    unsure: false,
                 },
             );
         }
@@ -46,6 +51,7 @@ impl Engine {
         // Time has passed: deadlines are armed again.
         for run in self.entries.keys().copied().collect::<Vec<_>>() {
             let _ = self.event(run, Event::Tick);
+            self.call_again(run);
         }
         self.queue_changed = true;
         self.settle().await;

@@ -8,9 +8,11 @@
 //! `sallyport_domain` decides.
 
 mod actor;
+mod call;
 mod command;
 mod entry;
 mod handle;
+mod known;
 mod link;
 mod links;
 mod load;
@@ -32,6 +34,7 @@ use tokio::sync::watch;
 use crate::relay::Relay;
 
 pub(crate) use handle::{CancelError, Fired, Handle, Live, Reads, Rerun, StartError, StartRun};
+pub(crate) use known::Knowledge;
 pub(crate) use link::Link;
 
 /// Opens the sealed secrets of a connection.
@@ -45,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// The connectors.
     pub(crate) catalog: Arc<Vec<Descriptor>>,
+    /// Environments and tasks, as the store has them now.
+    pub(crate) knowledge: Arc<Knowledge>,
     /// Joins agents that exchange rows.
     pub(crate) relay: Relay,
     /// Called just before an order is sent.

@@ -15,6 +15,8 @@ use sallyport_store::{Agent, AgentKind, CheckpointKey, Connection, Error};
 
 use super::Parts;
 use super::entry::Entry;
+use crate::relay::Stream;
+use crate::world::Surroundings;
 
 /// Room for the message around the order.
 const ENVELOPE: usize = 1024;
@@ -33,30 +35,31 @@ impl From<Failure> for Unsent {
     }
 }
 
-/// The orders of one attempt, one an agent.
+/// The orders of one attempt, one an agent; `resumes`: all of them can resume streams.
 pub(super) async fn build(
     parts: &Parts,
     entry: &Entry,
     pipeline: usize,
     key: AttemptKey,
+    resumes: bool,
 ) -> Result<Vec<(AgentId, WorkOrder)>, Unsent> {
     let plan = &entry.run.plan;
     // An attempt that was announced and cannot be sent must end.
     let unread = |error: Error| failure("store", format!("reading agents and connections: {error}"));
-    let agents = parts.store.environment_agents(entry.environment).await.map_err(unread)?;
-    let connections = parts.store.all_connections(entry.environment).await.map_err(unread)?;
-    let tickets = tickets(parts, plan, pipeline)?;
+    let known = parts.knowledge.of(entry.environment).await.map_err(unread)?;
+    let Surroundings { agents, connections, .. } = &known.surroundings;
+    let tickets = tickets(parts, plan, pipeline, key)?;
     let incremental = incremental(parts, entry, pipeline).await?;
     let values = entry.run.values(pipeline);
-    let builder = Builder { parts, plan, values, agents: &agents, connections: &connections, tickets };
+    let builder = Builder { parts, plan, values, agents, connections, tickets };
     let mut orders = Vec::new();
     for agent in plan.agents_of(pipeline) {
         let mut steps = Vec::new();
-        for index in plan.steps_of(pipeline).filter(|step| plan.steps[*step].agent == agent) {
+        for index in plan.steps_of(pipeline).filter(|step| plan.steps[*step].agent == Some(agent)) {
             let unsent = |failure| Unsent { step: Some(plan.steps[index].name.clone()), failure };
             steps.push(builder.step(index).map_err(unsent)?);
         }
-        let order = WorkOrder { key, task: plan.task.clone(), steps, incremental: incremental.clone() };
+        let order = WorkOrder { key, task: plan.task.clone(), steps, incremental: incremental.clone(), resumes };
         check_size(&order, plan.agent_name(agent))?;
         orders.push((agent, order));
     }
@@ -119,6 +122,7 @@ impl Builder<'_> {
     fn action(&self, step: &PlannedStep) -> Result<Action, Failure> {
         Ok(match step.evaluated(&self.values, &self.parts.catalog)? {
             Work::Transform { sql } => Action::Transform { sql },
+            Work::Task { .. } => return Err(failure("order", format!("step `{}` is no agent's", step.name))),
             Work::Connector { kind, connection, settings } => {
                 self.background_rule(step, &kind)?;
                 let connection = connection.map(|id| self.connection(step, &kind, id)).transpose()?;
@@ -128,7 +132,7 @@ impl Builder<'_> {
     }
 
     fn background_rule(&self, step: &PlannedStep, kind: &str) -> Result<(), Failure> {
-        let agent = self.agents.iter().find(|agent| agent.id == step.agent);
+        let agent = self.agents.iter().find(|agent| Some(agent.id) == step.agent);
         let Some(agent) = agent.filter(|agent| agent.active) else {
             let text = format!("agent `{}` of step `{}` is deactivated or gone", step.agent_name, step.name);
             return Err(failure("agent_deactivated", text));
@@ -148,7 +152,7 @@ impl Builder<'_> {
 
     fn connection(&self, step: &PlannedStep, kind: &str, id: ConnectionId) -> Result<ConnectionOrder, Failure> {
         let found = self.connections.iter().find(|connection| connection.id == id);
-        let fits = |connection: &&Connection| connection.agent == step.agent && connection.kind == kind;
+        let fits = |connection: &&Connection| Some(connection.agent) == step.agent && connection.kind == kind;
         let Some(connection) = found.filter(fits) else {
             let text = format!("the connection of step `{}` was removed or changed while the run went on", step.name);
             return Err(failure("connection_changed", text));
@@ -161,14 +165,18 @@ impl Builder<'_> {
     }
 }
 
-fn tickets(parts: &Parts, plan: &Plan, pipeline: usize) -> Result<Tickets, Failure> {
+fn tickets(parts: &Parts, plan: &Plan, pipeline: usize, key: AttemptKey) -> Result<Tickets, Failure> {
     let mut tickets = Tickets::new();
     for to in plan.steps_of(pipeline) {
         for &from in &plan.steps[to].inputs {
             let (producer, consumer) = (plan.steps[from].agent, plan.steps[to].agent);
-            if producer != consumer {
-                let pair = parts.relay.open(producer, consumer);
-                let pair = pair.map_err(|error| failure("random", format!("making a ticket: {error}")))?;
+            if let (Some(producer), Some(consumer)) = (producer, consumer)
+                && producer != consumer
+            {
+                let number = |step| u32::try_from(step).unwrap_or(u32::MAX);
+                let stream = Stream { key, from: number(from), to: number(to) };
+                let pair = parts.relay.open(stream, producer, consumer);
+                let pair = pair.map_err(|error| failure("ticket", format!("making a ticket: {error}")))?;
                 tickets.insert((from, to), pair);
             }
         }

@@ -2,34 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sallyport_domain::plan::{Plan, Work, plan};
+use sallyport_domain::plan::Work;
 use sallyport_domain::queue::{Decision, Place, Queued, decide};
 use sallyport_domain::run::{Event, Given, Run, RunState, Stop};
-use sallyport_domain::task::{Problem, Task};
+use sallyport_domain::task::Problem;
 use sallyport_protocol::{EnvironmentId, Failure, FailureKind, RunId};
-use serde_json::{Map, Value};
 
-use super::Parts;
 use super::actor::{Engine, STORE_RETRY};
 use super::entry::Entry;
-use crate::world::world;
-
-/// A task in its environment.
-pub(super) struct Resolved {
-    /// What it does, or everything that is wrong with it.
-    pub(super) plan: Result<Plan, Vec<Problem>>,
-    /// The environment's variables.
-    variables: Map<String, Value>,
-}
 
 impl Engine {
     /// Starts what may start.
     pub(super) async fn start_queued(&mut self) {
+        if !self.entries.values().any(Entry::waits) {
+            return;
+        }
         if let Err(error) = self.read_limits().await {
             tracing::error!(%error, "the limits of runs could not be read");
             // Asked again with the next change, at the latest then.
             let again = self.parts.clock.now().plus(STORE_RETRY);
-            let queued = self.entries.iter().filter(|(_, entry)| entry.run.state == RunState::Scheduled);
+            let queued = self.entries.iter().filter(|(_, entry)| entry.waits());
             return queued.for_each(|(run, _)| self.timers.wake(*run, again));
         }
         for run in self.decide().start {
@@ -42,16 +34,15 @@ impl Engine {
         let mut queued = Vec::new();
         let mut running = Vec::new();
         for (run, entry) in &self.entries {
-            if entry.run.state == RunState::Scheduled {
+            if entry.waits() {
                 queued.push(Queued {
                     run: *run,
                     needs: self.needs(entry),
                     priority: entry.priority,
                     queued_at: entry.run.queued_at,
                 });
-            } else {
-                running.push((*run, places(entry)));
             }
+            running.push((*run, held(entry)));
         }
         decide(queued, running)
     }
@@ -59,8 +50,10 @@ impl Engine {
     /// The places that a run needs and that have a limit.
     fn needs(&self, entry: &Entry) -> Vec<(Place, u32)> {
         let limits = self.limits.get(&entry.environment);
+        let held = held(entry);
         places(entry)
             .into_iter()
+            .filter(|place| !held.contains(place))
             .filter_map(|place| match place {
                 Place::Task(_) => Some((place, entry.limit)),
                 place => Some((place, limits?.iter().find(|limit| limit.place == place)?.at_once)),
@@ -83,7 +76,7 @@ impl Engine {
 
     /// Reads the limits of environments in which runs wait, where they are not known.
     async fn read_limits(&mut self) -> Result<(), sallyport_store::Error> {
-        let queued = self.entries.values().filter(|entry| entry.run.state == RunState::Scheduled);
+        let queued = self.entries.values().filter(|entry| entry.waits());
         let unknown: BTreeSet<EnvironmentId> =
             queued.map(|entry| entry.environment).filter(|one| !self.limits.contains_key(one)).collect();
         for environment in unknown {
@@ -95,39 +88,45 @@ impl Engine {
 
     async fn leave_queue(&mut self, run: RunId) {
         let Some(entry) = self.entries.get(&run) else { return };
-        let event = match self.resolve_version(entry.environment, entry.task_version).await {
-            Ok(Resolved { plan: Ok(mut plan), variables }) => {
-                if let Some(entry) = self.entries.get_mut(&run) {
-                    let value = entry.change();
-                    let given = Given { variables, ..value.given.clone() };
-                    let backfill = value.backfill.take();
-                    if let Some(backfill) = &backfill {
-                        plan.keep_only(&backfill.step);
-                    }
-                    *value = Run { backfill, ..Run::scheduled(run, plan, value.queued_at).given(given) };
-                }
-                Event::Start
-            }
-            Ok(Resolved { plan: Err(problems), .. }) => Event::Stop(Stop::Fail { failure: unfit(&problems) }),
+        if entry.run.state != RunState::Scheduled {
+            return self.go_on(run);
+        }
+        let resolved = match self.parts.knowledge.resolved(entry.environment, entry.task_version).await {
+            Ok(resolved) => resolved,
             Err(error) => {
                 tracing::error!(%run, %error, "a run could not be read to be started");
                 return self.timers.wake(run, self.parts.clock.now().plus(STORE_RETRY));
             }
         };
+        let event = match &resolved.plan {
+            Ok(plan) => {
+                if let Some(entry) = self.entries.get_mut(&run) {
+                    let mut plan = plan.clone();
+                    let value = entry.change();
+                    let given = Given { variables: resolved.variables.clone(), ..value.given.clone() };
+                    let backfill = value.backfill.take();
+                    if let Some(backfill) = &backfill {
+                        plan.keep_only(&backfill.step);
+                    }
+                    let caller = value.caller.take();
+                    *value = Run { backfill, caller, ..Run::scheduled(run, plan, value.queued_at).given(given) };
+                }
+                Event::Start
+            }
+            Err(problems) => Event::Stop(Stop::Fail { failure: unfit(problems) }),
+        };
         // It is in the queue: nothing can have ended it.
         let _ = self.event(run, event);
     }
+}
 
-    async fn resolve_version(
-        &self,
-        environment: EnvironmentId,
-        version: sallyport_protocol::TaskVersionId,
-    ) -> Result<Resolved, sallyport_store::Error> {
-        let version = self.parts.store.task_version(version).await?;
-        match understood(&version) {
-            Ok(task) => resolve(&self.parts, environment, &task).await,
-            Err(problems) => Ok(Resolved { plan: Err(problems), variables: Map::new() }),
-        }
+/// What a run holds now. One that only waits for runs that it has started keeps its task's place alone; one that is being
+/// stopped needs none to end.
+fn held(entry: &Entry) -> Vec<Place> {
+    match entry.run.state {
+        RunState::Scheduled => Vec::new(),
+        _ if entry.run.only_waits() && entry.run.stop.is_none() => vec![Place::Task(entry.task)],
+        _ => places(entry),
     }
 }
 
@@ -137,30 +136,15 @@ fn places(entry: &Entry) -> Vec<Place> {
     for step in entry.run.plan.steps.iter().filter(|step| step.runs) {
         let connection = match &step.work {
             Work::Connector { connection, .. } => *connection,
-            Work::Transform { .. } => None,
+            Work::Transform { .. } | Work::Task { .. } => None,
         };
-        for place in [Some(Place::Agent(step.agent)), connection.map(Place::Connection)].into_iter().flatten() {
+        for place in [step.agent.map(Place::Agent), connection.map(Place::Connection)].into_iter().flatten() {
             if !places.contains(&place) {
                 places.push(place);
             }
         }
     }
     places
-}
-
-/// Resolves a task in its environment as it is now.
-pub(super) async fn resolve(
-    parts: &Parts,
-    environment: EnvironmentId,
-    task: &Task,
-) -> Result<Resolved, sallyport_store::Error> {
-    let world = world(&parts.store, &parts.catalog, environment).await?;
-    Ok(Resolved { plan: plan(task, &world), variables: world.variables })
-}
-
-/// The document of a stored version.
-pub(super) fn understood(version: &sallyport_store::TaskVersion) -> Result<Task, Vec<Problem>> {
-    serde_json::from_value(version.parsed.clone()).or_else(|_| sallyport_domain::task::parse(&version.document))
 }
 
 /// The failure of a run whose task no longer fits its environment.

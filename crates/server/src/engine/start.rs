@@ -1,4 +1,5 @@
-//! The start of a run: stored as *scheduled* exactly once for a key, then handed to the queue.
+//! The start of a run: made ready beside the engine's task, which stores it, exactly once for a key, together with its
+//! way out of the queue where nothing holds it there.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,86 +7,127 @@ use std::sync::atomic::Ordering;
 use sallyport_domain::plan::Plan;
 use sallyport_domain::run::{Given, Run, RunState};
 use sallyport_domain::task::parameter::arguments;
-use sallyport_protocol::{Backfill, RunId};
-use sallyport_store::{Error, NewRun, Started};
+use sallyport_protocol::{AttemptKey, Backfill, RunId};
+use sallyport_store::{Error, NewRun, RunStand, Started};
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 use super::Parts;
 use super::actor::Engine;
-use super::entry::{Entry, rows};
+use super::entry::Entry;
 use super::handle::{Reads, StartError, StartRun};
-use super::queue::{resolve, understood};
 
-/// A start that has been stored, or has failed.
+/// A run that is not in the store yet, and who waits for it.
+pub(super) struct Unstored {
+    /// What its row says besides where it stands.
+    pub(super) new: Box<NewRun>,
+    pub(super) whose: Whose,
+}
+
+pub(super) type Answer = oneshot::Sender<Result<Started, StartError>>;
+
+/// A start that is ready to be stored, or has failed.
 pub(super) struct Begun {
-    answer: oneshot::Sender<Result<Started, StartError>>,
-    result: Result<(Started, Option<Entry>), StartError>,
+    pub(super) whose: Whose,
+    pub(super) result: Result<Ready, StartError>,
+}
+
+/// What a start has come to.
+pub(super) enum Ready {
+    /// A run that the store has.
+    Found(Box<sallyport_store::Run>),
+    /// One that it is to take.
+    New(Box<NewRun>, Box<Entry>),
+}
+
+/// Who hears of a start.
+pub(super) enum Whose {
+    /// Somebody who asked.
+    Asked(Answer),
+    /// The step of a run.
+    Step(AttemptKey),
 }
 
 impl Engine {
-    pub(super) fn start(&mut self, start: Box<StartRun>, answer: oneshot::Sender<Result<Started, StartError>>) {
+    pub(super) fn start(&mut self, start: Box<StartRun>, answer: Answer) {
         let parts = Arc::clone(&self.parts);
-        self.starting.spawn(async move { Begun { answer, result: store_run(&parts, *start).await } });
+        self.starting
+            .spawn(async move { Begun { whose: Whose::Asked(answer), result: prepare(&parts, *start).await } });
     }
 
     pub(super) fn begun(&mut self, begun: Result<Begun, JoinError>) {
-        let Begun { answer, result } = match begun {
+        let Begun { whose, result } = match begun {
             Ok(begun) => begun,
             Err(error) => return tracing::error!(%error, "starting a run met a bug"),
         };
-        let answered = result.map(|(started, entry)| {
-            if let Some(entry) = entry {
-                let run = entry.run.id;
-                tracing::info!(%run, task = started.run.task_name, who = started.run.who, "run scheduled");
-                self.entries.insert(run, entry);
+        match result {
+            Ok(Ready::New(new, mut entry)) => {
+                let run = new.id;
+                entry.unstored = Some(Unstored { new, whose });
+                self.entries.insert(run, *entry);
+                self.dirty.insert(run);
                 self.queue_changed = true;
+            }
+            Ok(Ready::Found(run)) => self.tell_start(whose, Ok(Started { run: *run, created: false })),
+            Err(error) => self.tell_start(whose, Err(error)),
+        }
+    }
+
+    /// What has become of a new run in the store; a run that was not stored, or is there already, is none of ours.
+    pub(super) fn stored(&mut self, run: RunId, whose: Whose, result: Result<Started, Error>) {
+        match &result {
+            Ok(started) if started.created => {
+                tracing::info!(%run, task = started.run.task_name, who = started.run.who, "run scheduled");
                 self.counters.started.fetch_add(1, Ordering::Relaxed);
             }
-            started
-        });
-        // Whoever asked may have gone; the run stands.
-        let _ = answer.send(answered);
+            _ => {
+                self.entries.remove(&run);
+                self.queue_changed = true;
+            }
+        }
+        self.tell_start(whose, result.map_err(StartError::Store));
+    }
+
+    fn tell_start(&mut self, whose: Whose, result: Result<Started, StartError>) {
+        match whose {
+            // Whoever asked may have gone; the run stands.
+            Whose::Asked(answer) => drop(answer.send(result)),
+            Whose::Step(key) => self.called(key, result),
+        }
     }
 }
 
-async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<Entry>), StartError> {
-    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun, fired, reads } = start;
-    let task = parts.store.task(environment, &task.to_string()).await.map_err(|error| match error {
+pub(super) async fn prepare(parts: &Parts, start: StartRun) -> Result<Ready, StartError> {
+    let StartRun { environment, task, trigger, who, key, priority, parameters, rerun, fired, reads, caller } = start;
+    let task = parts.knowledge.task(environment, &task.to_string()).await.map_err(|error| match error {
         Error::NotFound => StartError::NotFound,
         error => StartError::Store(error),
     })?;
     if !task.active {
-        return Err(StartError::Inactive(task.name));
+        return Err(StartError::Inactive(task.name.clone()));
     }
-    let version = match &rerun {
-        Some(rerun) => parts.store.task_version(rerun.task_version).await?,
-        None => task.current,
-    };
-    let document = understood(&version);
-    let declared = document.as_ref().map_or(&[][..], |document| document.parameters.as_slice());
+    let version = rerun.as_ref().map_or(task.current.id, |rerun| rerun.task_version);
+    let resolved = parts.knowledge.resolved(environment, version).await?;
+    let document = resolved.document.as_ref();
+    let declared = document.map_or(&[][..], |document| document.parameters.as_slice());
     let parameters = arguments(declared, &parameters).map_err(StartError::Parameters)?;
-    let resolved = match &document {
-        Ok(document) => resolve(parts, environment, document).await?.plan,
-        Err(problems) => Err(problems.clone()),
-    };
     // One that does not fit gets its run as well: it fails when its turn comes, and says why.
-    let mut plan =
-        resolved.unwrap_or_else(|_| Plan { task: task.name.clone(), steps: Vec::new(), pipelines: Vec::new() });
+    let nothing = || Plan { task: task.name.clone(), steps: Vec::new(), pipelines: Vec::new() };
+    let mut plan = resolved.plan.clone().unwrap_or_else(|_| nothing());
     let backfill = only(&mut plan, &reads)?;
-    let (limit, own) = document.as_ref().map_or((1, 0), |document| (document.limit, document.priority));
+    let (limit, own) = document.map_or((1, 0), |document| (document.limit, document.priority));
     let priority = priority.unwrap_or(own);
     let rerun_of = rerun.as_ref().map(|rerun| rerun.of);
     let taken = rerun.map(|rerun| rerun.taken).unwrap_or_default();
     let due_at = fired.as_ref().map(|fired| fired.due_at);
     let given = Given { parameters: parameters.clone(), due_at, taken, ..Given::default() };
-    let run = Run { backfill, ..Run::scheduled(RunId::new(), plan, parts.clock.now()).given(given) };
+    let run = Run { backfill, caller, ..Run::scheduled(RunId::new(), plan, parts.clock.now()).given(given) };
     let new = NewRun {
         id: run.id,
         environment,
         task: task.id,
-        task_version: version.id,
-        task_name: task.name,
+        task_version: version,
+        task_name: task.name.clone(),
         start_key: key,
         state: RunState::Scheduled.word().to_owned(),
         trigger,
@@ -97,24 +139,28 @@ async fn store_run(parts: &Parts, start: StartRun) -> Result<(Started, Option<En
         parameters,
         rerun_of,
         queued_at: run.queued_at,
-        machine: serde_json::to_string(&run).map_err(Error::Json)?,
-        steps: rows(&run),
+        machine: String::new(),
+        steps: Vec::new(),
+        stand: RunStand::default(),
         full_refresh: reads == Reads::Everything,
     };
-    let started = parts.store.start_run(new).await?;
-    let entry = started.created.then(|| Entry {
+    let entry = Entry {
         run,
         environment,
         task: task.id,
-        task_version: version.id,
+        task_version: version,
         limit,
         priority,
-        version: started.run.version,
+        version: 0,
+        unstored: None,
         before: None,
         effects: Vec::new(),
         progressed: false,
-    });
-    Ok((started, entry))
+        returned: Vec::new(),
+        heard: Vec::new(),
+        unsure: false,
+    };
+    Ok(Ready::New(Box::new(new), Box::new(entry)))
 }
 
 /// A back-fill runs the pipeline of its step alone.

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::{CancelError, Reads};
 use crate::rig::{Rig, report};
 
+mod call;
 mod flow;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -428,6 +429,7 @@ async fn a_range_runs_its_step_alone_and_a_refresh_forgets() {
         rerun: None,
         fired: None,
         reads,
+        caller: None,
     };
     let range = Backfill { step: "read".into(), from: "1".into(), to: "5".into() };
     let wrong = Backfill { step: "other".into(), ..range.clone() };

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt as _;
-use sallyport_protocol::{AgentMessage, AttemptKey, InstanceId, LogBatch, LogLevel, OrderReport, RunId, ServerToAgent};
+use sallyport_protocol::{
+    AgentMessage, AttemptKey, InstanceId, LogBatch, LogLevel, OrderReport, RunId, ServerToAgent, Timestamp,
+};
 use sallyport_store::{Agent, LogSource, SessionKind};
 use tokio::sync::mpsc;
 
@@ -170,12 +172,19 @@ impl Session {
         Ok(())
     }
 
-    /// Without an acknowledgement the agent repeats its report.
-    async fn finished(&self, report: OrderReport) {
-        let key = report.key;
-        if self.gateway.parts().engine.finished(self.agent.id, report).await.is_ok() {
-            self.acknowledge(ServerToAgent::FinishedAck { key }).await;
-        }
+    /// Without an acknowledgement the agent repeats its report. What it says next does not wait for the disk: the
+    /// engine's queue bounds how many reports are under way.
+    async fn finished(&self, mut report: OrderReport) {
+        let (key, acks) = (report.key, self.acks.clone());
+        let offset = self.slot.clock_offset.load(Ordering::Relaxed);
+        report.ended_at = report.ended_at.map(|at| Timestamp(at.0.saturating_sub(offset)));
+        let Ok(stored) = self.gateway.parts().engine.finished(self.agent.id, report).await else { return };
+        self.gateway.parts().tasks.spawn(async move {
+            if stored.await.is_ok() {
+                // The writer is gone when the session ends.
+                let _ = acks.send(ServerToAgent::FinishedAck { key }).await;
+            }
+        });
     }
 
     async fn logs(&self, batch: LogBatch) -> Result<(), String> {

@@ -19,11 +19,9 @@ use crate::gateway::TestError;
 use crate::http::extract::{Body, IfMatch, Params, Path, SomeIfMatch, etag};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
+use crate::http::secrets::{hidden, merge};
 use crate::http::time::rfc3339;
 use crate::http::who::Who;
-
-/// What stands for a secret that is set, in answers; sent back it leaves the secret as it is.
-const HIDDEN: &str = "***";
 
 /// A connection document.
 #[derive(Deserialize, ToSchema)]
@@ -115,7 +113,7 @@ impl From<Connection> for ConnectionView {
             agent: connection.agent_name,
             agent_id: connection.agent.to_string(),
             settings: connection.settings,
-            secrets: connection.secret_names.into_iter().map(|name| (name, HIDDEN)).collect(),
+            secrets: hidden(connection.secret_names),
             version: connection.version,
             created_at: rfc3339(connection.created_at),
             updated_at: rfc3339(connection.updated_at),
@@ -262,17 +260,7 @@ async fn edit(
     document: ConnectionDocument,
     mut secrets: BTreeMap<String, Secret>,
 ) -> Result<ConnectionEdit> {
-    for (name, secret) in document.secrets.unwrap_or_default() {
-        match secret {
-            Some(secret) if secret.expose() == HIDDEN => {}
-            Some(secret) => {
-                secrets.insert(name, secret);
-            }
-            None => {
-                secrets.remove(&name);
-            }
-        }
-    }
+    merge(&mut secrets, document.secrets);
     let agent = match app.store.agent(who.environment.id, &document.agent).await {
         Ok(agent) => Some(agent),
         Err(sallyport_store::Error::NotFound) => None,

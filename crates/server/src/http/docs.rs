@@ -38,6 +38,7 @@ use crate::http::problem::{Code, FieldProblem, ProblemView};
         (name = "triggers", description = "What starts tasks by itself"),
         (name = "checkpoints", description = "How far incremental reads are"),
         (name = "runs", description = "Executions of tasks"),
+        (name = "notifications", description = "Who is told about failures, recoveries and late runs"),
         (name = "logs", description = "Logs of agents and wrappers"),
     )
 )]

@@ -21,6 +21,9 @@ use crate::secrets::{Purpose, Secrets};
 /// How far the caller's clock may be from ours, and how long a request can be repeated by somebody who has heard it.
 const CLOCKS_APART: Duration = Duration::from_secs(300);
 
+/// The largest body that parameters are taken from, in bytes.
+const JSON_BYTES_MAX: usize = 256 * 1024;
+
 /// What a call answers.
 #[derive(Serialize)]
 pub(crate) struct Accepted {
@@ -53,10 +56,22 @@ pub(crate) async fn call(
     }
     let key = key.map(|key| format!("key:{key}")).or(signature.map(|signature| format!("signature:{signature}")));
     let key = key.map(|key| format!("hook:{}:{}:{key}", trigger.task, trigger.name));
-    let started = app.live.schedule.start_run(&trigger, &definition, Cause { key, due_at: now, by: None }).await;
+    let body = if definition.reads_body() { Some(read(&body)?) } else { None };
+    let started = app.live.schedule.start_run(&trigger, &definition, Cause { key, due_at: now, by: None, body }).await;
     let run = started.map_err(|error| not_started(error, &trigger.task_name))?.run.id;
     app.store.note_trigger(trigger.task, &trigger.name, Ok(run), now).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted { run: run.to_string() })))
+}
+
+/// The body of a webhook that takes parameters from it.
+fn read(body: &[u8]) -> Result<serde_json::Value> {
+    if body.len() > JSON_BYTES_MAX {
+        let message = format!("the body has {} bytes; one that is read has at most {JSON_BYTES_MAX}", body.len());
+        return Err(Problem::new(Code::TooLarge, message));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        Problem::new(Code::BadRequest, format!("the body must be JSON, the trigger reads it: {error}"))
+    })
 }
 
 async fn find(app: &App, token: Secret) -> Result<Trigger> {
@@ -81,7 +96,7 @@ fn signed(
     key: Option<&str>,
     body: &[u8],
 ) -> Result<Option<String>> {
-    if definition.webhook.is_none_or(|webhook| webhook.signature == Signature::None) {
+    if definition.webhook.as_ref().is_none_or(|webhook| webhook.signature == Signature::None) {
         return Ok(None);
     }
     let bad = |why: &str| Problem::new(Code::BadSignature, format!("{why}; see docs/triggers.md"));

@@ -5,6 +5,7 @@ mod checkpoints;
 mod companies;
 mod connections;
 mod connectors;
+mod console;
 mod docs;
 mod download;
 mod extract;
@@ -15,10 +16,12 @@ mod licence;
 mod limits;
 mod login;
 mod logs;
+mod notices;
 mod page;
 mod problem;
 mod rerun;
 mod runs;
+mod secrets;
 mod setup;
 mod surround;
 mod tasks;
@@ -32,7 +35,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
@@ -43,6 +45,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::gateway;
 use crate::http::problem::{Code, Problem};
+pub(crate) use crate::http::time::{maybe_rfc3339, rfc3339};
 
 /// The largest request body; documents of tasks are the largest.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -52,7 +55,6 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let (api, _) = api().split_for_parts();
     Router::new()
         .merge(api)
-        .route("/", get(|| async { Redirect::temporary("/api/docs") }))
         .route("/setup", get(setup::page).post(setup::submit))
         .route("/hooks/{token}", post(hooks::call))
         .route("/livez", get(health::livez))
@@ -61,7 +63,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/api/openapi.json", get(docs::document))
         .route("/api/docs", get(docs::page))
         .route(sallyport_protocol::path::RELEASE, get(download::release))
-        .fallback(async || Problem::new(Code::NoSuchRoute, "there is nothing at this address; see /api/docs"))
+        .fallback(console::serve)
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "this address does not take this method; see /api/docs")
         })
@@ -131,5 +133,9 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(triggers::change::resume))
         .routes(routes!(triggers::change::token))
         .routes(routes!(triggers::change::fire))
+        .routes(routes!(notices::list, notices::create))
+        .routes(routes!(notices::show, notices::replace, notices::delete))
+        .routes(routes!(notices::test))
+        .routes(routes!(notices::deliveries::list))
         .routes(routes!(connectors::list))
 }

@@ -60,6 +60,7 @@ pub(crate) async fn rerun(
         parameters: old.parameters,
         fired: None,
         reads: Reads::New,
+        caller: None,
         rerun: Some(Rerun { of: old.id, task_version: old.task_version, taken }),
     };
     let started = app.live.engine.start_run(order).await.map_err(|error| runs::not_started(error, &old.task_name))?;

@@ -285,23 +285,24 @@ pub(crate) async fn start(
     headers: HeaderMap,
     MaybeBody(mut start): MaybeBody<StartBody>,
 ) -> Result<Response> {
-    let task = crate::http::tasks::find(&app, &who, &id).await?;
+    let task = app.live.engine.task(who.environment.id, &id).await.map_err(Problem::naming("task", &id))?;
     if start.priority.is_some_and(|priority| !(-100..=100).contains(&priority)) {
         return Err(Problem::field("/priority", "range", "expected -100 to 100"));
     }
     let key = idempotency_key(&headers)?;
     let order = StartRun {
         environment: who.environment.id,
-        task: task.id,
+        task,
         trigger: who.trigger().to_owned(),
         who: who.name(),
         // One caller's keys for one task are no other's.
-        key: key.map(|key| format!("key:{}:{}", task.id, key)),
+        key: key.map(|key| format!("key:{task}:{key}")),
         priority: start.priority,
         parameters: std::mem::take(&mut start.parameters),
         rerun: None,
         fired: None,
         reads: reads(start)?,
+        caller: None,
     };
     let run = app.live.engine.start_run(order).await.map_err(|error| not_started(error, &id))?;
     Ok(started(&run, &app))
@@ -332,6 +333,7 @@ pub(crate) fn not_started(error: StartError, task: &str) -> Problem {
             let message = format!("no active step `{step}` of task `{task}` reads incrementally");
             Problem::field("/backfill/step", "not_incremental", message)
         }
+        error @ StartError::Circle(_) => Problem::new(Code::Invalid, error.to_string()),
         StartError::Store(error) => error.into(),
         StartError::Stopped => Problem::new(Code::Unavailable, "the server stops; try again"),
     }

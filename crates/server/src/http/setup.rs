@@ -147,8 +147,8 @@ fn form(token: &Secret, problem: &str) -> String {
 
 fn done(email: &str) -> String {
     format!(
-        "<h1>Done</h1><p>You can log in as <b>{}</b> now: <code>sallyport login</code>, or see \
-         <a href=\"/api/docs\">the API</a>.</p>",
+        "<h1>Done</h1><p>You can log in as <b>{}</b> now: <a href=\"/sign-in\">in the console</a>, or on a terminal \
+         with <code>sallyport login</code>.</p>",
         escape(email)
     )
 }

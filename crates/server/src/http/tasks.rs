@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sallyport_domain::plan::plan;
+use sallyport_domain::plan::{check_calls, plan};
 use sallyport_domain::task::{self, parse};
 use sallyport_domain::trigger;
 use sallyport_store::{NewTask, Task, TaskFilter, TaskVersion};
@@ -280,11 +280,13 @@ pub(crate) async fn find(app: &App, who: &Who, id_or_name: &str) -> Result<Task>
 async fn problems(app: &App, who: &Who, document: &str) -> Result<std::result::Result<task::Task, Vec<FieldProblem>>> {
     let world = app.world(who.environment.id).await?;
     let others = app.store.task_facts(who.environment.id).await?;
+    let called = called(app, who, document).await?;
     let text = document.to_owned();
     // Schemas of many steps take a while to compile.
     let checked = tokio::task::spawn_blocking(move || -> std::result::Result<task::Task, Vec<task::Problem>> {
         let task = parse(&text)?;
-        let wrong = trigger::check(&task, &others);
+        let wrong: Vec<_> =
+            trigger::check(&task, &others).into_iter().chain(check_calls(&task, &others, &called)).collect();
         match plan(&task, &world) {
             Ok(_) if wrong.is_empty() => Ok(task),
             planned => Err(planned.err().into_iter().flatten().chain(wrong).collect()),
@@ -292,6 +294,29 @@ async fn problems(app: &App, who: &Who, document: &str) -> Result<std::result::R
     });
     let checked = checked.await.map_err(|error| Problem::internal(&error.into()))?;
     Ok(checked.map_err(|problems| problems.into_iter().map(FieldProblem::from).collect()))
+}
+
+/// The parameters of the tasks that a document's steps start, as far as there are such tasks.
+async fn called(app: &App, who: &Who, document: &str) -> Result<Vec<(String, Vec<task::Parameter>)>> {
+    let text = document.to_owned();
+    let parsed = tokio::task::spawn_blocking(move || parse(&text)).await;
+    // What is wrong with it is said later.
+    let Ok(task) = parsed.map_err(|error| Problem::internal(&error.into()))? else { return Ok(Vec::new()) };
+    let mut called: Vec<(String, Vec<task::Parameter>)> = Vec::new();
+    for name in task.steps.into_iter().filter_map(|step| step.task) {
+        if called.iter().any(|(known, _)| *known == name) {
+            continue;
+        }
+        match app.store.task(who.environment.id, &name).await {
+            Ok(found) => {
+                let parsed: std::result::Result<task::Task, _> = serde_json::from_value(found.current.parsed);
+                called.push((name, parsed.map(|task| task.parameters).unwrap_or_default()));
+            }
+            Err(sallyport_store::Error::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(called)
 }
 
 async fn checked(app: &App, who: &Who, document: String) -> Result<NewTask> {

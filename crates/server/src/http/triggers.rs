@@ -24,6 +24,9 @@ use crate::schedule::{paused, understood};
 /// How many coming times are shown.
 const NEXT: usize = 5;
 
+/// How many may be asked for.
+const NEXT_MAX: usize = 100;
+
 /// A trigger.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TriggerView {
@@ -40,7 +43,7 @@ pub(crate) struct TriggerView {
     /// As the task's document says.
     #[schema(value_type = Object)]
     definition: Value,
-    /// The next times, at most five; none for webhooks and after other tasks.
+    /// The next times, five or as many as were asked for; none for webhooks and after other tasks.
     next: Vec<String>,
     /// Whether it is paused.
     paused: bool,
@@ -62,10 +65,12 @@ pub(crate) struct TriggerView {
 pub(crate) struct Filters {
     /// Of this task: id or name.
     task: Option<String>,
+    /// How many coming times of each trigger to show, at most 100; five by default.
+    next: Option<usize>,
 }
 
 impl TriggerView {
-    fn of(trigger: Trigger, tasks: &[TaskFacts], now: Timestamp) -> Self {
+    fn of(trigger: Trigger, tasks: &[TaskFacts], now: Timestamp, count: usize) -> Self {
         let until = paused(&trigger, now);
         let read = understood(&trigger);
         let lost = trigger.follows.as_ref().filter(|followed| {
@@ -75,7 +80,7 @@ impl TriggerView {
         let problem = read.as_ref().err().cloned().or(lost).or(trigger.problem);
         let from = until.map_or(now, |until| Timestamp(until.0.saturating_sub(1)));
         let times = read.ok().and_then(|(_, schedule)| schedule).filter(|_| trigger.active);
-        let next = times.map(|times| times.upcoming(from).take(NEXT).map(rfc3339).collect());
+        let next = times.map(|times| times.upcoming(from).take(count).map(rfc3339).collect());
         Self {
             task: trigger.task_name,
             task_id: trigger.task.to_string(),
@@ -94,7 +99,7 @@ impl TriggerView {
     }
 }
 
-/// The triggers, with their next five times. Sorts: task, name, due_at.
+/// The triggers, with their next times. Sorts: task, name, due_at.
 #[utoipa::path(get, path = "/triggers", tag = "triggers", operation_id = "list_triggers", params(Filters, Paging),
     responses((status = 200, body = PageView<TriggerView>)))]
 pub(crate) async fn list(
@@ -107,9 +112,10 @@ pub(crate) async fn list(
         Some(task) => Some(crate::http::tasks::find(&app, &who, task).await?.id),
         None => None,
     };
+    let count = filters.next.unwrap_or(NEXT).min(NEXT_MAX);
     let page = app.store.triggers(who.environment.id, TriggerFilter { task }, paging.into()).await?;
     let (tasks, now) = (app.store.task_facts(who.environment.id).await?, app.clock.now());
-    Ok(Json(page.map(|trigger| TriggerView::of(trigger, &tasks, now)).into()))
+    Ok(Json(page.map(|trigger| TriggerView::of(trigger, &tasks, now, count)).into()))
 }
 
 /// One trigger of a task.
@@ -127,7 +133,7 @@ pub(crate) async fn show(
 
 async fn view(app: &App, who: &Who, trigger: Trigger) -> Result<TriggerView> {
     let tasks = app.store.task_facts(who.environment.id).await?;
-    Ok(TriggerView::of(trigger, &tasks, app.clock.now()))
+    Ok(TriggerView::of(trigger, &tasks, app.clock.now(), NEXT))
 }
 
 /// A trigger of the asker's environment.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_protocol::{Clock, ConnectionId, EnvironmentId, RunId};
-use sallyport_store::{ConnectionEdit, First, LogFilter, NewConnection, NewTask, Run, Store};
+use sallyport_store::{ConnectionEdit, First, LogFilter, NewConnection, NewTask, Run, Started, Store};
 use serde_json::json;
 
 use super::{Live, OpenSecrets, Parts};
-use crate::engine::{Reads, StartRun};
+use crate::engine::{Reads, StartError, StartRun};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -44,6 +44,7 @@ impl Server {
             store: store.clone(),
             clock: clock.clone(),
             catalog: Arc::new(sallyport_connectors::catalog()),
+            secrets: crate::rig::key(),
             hash_credential: Arc::new(|password| password.as_bytes().to_vec()),
             open_secrets,
             files_root: folder.path().join("files"),
@@ -64,6 +65,10 @@ impl Server {
 
     /// Starts a run of a new task.
     async fn begin(&self, document: &str) -> RunId {
+        self.try_begin(document).await.unwrap().run.id
+    }
+
+    async fn try_begin(&self, document: &str) -> Result<Started, StartError> {
         let parsed = sallyport_domain::task::parse(document).unwrap();
         let new = NewTask {
             name: parsed.task.clone(),
@@ -88,8 +93,9 @@ impl Server {
             rerun: None,
             fired: None,
             reads: Reads::New,
+            caller: None,
         };
-        self.live.engine.start_run(start).await.unwrap().run.id
+        self.live.engine.start_run(start).await
     }
 
     /// Runs a task to its end.
@@ -188,7 +194,8 @@ async fn an_engine_that_meets_a_bug_is_told_and_not_taken_for_healthy() {
     let server = Server::with(Arc::new(|_| panic!("a bug"))).await;
     assert!(server.live.engine.is_running());
     server.connection("folder", "file", json!({ "root": "." })).await;
-    server.begin("task: t\nsteps:\n  - { name: one, connection: folder, with: { path: in.csv } }\n").await;
+    let task = "task: t\nsteps:\n  - { name: one, connection: folder, with: { path: in.csv } }\n";
+    assert!(matches!(server.try_begin(task).await, Err(StartError::Stopped)), "an answer of an engine that has ended");
     tokio::time::timeout(DEADLINE, server.live.broken()).await.unwrap();
     assert!(!server.live.engine.is_running());
     server.stop().await;

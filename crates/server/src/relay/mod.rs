@@ -1,12 +1,14 @@
 //! Joins two data connections into one stream.
 //!
 //! Invariant: bytes pass through; nothing here looks into them, stores them or keeps more of them than the two
-//! sockets' write buffers. A ticket is good for one use, by one agent, on one side, until its deadline.
+//! sockets' write buffers. A ticket is good for one side of one stream, by one agent, while its attempt is at work; of
+//! two connections with it the newer one counts.
 
 mod end;
 mod splice;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,15 +16,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sallyport_dataplane::Transport;
-use sallyport_protocol::{AgentId, Refusal, RefusalCode, Side, Ticket};
+use sallyport_protocol::{AgentId, AttemptKey, Refusal, RefusalCode, RunId, Side, Ticket};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use end::{End, reply};
 pub(crate) use splice::PING_EVERY;
+pub(crate) use ticket::Stream;
+use ticket::{Claim, Tickets};
 
-/// How long both agents have to attach: orders travel in milliseconds, but a step may wait for its target's login.
+use crate::secrets::Secrets;
+
+/// How long an end waits for the other one: orders travel in milliseconds, but a step may wait for its target's login.
 const ATTACH_WITHIN: Duration = Duration::from_secs(60);
 
 /// Figures for operators; all of them grow but those that say `open` or `idle`.
@@ -39,8 +45,9 @@ pub(crate) struct Figures {
 }
 
 /// The relay. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Relay {
+    tickets: Tickets,
     inner: Arc<Inner>,
 }
 
@@ -61,68 +68,96 @@ struct Counters {
 
 #[derive(Default)]
 struct Table {
-    next_stream: u64,
-    seats: HashMap<String, Seat>,
-    waiting: HashMap<u64, oneshot::Sender<End>>,
+    /// The attempts whose streams may be attached to, by run.
+    at_work: HashMap<RunId, Vec<AttemptKey>>,
+    streams: HashMap<Stream, Standing>,
+    /// Tells one standing from the next of the same stream.
+    next_number: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Seat {
-    stream: u64,
-    side: Side,
-    agent: AgentId,
-    deadline: Instant,
+/// Where a stream stands.
+struct Standing {
+    number: u64,
+    state: State,
 }
+
+enum State {
+    /// One end waits for the other one.
+    Waiting { side: Side, other: oneshot::Sender<Joined> },
+    /// Both are joined, until this fires.
+    Carried(CancellationToken),
+}
+
+/// The second end, and what ends the two.
+type Joined = (End, CancellationToken);
 
 enum Turn {
-    First(oneshot::Receiver<End>),
-    Second(oneshot::Sender<End>),
+    First { number: u64, other: oneshot::Receiver<Joined> },
+    Second { first: oneshot::Sender<Joined>, cut: CancellationToken },
 }
 
 impl Relay {
-    /// A relay without streams.
-    pub(crate) fn new() -> Self {
-        Self::default()
+    /// A relay without streams, whose tickets are signed with a key of the server.
+    pub(crate) fn new(secrets: Arc<Secrets>) -> Self {
+        Self { tickets: Tickets::new(secrets), inner: Arc::default() }
     }
 
-    /// Makes the two tickets of a stream: the producer's, then the consumer's.
+    /// Makes the two tickets of a stream: the producer's, then the consumer's. They are good while the attempt is at
+    /// work: see [`Relay::set_at_work`].
     ///
     /// # Errors
-    /// When the machine gives no random bytes.
-    pub(crate) fn open(&self, producer: AgentId, consumer: AgentId) -> Result<(Ticket, Ticket), getrandom::Error> {
-        let deadline = Instant::now() + ATTACH_WITHIN;
-        let (to_producer, to_consumer) = (random_text()?, random_text()?);
+    /// When a ticket cannot be written.
+    pub(crate) fn open(
+        &self,
+        stream: Stream,
+        producer: AgentId,
+        consumer: AgentId,
+    ) -> Result<(Ticket, Ticket), serde_json::Error> {
+        let ticket = |side, agent| self.tickets.write(&Claim { stream, side, agent });
+        Ok((ticket(Side::Producer, producer)?, ticket(Side::Consumer, consumer)?))
+    }
+
+    /// Says which attempts of a run are at work: tickets of others are refused.
+    pub(crate) fn set_at_work(&self, run: RunId, keys: Vec<AttemptKey>) {
         let mut table = self.table();
-        let now = Instant::now();
-        // Few are open at one time, because orders are sent the moment their tickets are made.
-        table.seats.retain(|_, seat| seat.deadline > now);
-        let stream = table.next_stream;
-        table.next_stream += 1;
-        table.seats.insert(to_producer.clone(), Seat { stream, side: Side::Producer, agent: producer, deadline });
-        table.seats.insert(to_consumer.clone(), Seat { stream, side: Side::Consumer, agent: consumer, deadline });
-        Ok((Ticket::new(to_producer), Ticket::new(to_consumer)))
+        if keys.is_empty() {
+            table.at_work.remove(&run);
+        } else {
+            table.at_work.insert(run, keys);
+        }
     }
 
     /// Attaches an end. The first of a stream's two waits for the other, then carries the stream until it ends; the
-    /// second hands its connection over and returns at once.
+    /// second hands its connection over and returns at once. An end that comes again takes the place of its older
+    /// connection, which it has given up.
     pub(crate) async fn attach(&self, agent: AgentId, ticket: &Ticket, end: End) -> Result<(), (Refusal, End)> {
-        let (seat, turn) = match self.take_seat(agent, ticket) {
+        let (claim, turn) = match self.take_seat(agent, ticket) {
             Ok(taken) => taken,
             Err(refusal) => return Err((refusal, end)),
         };
         match turn {
-            Turn::Second(first) => first.send(end).map_err(|end| (gone("the other side has stopped waiting"), end)),
-            Turn::First(other) => {
-                let other = tokio::time::timeout_at(seat.deadline, other).await;
-                self.table().waiting.remove(&seat.stream);
-                let Ok(Ok(other)) = other else {
-                    return Err((gone("the other side did not attach in time"), end));
+            Turn::Second { first, cut } => {
+                first.send((end, cut)).map_err(|(end, _)| (later("the other side has stopped waiting"), end))
+            }
+            Turn::First { number, other } => {
+                let other = tokio::time::timeout(ATTACH_WITHIN, other).await;
+                let (other, cut) = match other {
+                    Ok(Ok(joined)) => joined,
+                    Ok(Err(_)) => return Err((later("a newer connection took its place"), end)),
+                    Err(_) => {
+                        self.forget(claim.stream, number);
+                        return Err((later("the other side did not attach in time"), end));
+                    }
                 };
-                let (producer, consumer) = match seat.side {
+                let (producer, consumer) = match claim.side {
                     Side::Producer => (end, other),
                     Side::Consumer => (other, end),
                 };
-                self.carry(producer, consumer).await;
+                tokio::select! {
+                    () = self.carry(producer, consumer) => {}
+                    () = cut.cancelled() => tracing::info!("an end of a stream came again"),
+                }
+                self.forget(claim.stream, number);
                 Ok(())
             }
         }
@@ -180,22 +215,41 @@ impl Relay {
         counters.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn take_seat(&self, agent: AgentId, ticket: &Ticket) -> Result<(Seat, Turn), Refusal> {
+    fn take_seat(&self, agent: AgentId, ticket: &Ticket) -> Result<(Claim, Turn), Refusal> {
+        let claim = self.tickets.read(ticket).filter(|claim| claim.agent == agent);
         let mut table = self.table();
-        let seat = table.seats.get(ticket.expose()).copied();
-        // One text for all, so that a wrong guess learns nothing.
-        let unusable = || gone("the ticket is unknown, used, too late, or another agent's");
-        let seat = seat.filter(|seat| seat.agent == agent && seat.deadline > Instant::now()).ok_or_else(unusable)?;
-        table.seats.remove(ticket.expose());
-        let turn = match table.waiting.remove(&seat.stream) {
-            Some(first) => Turn::Second(first),
-            None => {
-                let (first, other) = oneshot::channel();
-                table.waiting.insert(seat.stream, first);
-                Turn::First(other)
-            }
+        let is_at_work = |claim: &Claim| {
+            let key = claim.stream.key;
+            table.at_work.get(&key.run).is_some_and(|keys| keys.contains(&key))
         };
-        Ok((seat, turn))
+        // One text for all, so that a wrong guess learns nothing.
+        let unusable = || gone("the ticket is unknown, of an attempt that is over, or another agent's");
+        let claim = claim.filter(is_at_work).ok_or_else(unusable)?;
+        let before = table.streams.remove(&claim.stream);
+        if let Some(Standing { number, state: State::Waiting { side, other } }) = before {
+            // One that has gone is as good as none.
+            if side != claim.side && !other.is_closed() {
+                let cut = CancellationToken::new();
+                table.streams.insert(claim.stream, Standing { number, state: State::Carried(cut.clone()) });
+                return Ok((claim, Turn::Second { first: other, cut }));
+            }
+        } else if let Some(Standing { state: State::Carried(cut), .. }) = before {
+            cut.cancel();
+        }
+        let number = table.next_number;
+        table.next_number += 1;
+        let (first, other) = oneshot::channel();
+        let state = State::Waiting { side: claim.side, other: first };
+        table.streams.insert(claim.stream, Standing { number, state });
+        Ok((claim, Turn::First { number, other }))
+    }
+
+    /// A stream stands no longer, unless it does so anew.
+    fn forget(&self, stream: Stream, number: u64) {
+        let mut table = self.table();
+        if table.streams.get(&stream).is_some_and(|standing| standing.number == number) {
+            table.streams.remove(&stream);
+        }
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
@@ -212,12 +266,12 @@ impl Drop for Idle {
     }
 }
 
-fn random_text() -> Result<String, getrandom::Error> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
+/// The ticket is of no use.
 fn gone(message: &str) -> Refusal {
     Refusal { code: RefusalCode::Other, message: message.to_owned(), retry_after_seconds: None }
+}
+
+/// The same ticket may be used again.
+fn later(message: &str) -> Refusal {
+    Refusal { code: RefusalCode::Unavailable, ..gone(message) }
 }

@@ -5,20 +5,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use sallyport_domain::licence::Tier;
-use sallyport_protocol::{AgentId, DataReply, DataRequest, Refusal, RefusalCode, Ticket, path};
+use sallyport_protocol::{AgentId, AttemptKey, DataReply, DataRequest, Refusal, RefusalCode, RunId, Ticket, path};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::Relay;
+use super::{Relay, Stream};
 use crate::rig::{DEADLINE, Login, Rig, Socket, hear, say};
 
 const LONG: Duration = Duration::from_secs(60);
 
+/// The tickets of a stream of an attempt that is at work.
+fn tickets(relay: &Relay, producer: AgentId, consumer: AgentId) -> (Ticket, Ticket) {
+    let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
+    relay.set_at_work(key.run, vec![key]);
+    relay.open(Stream { key, from: 0, to: 1 }, producer, consumer).unwrap()
+}
+
 /// Two agents' data connections, attached to each other: the producer's, then the consumer's.
 async fn stream(rig: &Rig) -> (Socket, Socket) {
     let (one, two) = (rig.agent("one").await, rig.agent("two").await);
-    let (to_one, to_two) = rig.relay.open(one.agent, two.agent).unwrap();
+    let (to_one, to_two) = tickets(&rig.relay, one.agent, two.agent);
     let (producer, consumer) = tokio::join!(attach(rig, &one, to_one), attach(rig, &two, to_two));
     (producer.unwrap(), consumer.unwrap())
 }
@@ -75,22 +82,52 @@ async fn a_broken_end_is_told_from_a_closed_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_is_good_for_one_use_by_one_agent() {
+async fn a_ticket_is_good_for_one_agent_while_its_attempt_is_at_work() {
     let rig = Rig::start(Tier::Premium, LONG).await;
     let (one, two) = (rig.agent("one").await, rig.agent("two").await);
-    let (to_one, _) = rig.relay.open(one.agent, two.agent).unwrap();
+    let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
+    let stream = Stream { key, from: 0, to: 1 };
+    let (to_one, _) = rig.relay.open(stream, one.agent, two.agent).unwrap();
+    assert!(attach(&rig, &one, to_one.clone()).await.is_err(), "the attempt is not at work");
+    rig.relay.set_at_work(key.run, vec![AttemptKey { attempt: 2, fence: 2, ..key }]);
+    assert!(attach(&rig, &one, to_one.clone()).await.is_err(), "a newer attempt is at work");
+    rig.relay.set_at_work(key.run, vec![key]);
     assert!(attach(&rig, &two, to_one.clone()).await.is_err(), "it is another agent's");
     assert!(attach(&rig, &one, Ticket::new("0123")).await.is_err(), "it was never made");
-    let mut first = rig.dial(path::DATA, &one).await.unwrap();
-    say(&mut first, &DataRequest::Attach { ticket: to_one.clone() }).await;
-    // The first use waits for the other side; a second one is refused, whichever the server meets first.
-    let mut second = rig.dial(path::DATA, &one).await.unwrap();
-    say(&mut second, &DataRequest::Attach { ticket: to_one }).await;
-    let refused = tokio::select! {
-        reply = hear::<DataReply>(&mut first) => reply,
-        reply = hear::<DataReply>(&mut second) => reply,
-    };
-    assert!(matches!(refused, DataReply::Refused { .. }));
+    let (forged, _) = Relay::new(crate::rig::key()).open(stream, one.agent, two.agent).unwrap();
+    assert!(attach(&rig, &one, forged).await.is_err(), "another server has signed it");
+    let changed = to_one.expose().replacen('e', "f", 1);
+    assert!(attach(&rig, &one, Ticket::new(changed)).await.is_err(), "it was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_comes_again_takes_the_place_of_its_older_connection() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let (one, two) = (rig.agent("one").await, rig.agent("two").await);
+    let (to_one, to_two) = tickets(&rig.relay, one.agent, two.agent);
+    let both = || async { tokio::join!(attach(&rig, &one, to_one.clone()), attach(&rig, &two, to_two.clone())) };
+    let (old_producer, old_consumer) = both().await;
+    let (mut old_producer, mut old_consumer) = (old_producer.unwrap(), old_consumer.unwrap());
+    // The old connections are not closed by their agents: they may hang for long.
+    let (producer, consumer) = both().await;
+    let (mut producer, mut consumer) = (producer.unwrap(), consumer.unwrap());
+    for socket in [&mut old_producer, &mut old_consumer] {
+        let end = timeout(DEADLINE, socket.next()).await.unwrap();
+        assert!(matches!(end, None | Some(Err(_)) | Some(Ok(Message::Close(_)))), "{end:?}");
+    }
+    producer.send(Message::binary(&b"rows"[..])).await.unwrap();
+    assert_eq!(binary(&mut consumer).await, &b"rows"[..]);
+}
+
+#[test]
+fn tickets_outlive_the_process_that_made_them() {
+    let secrets = crate::rig::key();
+    let (one, two) = (AgentId::new(), AgentId::new());
+    let (before, after) = (Relay::new(secrets.clone()), Relay::new(secrets));
+    let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
+    let (to_one, _) = before.open(Stream { key, from: 0, to: 1 }, one, two).unwrap();
+    after.set_at_work(key.run, vec![key]);
+    assert!(after.take_seat(one, &to_one).is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +135,7 @@ async fn an_agent_in_the_process_is_one_end() {
     let rig = Rig::start(Tier::Premium, LONG).await;
     let (one, inside) = (rig.agent("one").await, AgentId::new());
     let relay = rig.relay.clone();
-    let (to_one, to_inside) = relay.open(one.agent, inside).unwrap();
+    let (to_one, to_inside) = tickets(&relay, one.agent, inside);
     let (socket, transport) = tokio::join!(attach(&rig, &one, to_one), relay.attach_local(inside, &to_inside));
     let (mut socket, mut transport) = (socket.unwrap(), transport.unwrap());
     socket.send(Message::binary(&b"rows"[..])).await.unwrap();
@@ -161,16 +198,6 @@ async fn a_gigabyte_passes() {
         came += binary(&mut consumer).await.len();
     }
     assert_eq!(came, PARTS * 1024 * 1024);
-}
-
-#[tokio::test]
-async fn tickets_do_not_pile_up_when_nobody_comes() {
-    let relay = Relay::new();
-    relay.open(AgentId::new(), AgentId::new()).unwrap();
-    let past = tokio::time::Instant::now();
-    relay.table().seats.values_mut().for_each(|seat| seat.deadline = past);
-    relay.open(AgentId::new(), AgentId::new()).unwrap();
-    assert_eq!(relay.table().seats.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

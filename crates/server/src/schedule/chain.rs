@@ -46,7 +46,7 @@ impl Handle {
     ) -> Result<Result<sallyport_protocol::RunId, String>, StartError> {
         let key = format!("after:{}:{}:{}", trigger.task, trigger.name, news.run);
         let due_at = news.finished_at.unwrap_or_else(|| self.parts.clock.now());
-        match self.start_run(trigger, definition, Cause { key: Some(key), due_at, by: None }).await {
+        match self.start_run(trigger, definition, Cause { key: Some(key), due_at, by: None, body: None }).await {
             Ok(started) => Ok(Ok(started.run.id)),
             Err(error) if lasts(&error) => Ok(Err(error.to_string())),
             Err(error) => Err(error),

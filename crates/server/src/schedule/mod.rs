@@ -44,6 +44,8 @@ pub(crate) struct Cause {
     pub(crate) due_at: Timestamp,
     /// The run's trigger word and who starts it, where it is not the trigger by itself.
     pub(crate) by: Option<(String, String)>,
+    /// What a webhook was sent, where the trigger reads it.
+    pub(crate) body: Option<serde_json::Value>,
 }
 
 /// Asks the schedule. Cheap to clone.
@@ -87,10 +89,11 @@ impl Handle {
             who,
             key: cause.key,
             priority: None,
-            parameters: serde_json::Map::new(),
+            parameters: definition.given(cause.body.as_ref()),
             rerun: None,
             fired: Some(Fired { trigger: trigger.name.clone(), due_at: cause.due_at, late_at }),
             reads: Reads::New,
+            caller: None,
         };
         let started = self.parts.engine.start_run(start).await?;
         if late_at.is_some() {

@@ -127,7 +127,8 @@ impl Handle {
                 }
                 fired.next = firing.next;
                 for at in firing.start {
-                    let cause = Cause { key: Some(format!("at:{task}:{name}:{}", at.0)), due_at: at, by: None };
+                    let key = Some(format!("at:{task}:{name}:{}", at.0));
+                    let cause = Cause { key, due_at: at, by: None, body: None };
                     match self.start_run(trigger, &definition, cause).await {
                         Ok(started) => fired.run = Some((started.run.id, now)),
                         Err(error) if lasts(&error) => fired.problem = Some(error.to_string()),

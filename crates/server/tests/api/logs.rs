@@ -1,7 +1,7 @@
 //! Logs, read and followed.
 
 use sallyport_protocol::{InstanceId, LogBatch, LogLevel, LogLine, RunId, Timestamp};
-use sallyport_store::{LogSource, NewRun, RunCommit, RunLogLine};
+use sallyport_store::{LogSource, NewRun, RunCommit, RunLogLine, RunStand};
 use serde_json::json;
 
 use crate::server::{Client, Server};
@@ -35,6 +35,7 @@ fn ended_run(server: &Server, administrator: &Client) -> RunId {
             queued_at: Timestamp(1),
             machine: "{}".into(),
             steps: Vec::new(),
+            stand: RunStand::default(),
             full_refresh: false,
         };
         store.start_run(new).await.unwrap();

@@ -10,6 +10,7 @@ mod flow;
 mod limits;
 mod lists;
 mod logs;
+mod notifications;
 mod people;
 mod server;
 mod start;

@@ -80,6 +80,40 @@ fn a_webhook_starts_one_run_a_key_for_whoever_has_its_token() {
 }
 
 #[test]
+fn triggers_give_parameters_and_webhooks_take_them_from_their_body() {
+    let server = Server::start();
+    let administrator = server.administrator();
+    let parameters = "parameters: [{ name: shop, required: true }, { name: order, type: integer }]";
+    let document = |triggers: &str| format!("task: a\n{parameters}\ntriggers: {triggers}\n{STEPS}\n");
+    let save = |triggers: &str| administrator.send("POST", "/api/v1/tasks", &[], document(triggers).as_bytes());
+    let refused = save("[{ name: daily, every: 1d }]");
+    refused.refused(422, "invalid_task");
+    assert_eq!(refused.json()["problems"][0]["path"], "/triggers/0/parameters/shop");
+    save(
+        "[{ name: daily, every: 1d, parameters: { shop: prague } }, \
+           { name: hook, webhook: { parameters: { order: /order/id } }, parameters: { shop: brno } }]",
+    )
+    .is(201);
+    let fired = administrator.post("/api/v1/tasks/a/triggers/daily/fire", &json!({})).is(201);
+    assert_eq!(fired["parameters"], json!({"shop": "prague", "order": null}));
+
+    let token = administrator.post("/api/v1/tasks/a/triggers/hook/token", &json!({})).is(201);
+    let path = format!("/hooks/{}", token["url"].as_str().unwrap().rsplit_once('/').unwrap().1);
+    let stranger = Client { token: None, ..administrator.clone() };
+    let call = |body: &[u8]| stranger.send("POST", &path, &[], body);
+    let run = call(br#"{"order": {"id": 4711}}"#).is(202);
+    let shown = administrator.get(&format!("/api/v1/runs/{}", run["run"].as_str().unwrap())).is(200);
+    assert_eq!(shown["parameters"], json!({"shop": "brno", "order": 4711}));
+    let before = administrator.get("/api/v1/runs?task=a").is(200)["total"].clone();
+    call(br#"{"order": {"id": "many"}}"#).refused(422, "invalid");
+    call(b"order=1").refused(400, "bad_request");
+    call(format!("[\"{}\"]", "x".repeat(300 * 1024)).as_bytes()).refused(413, "too_large");
+    assert_eq!(administrator.get("/api/v1/runs?task=a").is(200)["total"], before, "a refused call has started a run");
+    let next = administrator.get("/api/v1/triggers?task=a&next=12").is(200);
+    assert_eq!(next["items"][0]["next"].as_array().unwrap().len(), 12);
+}
+
+#[test]
 fn a_signed_webhook_takes_only_what_is_signed_and_new() {
     let server = Server::start();
     let administrator = server.administrator();

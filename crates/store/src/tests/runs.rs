@@ -3,7 +3,9 @@
 use sallyport_protocol::{InstanceId, LogBatch, LogLevel, LogLine, RunId, RunRef, StepCounts, Timestamp};
 
 use super::{Bench, NOW, bench, document};
-use crate::{Error, ListRequest, LogFilter, LogSource, NewRun, Run, RunCommit, RunFilter, RunLogLine, StepRun, Task};
+use crate::{
+    Error, ListRequest, LogFilter, LogSource, NewRun, Run, RunCommit, RunFilter, RunLogLine, RunStand, StepRun, Task,
+};
 
 pub(super) fn new_run(bench: &Bench, task: &Task, key: Option<&str>) -> NewRun {
     NewRun {
@@ -25,6 +27,7 @@ pub(super) fn new_run(bench: &Bench, task: &Task, key: Option<&str>) -> NewRun {
         queued_at: NOW,
         machine: "{}".into(),
         steps: vec![step(0, "scheduled")],
+        stand: RunStand::default(),
         full_refresh: false,
     }
 }

@@ -128,7 +128,8 @@ impl Here<'_> {
                 Effect::Log { step, level, message, .. } if level >= LogLevel::Warning => {
                     say::note(&format!("{level:<7} {}: {message}", step.unwrap_or_default()));
                 }
-                Effect::Log { .. } | Effect::Ended => {}
+                // Steps that start tasks were refused before.
+                Effect::Call { .. } | Effect::CancelRun { .. } | Effect::Log { .. } | Effect::Ended => {}
             }
         }
         stop

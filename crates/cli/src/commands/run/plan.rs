@@ -47,6 +47,11 @@ impl Local {
             orders.insert(fact.id, order);
             facts.push(fact);
         }
+        let calls = task.steps.iter().find(|step| step.task.is_some());
+        if let Some(step) = calls {
+            let text = format!("step `{}` starts another task, which needs a server", step.name);
+            return Err(Error::failed(format!("{}: {text}", path.display())));
+        }
         move_here(&mut task);
         let parameters = arguments(&task.parameters, &given.parameters).map_err(|problems| wrong(path, &problems))?;
         let given = Given { parameters, ..given };
@@ -74,12 +79,14 @@ impl Local {
             task: plan.task.clone(),
             steps: steps.collect::<std::result::Result<_, _>>()?,
             incremental: None,
+            resumes: false,
         })
     }
 
     fn step(&self, plan: &Plan, step: &PlannedStep, values: &Values) -> std::result::Result<StepOrder, Failure> {
         let action = match step.evaluated(values, &self.catalog)? {
             Work::Transform { sql } => Action::Transform { sql },
+            Work::Task { .. } => Action::Unknown,
             Work::Connector { kind, connection, settings } => Action::Connector {
                 kind,
                 connection: connection.and_then(|id| self.connections.get(&id).cloned()),

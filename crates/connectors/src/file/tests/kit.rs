@@ -9,7 +9,7 @@ use sallyport_dataplane::{Cancel, EdgeError, Output, Progress, edge};
 use sallyport_protocol::LogLevel;
 use serde_json::Value;
 
-use crate::{CommitKey, Context, Error, Site};
+use crate::{CommitKey, Context, Error, Provenance, Site};
 
 /// A folder with a files root and all that a step needs.
 pub(crate) struct Kit {
@@ -36,6 +36,7 @@ impl Kit {
             site: Arc::new(Site { files_root, ..Site::default() }),
             commit: CommitKey { key: "run/step".into(), attempt: 1, fence: 1 },
             checkpointing: None,
+            provenance: Arc::new(Provenance { task: "copy".into(), run: "run_1".into(), step: "write".into() }),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         Self { _folder: folder, log, cx, runtime }

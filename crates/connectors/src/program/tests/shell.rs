@@ -117,6 +117,9 @@ fn secrets_come_over_standard_input_alone_and_the_environment_is_clean() {
         (&hello["role"], &hello["protocol"], &hello["commit"]["key"]),
         (&json!("sink"), &json!(1), &json!("run/step"))
     );
+    let commit = &hello["commit"];
+    assert_eq!((&commit["task"], &commit["run"], &commit["step"]), (&json!("copy"), &json!("run_1"), &json!("write")));
+    assert_eq!((&commit["attempt"], &commit["fence"]), (&json!(1), &json!(1)));
     assert_eq!(hello["schema"][0]["name"], "n");
     assert!(!kit.text("environment").contains("hunter2") && !kit.text("arguments").contains("hunter2"));
     for line in kit.text("environment").lines() {

@@ -26,7 +26,7 @@ impl World {
                 committed: None,
             })
             .collect();
-        let report = OrderReport { key: self.run.key(pipeline), steps };
+        let report = OrderReport { key: self.run.key(pipeline), steps, ended_at: None };
         self.on(Event::Finished { agent: ONE, report }).unwrap();
     }
 
@@ -253,7 +253,7 @@ proptest! {
             let report = |outcome| {
                 let counts = StepCounts { rows_out: which as u64, ..StepCounts::default() };
                 let step = format!("s{pipeline}");
-                OrderReport { key, steps: vec![StepReport { step, outcome, counts, already_committed: false, committed: None }] }
+                OrderReport { key, steps: vec![StepReport { step, outcome, counts, already_committed: false, committed: None }], ended_at: None }
             };
             let _ = match event {
                 0 => world.on(Event::Start),
@@ -292,7 +292,7 @@ proptest! {
                     already_committed: false,
                     committed: None,
                 }];
-                let _ = world.on(Event::Finished { agent: ONE, report: OrderReport { key, steps } });
+                let _ = world.on(Event::Finished { agent: ONE, report: OrderReport { key, steps, ended_at: None } });
             }
         }
         prop_assert!(world.run.state.has_ended(), "{:?}", world.run);

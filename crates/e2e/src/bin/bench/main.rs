@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it shows a person what was measured")]
 
 mod contest;
+mod dispatch;
 mod idle;
 mod measure;
 mod ours;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use sallyport_e2e::Profile;
 
 const USAGE: &str = "\
 Usage: ./x bench NAME [OPTIONS]
@@ -20,12 +22,14 @@ Usage: ./x bench NAME [OPTIONS]
   import    the same CSV to PostgreSQL
   parquet   lineitem from PostgreSQL to Parquet
   idle      sizes, memory, processor and start of server, agent and wrapper at rest
+  dispatch  from the request for a run to its step's start on an agent, and runs a second
 
   --scale S     TPC-H scale factor; 1 has 6 million rows (default 1)
   --rounds N    how often each tool runs (default 3)
   --only WORDS  only tools whose name holds one of these words, joined by commas
   --sling-rounds N
                 how often sling runs, which takes minutes (default as --rounds)
+  --profile P   which build of Sallyport: release or dev (default release)
   --folder DIR  where files and database lie while it measures (default the system's temporary folder)
 ";
 
@@ -36,6 +40,7 @@ struct Options {
     rounds: usize,
     only: Vec<String>,
     sling_rounds: Option<usize>,
+    profile: Profile,
     folder: PathBuf,
 }
 
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         "export" => contest::export(&options),
         "import" => contest::import(&options),
         "parquet" => contest::parquet(&options),
+        "dispatch" => dispatch::run(&options),
         _ => idle::run(&options),
     };
     match done {
@@ -66,11 +72,18 @@ fn main() -> ExitCode {
 fn options(arguments: &[String]) -> Result<Options> {
     let mut rest = arguments.iter();
     let name = rest.next().context("what shall be measured?")?.clone();
-    if !["export", "import", "parquet", "idle"].contains(&name.as_str()) {
+    if !["export", "import", "parquet", "idle", "dispatch"].contains(&name.as_str()) {
         bail!("`{name}` is not a benchmark");
     }
-    let mut options =
-        Options { name, scale: 1.0, rounds: 3, only: Vec::new(), sling_rounds: None, folder: std::env::temp_dir() };
+    let mut options = Options {
+        name,
+        scale: 1.0,
+        rounds: 3,
+        only: Vec::new(),
+        sling_rounds: None,
+        profile: Profile::Release,
+        folder: std::env::temp_dir(),
+    };
     while let Some(flag) = rest.next() {
         let value = rest.next().with_context(|| format!("{flag} needs a value"))?;
         match flag.as_str() {
@@ -78,6 +91,8 @@ fn options(arguments: &[String]) -> Result<Options> {
             "--rounds" => options.rounds = value.parse().context("--rounds")?,
             "--only" => options.only = value.split(',').map(str::to_owned).collect(),
             "--sling-rounds" => options.sling_rounds = Some(value.parse().context("--sling-rounds")?),
+            "--profile" if value == "dev" => options.profile = Profile::Dev,
+            "--profile" if value == "release" => {}
             "--folder" => options.folder = PathBuf::from(value),
             other => bail!("`{other}` is not an option"),
         }

@@ -89,7 +89,7 @@ pub(crate) async fn token(
     }
     let (definition, _) = understood(&trigger).map_err(|problem| Problem::new(Code::TriggerStopped, problem))?;
     let token = Secrets::token("hook_")?;
-    let signs = definition.webhook.is_some_and(|webhook| webhook.signature == Signature::HmacSha256);
+    let signs = definition.webhook.as_ref().is_some_and(|webhook| webhook.signature == Signature::HmacSha256);
     let secret = signs.then(|| Secrets::token("whsec_")).transpose()?;
     let sealed = secret.as_ref().map(|secret| app.secrets.seal_for(&owner(&trigger), secret.expose().as_bytes()));
     let hash = app.secrets.hash(Purpose::Hook, &token);
@@ -115,7 +115,7 @@ pub(crate) async fn fire(
     let (definition, _) = understood(&trigger).map_err(|problem| Problem::new(Code::TriggerStopped, problem))?;
     let now = app.clock.now();
     let key = idempotency_key(&headers)?.map(|key| format!("fire:{}:{name}:{key}", trigger.task));
-    let cause = Cause { key, due_at: now, by: Some((who.trigger().to_owned(), who.name())) };
+    let cause = Cause { key, due_at: now, by: Some((who.trigger().to_owned(), who.name())), body: None };
     let started = app.live.schedule.start_run(&trigger, &definition, cause).await;
     let started = started.map_err(|error| not_started(error, &task))?;
     app.store.note_trigger(trigger.task, &name, Ok(started.run.id), now).await?;

@@ -1,0 +1,65 @@
+// Figures and times in words.
+
+const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const NUMBER = new Intl.NumberFormat("en");
+
+const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ["year", 31_536_000],
+  ["month", 2_592_000],
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+];
+
+/** "5 min. ago" */
+export function relative(at: Date, now: number): string {
+  const seconds = (at.getTime() - now) / 1000;
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(seconds) >= size) return RELATIVE.format(Math.trunc(seconds / size), unit);
+  }
+  return Math.abs(seconds) < 5 ? "just now" : RELATIVE.format(Math.trunc(seconds), "second");
+}
+
+/** "2026-11-28 06:52:23 UTC" */
+export function absolute(at: Date, zone: string): string {
+  const text = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: zone }).format(at);
+  return `${text} ${zone}`;
+}
+
+/** "06:52:23" */
+export function clock(at: Date, zone: string, millis = false): string {
+  const fraction = millis ? { fractionalSecondDigits: 3 as const } : {};
+  const shape = { hour: "2-digit", minute: "2-digit", second: "2-digit", ...fraction, timeZone: zone } as const;
+  return new Intl.DateTimeFormat("sv-SE", shape).format(at).replace(",", ".");
+}
+
+export function count(value: number): string {
+  return NUMBER.format(value);
+}
+
+/** "1.4 MB", decimal. */
+export function bytes(value: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let size = value;
+  let unit = 0;
+  while (size >= 1000 && unit < units.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? size : size.toPrecision(3)} ${units[unit]}`;
+}
+
+/** "1 h 4 min", "3.2 s" */
+export function duration(millis: number): string {
+  if (millis < 1000) return `${millis} ms`;
+  if (millis < 60_000) return `${(millis / 1000).toFixed(1)} s`;
+  const minutes = Math.floor(millis / 60_000);
+  if (minutes < 60) return `${minutes} min ${Math.floor((millis % 60_000) / 1000)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** "waiting_for_agent" as "Waiting for agent". */
+export function words(word: string): string {
+  const text = word.replaceAll("_", " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
