@@ -10,5 +10,7 @@ pub mod link;
 pub mod program;
 
 pub use control::{Agent, Behaviour, Identity, Link, ServerEnd, SessionEnd, Shipping};
-pub use execute::{BoxFuture, Execution, NoRelay, OpenData, OpenError, RunLog, Surroundings, clear_scratch, execute};
+pub use execute::{
+    BoxFuture, Execution, NoRelay, OpenData, OpenError, Remedy, RunLog, Surroundings, clear_scratch, execute,
+};
 pub use journal::Journal;

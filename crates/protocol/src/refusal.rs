@@ -28,6 +28,8 @@ pub enum RefusalCode {
     VersionTooOld,
     /// The server stops or is overloaded; try again.
     Unavailable,
+    /// The other side of the stream has taken every row and has ended.
+    Delivered,
     /// A reason this build does not know.
     #[serde(other)]
     Other,

@@ -16,7 +16,7 @@ use sallyport_connectors::Site;
 use sallyport_dataplane::Transport;
 use sallyport_protocol::{
     AgentId, EnvironmentId, ExecutedBy, InstallationId, InstanceId, LINES_PER_BATCH_MAX, LogBatch, LogLine, Presence,
-    RefusalCode, RunId, ServerToAgent, Ticket,
+    RunId, ServerToAgent, Ticket,
 };
 use sallyport_store::{Agent, AgentKind, LogSource};
 use tokio::sync::mpsc;
@@ -197,11 +197,7 @@ impl OpenData for Door {
     fn open<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>> {
         Box::pin(async move {
             let opened = self.relay.attach_local(self.agent, ticket).await;
-            opened.map_err(|refusal| OpenError {
-                again: refusal.code == RefusalCode::Unavailable,
-                message: refusal.message,
-                transient: true,
-            })
+            opened.map_err(|refusal| OpenError { remedy: refusal.code.into(), message: refusal.message })
         })
     }
 }

@@ -22,8 +22,8 @@ use std::time::Duration;
 use sallyport_connectors::Site;
 use sallyport_dataplane::Transport;
 use sallyport_protocol::{
-    AttemptKey, Clock, Failure, FailureKind, LINE_BYTES_MAX, LogLevel, LogLine, OrderReport, RunRef, StepOrder, Ticket,
-    WorkOrder, shorten,
+    AttemptKey, Clock, Failure, FailureKind, LINE_BYTES_MAX, LogLevel, LogLine, OrderReport, RefusalCode, RunRef,
+    StepOrder, Ticket, WorkOrder, shorten,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -50,10 +50,31 @@ pub type RunLog = Arc<dyn Fn(LogLine) + Send + Sync>;
 pub struct OpenError {
     /// What was tried, what happened and what to do.
     pub message: String,
-    /// Whether another attempt may help.
-    pub transient: bool,
-    /// Whether the same ticket may open it a little later.
-    pub again: bool,
+    /// What may help.
+    pub remedy: Remedy,
+}
+
+/// What helps when a stream could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The same ticket, a little later.
+    Again,
+    /// Another attempt of the order.
+    Retry,
+    /// Nothing.
+    None,
+    /// It needs none: the other side has taken every row and is gone.
+    Delivered,
+}
+
+impl From<RefusalCode> for Remedy {
+    fn from(code: RefusalCode) -> Self {
+        match code {
+            RefusalCode::Unavailable => Self::Again,
+            RefusalCode::Delivered => Self::Delivered,
+            _ => Self::Retry,
+        }
+    }
 }
 
 /// Opens streams to steps on other agents.
@@ -69,7 +90,7 @@ pub struct NoRelay;
 impl OpenData for NoRelay {
     fn open<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>> {
         let message = "there is no server to relay rows to another agent; run all steps in one place".to_owned();
-        Box::pin(async { Err(OpenError { message, transient: false, again: false }) })
+        Box::pin(async { Err(OpenError { message, remedy: Remedy::None }) })
     }
 }
 

@@ -1,9 +1,10 @@
 //! Streams to and from steps on other agents: opens each and pumps it on a thread of its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use sallyport_dataplane::stream::{self, Totals};
+use sallyport_dataplane::stream;
 use sallyport_dataplane::{Cancel, Transport, line};
 use sallyport_protocol::{Failure, FailureKind, LogLevel, Ticket, event};
 use sallyport_site::backoff::{Backoff, Jitter};
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::wiring::{Relay, Way};
-use super::{Ended, Execution, Surroundings};
+use super::{Ended, Execution, Remedy, Surroundings};
 
 /// How much longer a stream may take to open once the order was stopped.
 const OPEN_GRACE: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Relayed {
     /// The local step.
     pub(super) step: usize,
-    pub(super) result: Result<Totals, Broken>,
+    pub(super) result: Result<(), Broken>,
 }
 
 /// Why a stream did not end well; the order was told already.
@@ -67,12 +68,7 @@ pub(super) fn start(
     }
 }
 
-async fn run(
-    relay: Relay,
-    resumes: bool,
-    surroundings: &Surroundings,
-    execution: &Execution,
-) -> Result<Totals, Broken> {
+async fn run(relay: Relay, resumes: bool, surroundings: &Surroundings, execution: &Execution) -> Result<(), Broken> {
     let Relay { step, ticket, peer, way } = relay;
     let (direction, words) = match way {
         Way::Out(_) => (Direction::Out, format!("rows to step `{peer}`")),
@@ -92,14 +88,19 @@ async fn run(
         Ok(transport) => transport,
         Err(error) => {
             let message = format!("opening the data connection for the {words} failed: {}", error.message);
-            execution.fail(step, lost("stream_not_opened", direction, message, error.transient));
+            execution.fail(step, lost("stream_not_opened", direction, message, error.remedy != Remedy::None));
             return Err(Broken);
         }
     };
     say(LogLevel::Debug, event::TUNNEL_READY_FOR_USE, format!("the data connection for the {words} is ready"));
     let result = if resumes {
-        let lost = Lost { ticket: &ticket, words: &words, surroundings, say: &say };
-        lasting(way, transport, execution, lost).await
+        let delivered = AtomicBool::new(false);
+        let lost = Lost { ticket: &ticket, words: &words, surroundings, say: &say, delivered: &delivered };
+        match lasting(way, transport, execution, lost).await {
+            // It could only have taken everything after everything was sent.
+            Err(stream::Error::Lost(_)) if delivered.into_inner() => Ok(()),
+            ended => ended,
+        }
     } else {
         pump(way, transport, execution).await
     };
@@ -118,12 +119,7 @@ async fn cancelled_for(grace: Duration, execution: &Execution) {
 }
 
 /// As [`pump`], over as many connections as it takes.
-async fn lasting(
-    way: Way,
-    transport: Transport,
-    execution: &Execution,
-    lost: Lost<'_>,
-) -> Result<Totals, stream::Error> {
+async fn lasting(way: Way, transport: Transport, execution: &Execution, lost: Lost<'_>) -> Result<(), stream::Error> {
     let (near, far) = Transport::pair();
     let leave = Cancel::new();
     let takes = matches!(way, Way::In(_));
@@ -152,6 +148,8 @@ struct Lost<'a> {
     words: &'a str,
     surroundings: &'a Surroundings,
     say: &'a (dyn Fn(LogLevel, &'static str, String) + Sync),
+    /// Set when there is nobody left to connect with, and no need.
+    delivered: &'a AtomicBool,
 }
 
 impl Lost<'_> {
@@ -171,8 +169,21 @@ impl Lost<'_> {
                     (self.say)(LogLevel::Info, event::TUNNEL_READY_FOR_USE, message);
                     return Ok(transport);
                 }
-                Ok(Err(error)) if error.again => last = error.message,
-                Ok(Err(error)) => return Err(format!("{why}; it was not opened again: {}", error.message)),
+                Ok(Err(error)) => match error.remedy {
+                    Remedy::Again => last = error.message,
+                    Remedy::Delivered => {
+                        (self.say)(
+                            LogLevel::Info,
+                            event::TUNNEL_READY_FOR_USE,
+                            format!("the {words} have all arrived"),
+                        );
+                        self.delivered.store(true, Ordering::Release);
+                        return Err(error.message);
+                    }
+                    Remedy::Retry | Remedy::None => {
+                        return Err(format!("{why}; it was not opened again: {}", error.message));
+                    }
+                },
                 Err(_) => break,
             }
         }
@@ -180,12 +191,13 @@ impl Lost<'_> {
     }
 }
 
-async fn pump(way: Way, transport: Transport, execution: &Execution) -> Result<Totals, stream::Error> {
+async fn pump(way: Way, transport: Transport, execution: &Execution) -> Result<(), stream::Error> {
     let ending = execution.ending();
     match way {
-        Way::Out(input) => stream::send(input, transport, &ending).await,
-        Way::In(producer) => stream::receive(producer, transport, &ending).await,
-    }
+        Way::Out(input) => stream::send(input, transport, &ending).await?,
+        Way::In(producer) => stream::receive(producer, transport, &ending).await?,
+    };
+    Ok(())
 }
 
 /// Makes a broken stream the order's reason to stop, if it is one.

@@ -11,14 +11,13 @@ use super::*;
 
 const MAX: Duration = Duration::from_secs(20);
 
-/// Streams by ticket, made ahead.
-#[derive(Default)]
-struct Tickets(Mutex<HashMap<String, Transport>>);
+/// Streams by ticket, made ahead, and what helps where there is none.
+struct Tickets(Mutex<HashMap<String, Transport>>, Remedy);
 
 impl OpenData for Tickets {
     fn open<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>> {
         let found = self.0.lock().unwrap().remove(ticket.expose());
-        let error = OpenError { message: "the ticket is unknown".to_owned(), transient: false, again: false };
+        let error = OpenError { message: "the ticket is unknown".to_owned(), remedy: self.1 };
         Box::pin(async { found.ok_or(error) })
     }
 }
@@ -32,6 +31,10 @@ struct Place {
 
 impl Place {
     fn new(streams: impl IntoIterator<Item = (&'static str, Transport)>) -> Self {
+        Self::with(streams, Remedy::None)
+    }
+
+    fn with(streams: impl IntoIterator<Item = (&'static str, Transport)>, remedy: Remedy) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let files_root = folder.path().join("files");
         std::fs::create_dir(&files_root).unwrap();
@@ -41,7 +44,7 @@ impl Place {
         let surroundings = Surroundings {
             site: Arc::new(Site { files_root, ..Site::default() }),
             scratch_root: folder.path().join("work"),
-            data: Arc::new(Tickets(Mutex::new(streams))),
+            data: Arc::new(Tickets(Mutex::new(streams), remedy)),
             log: Arc::new(move |line| sink.lock().unwrap().push(line)),
             transform_memory: 16 * 1024 * 1024,
             clock: Clock::system(),
@@ -176,6 +179,36 @@ async fn two_executors_are_joined_by_a_stream() {
     let read = |place: &Place, name| std::fs::read(place.files().join(name)).unwrap();
     assert_eq!(read(&client, "orders.csv"), read(&training, "copy.csv"));
     assert_eq!(received.steps[0].counts.rows_in, 20_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_took_everything_and_is_gone_makes_no_failure() {
+    let (left, mut near) = Transport::pair();
+    let (right, mut far) = Transport::pair();
+    let client = Place::with([("t1", left)], Remedy::Delivered).orders(5000);
+    let training = Place::new([("t2", right)]);
+    let copy = training.files().join("copy.csv");
+    // Of what the consumer says only its greeting arrives: its last word is lost.
+    let bridge = async move {
+        near.outgoing.send(far.incoming.recv().await.unwrap()).await.unwrap();
+        while !copy.exists() {
+            let next = tokio::time::timeout(Duration::from_millis(10), near.incoming.recv()).await;
+            if let Ok(Some(message)) = next {
+                far.outgoing.send(message).await.unwrap();
+            }
+        }
+    };
+    let mut source = step("orders", "orders.csv", vec![]);
+    source.outputs = outlet("csv", "t1");
+    let resumed = |steps| WorkOrder { resumes: true, ..order(steps) };
+    let (sent, received, ()) = tokio::join!(
+        client.run(resumed(vec![source])),
+        training.run(resumed(vec![step("csv", "copy.csv", through("orders", "t2"))])),
+        bridge
+    );
+    assert_eq!(outcomes(&received), [("csv", &StepOutcome::Succeeded)]);
+    assert_eq!(outcomes(&sent), [("orders", &StepOutcome::Succeeded)]);
+    assert!(client.lines.lock().unwrap().iter().any(|line| line.message.contains("have all arrived")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

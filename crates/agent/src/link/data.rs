@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use sallyport_dataplane::{Message as Part, Transport, stream};
-use sallyport_protocol::{DataReply, DataRequest, RefusalCode, Ticket, event, path};
+use sallyport_protocol::{DataReply, DataRequest, Ticket, event, path};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 
 use super::dial::{DialError, Server, Socket};
 use super::{DATA_SILENCE_MAX, PING_EVERY, SILENCE_MAX};
-use crate::execute::{BoxFuture, OpenData, OpenError};
+use crate::execute::{BoxFuture, OpenData, OpenError, Remedy};
 
 /// Connections kept ready.
 const WARM: usize = 2;
@@ -139,10 +139,9 @@ impl Shared {
         }
         let idle = self.connect().await.map_err(|error| OpenError {
             message: error.to_string(),
-            transient: true,
-            again: match &error {
-                DialError::Network { .. } => true,
-                DialError::Refused(refusal) => refusal.code == RefusalCode::Unavailable,
+            remedy: match &error {
+                DialError::Network { .. } => Remedy::Again,
+                DialError::Refused(refusal) => refusal.code.into(),
             },
         })?;
         match attach(idle, ticket).await {
@@ -150,7 +149,7 @@ impl Shared {
             Err(Attach::Failed(error)) => Err(error),
             Err(Attach::Stale) => {
                 let message = "the server closed the data connection at once".to_owned();
-                Err(OpenError { message, transient: true, again: true })
+                Err(OpenError { message, remedy: Remedy::Again })
             }
         }
     }
@@ -236,7 +235,7 @@ async fn live(mut socket: Socket, mut asked: oneshot::Receiver<Ask>) {
         }
         Err(_) => {
             let message = format!("the other agent did not open its end within {} s", ATTACH_MAX.as_secs());
-            let _ = answer.send(Err(Attach::Failed(OpenError { message, transient: true, again: true })));
+            let _ = answer.send(Err(Attach::Failed(OpenError { message, remedy: Remedy::Again })));
         }
     }
 }
@@ -245,7 +244,7 @@ async fn request(socket: &mut Socket, ticket: &Ticket) -> Result<(), Attach> {
     let request = DataRequest::Attach { ticket: ticket.clone() };
     let text = serde_json::to_string(&request).map_err(|_| Attach::Stale)?;
     socket.send(Message::Text(text.into())).await.map_err(|_| Attach::Stale)?;
-    let failed = |message: String| Attach::Failed(OpenError { message, transient: true, again: true });
+    let failed = |message: String| Attach::Failed(OpenError { message, remedy: Remedy::Again });
     loop {
         let text = match socket.next().await {
             Some(Ok(Message::Text(text))) => text,
@@ -256,11 +255,9 @@ async fn request(socket: &mut Socket, ticket: &Ticket) -> Result<(), Attach> {
         };
         return match serde_json::from_str(&text) {
             Ok(DataReply::Ready) => Ok(()),
-            Ok(DataReply::Refused { refusal }) => Err(Attach::Failed(OpenError {
-                again: refusal.code == RefusalCode::Unavailable,
-                message: refusal.message,
-                transient: true,
-            })),
+            Ok(DataReply::Refused { refusal }) => {
+                Err(Attach::Failed(OpenError { remedy: refusal.code.into(), message: refusal.message }))
+            }
             Ok(DataReply::Unknown) => {
                 Err(failed("this agent is too old for the server's answer; update it".to_owned()))
             }

@@ -25,7 +25,7 @@ use crate::plan::Plan;
 pub use call::{Caller, Returned};
 pub use event::{Effect, Event, Refused};
 pub use rerun::Taken;
-pub use state::{Order, OrderState, Pipeline, PipelineState, RunState, StepRun, StepState, Stop};
+pub use state::{Order, OrderState, Pipeline, PipelineState, RunState, StepRun, StepState, Stop, Streaming};
 
 /// How long agents may take to say that they have stopped before the run no longer waits for them.
 pub const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(15);
@@ -167,12 +167,18 @@ impl Run {
     }
 
     /// The attempts at work on more than one agent: streams join them.
-    pub fn streaming(&self) -> Vec<AttemptKey> {
-        let shared = |index: &usize| {
-            let state = &self.pipelines[*index].state;
-            matches!(state, PipelineState::Running { orders, .. } if orders.len() > 1)
+    pub fn streaming(&self) -> Vec<Streaming> {
+        let streaming = |index: usize| match &self.pipelines[index].state {
+            PipelineState::Running { orders, .. } if orders.len() > 1 => {
+                let has_ended = |agent| orders.iter().any(|o| Some(o.agent) == agent && o.state == OrderState::Ended);
+                let took = |step: &usize| {
+                    self.steps[*step].state == StepState::Succeeded && has_ended(self.plan.steps[*step].agent)
+                };
+                Some(Streaming { key: self.key(index), served: self.plan.steps_of(index).filter(took).collect() })
+            }
+            _ => None,
         };
-        (0..self.pipelines.len()).filter(shared).map(|index| self.key(index)).collect()
+        (0..self.pipelines.len()).filter_map(streaming).collect()
     }
 
     /// The agents that this run waits for or works with.

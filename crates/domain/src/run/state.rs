@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sallyport_protocol::{AgentId, Committed, Failure, RunId, StepCounts, Timestamp};
+use sallyport_protocol::{AgentId, AttemptKey, Committed, Failure, RunId, StepCounts, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Where a run stands.
@@ -241,6 +241,15 @@ pub enum OrderState {
     Ended,
     /// The agent no longer has it.
     Lost,
+}
+
+/// An attempt at work on more than one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Streaming {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// Numbers of the steps that have succeeded, by their agent's word: they wait for no more rows.
+    pub served: Vec<usize>,
 }
 
 impl OrderState {

@@ -157,6 +157,19 @@ fn an_offline_agent_is_waited_for_until_the_deadline() {
 }
 
 #[test]
+fn a_producer_is_told_once_its_consumer_has_everything() {
+    let mut world = World::new(two_agents(), &[ONE, TWO]);
+    assert_eq!(world.run.streaming(), []);
+    world.on(Event::Start).unwrap();
+    let key = world.key();
+    assert_eq!(world.run.streaming(), [Streaming { key, served: vec![] }]);
+    world.report(TWO, &StepOutcome::Succeeded).unwrap();
+    assert_eq!(world.run.streaming(), [Streaming { key, served: vec![1] }]);
+    world.report(ONE, &StepOutcome::Succeeded).unwrap();
+    assert_eq!(world.run.streaming(), []);
+}
+
+#[test]
 fn an_agent_that_comes_online_gets_its_order() {
     let mut world = World::new(two_agents(), &[ONE]);
     world.on(Event::Start).unwrap();

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sallyport_dataplane::Transport;
-use sallyport_protocol::{AgentId, AttemptKey, Refusal, RefusalCode, RunId, Side, Ticket};
+use sallyport_domain::run::Streaming;
+use sallyport_protocol::{AgentId, Refusal, RefusalCode, RunId, Side, Ticket};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -69,7 +70,7 @@ struct Counters {
 #[derive(Default)]
 struct Table {
     /// The attempts whose streams may be attached to, by run.
-    at_work: HashMap<RunId, Vec<AttemptKey>>,
+    at_work: HashMap<RunId, Vec<Streaming>>,
     streams: HashMap<Stream, Standing>,
     /// Tells one standing from the next of the same stream.
     next_number: u64,
@@ -83,7 +84,7 @@ struct Standing {
 
 enum State {
     /// One end waits for the other one.
-    Waiting { side: Side, other: oneshot::Sender<Joined> },
+    Waiting { side: Side, other: oneshot::Sender<Result<Joined, Refusal>> },
     /// Both are joined, until this fires.
     Carried(CancellationToken),
 }
@@ -92,8 +93,8 @@ enum State {
 type Joined = (End, CancellationToken);
 
 enum Turn {
-    First { number: u64, other: oneshot::Receiver<Joined> },
-    Second { first: oneshot::Sender<Joined>, cut: CancellationToken },
+    First { number: u64, other: oneshot::Receiver<Result<Joined, Refusal>> },
+    Second { first: oneshot::Sender<Result<Joined, Refusal>>, cut: CancellationToken },
 }
 
 impl Relay {
@@ -117,13 +118,15 @@ impl Relay {
         Ok((ticket(Side::Producer, producer)?, ticket(Side::Consumer, consumer)?))
     }
 
-    /// Says which attempts of a run are at work: tickets of others are refused.
-    pub(crate) fn set_at_work(&self, run: RunId, keys: Vec<AttemptKey>) {
+    /// Says which attempts of a run are at work: tickets of others are refused, and so are those of producers whose
+    /// consumer has all and is gone.
+    pub(crate) fn set_at_work(&self, run: RunId, attempts: Vec<Streaming>) {
         let mut table = self.table();
-        if keys.is_empty() {
+        table.dismiss(run, &attempts);
+        if attempts.is_empty() {
             table.at_work.remove(&run);
         } else {
-            table.at_work.insert(run, keys);
+            table.at_work.insert(run, attempts);
         }
     }
 
@@ -137,12 +140,17 @@ impl Relay {
         };
         match turn {
             Turn::Second { first, cut } => {
-                first.send((end, cut)).map_err(|(end, _)| (later("the other side has stopped waiting"), end))
+                let gone = later("the other side has stopped waiting");
+                match first.send(Ok((end, cut))) {
+                    Err(Ok((end, _))) => Err((gone, end)),
+                    Ok(()) | Err(Err(_)) => Ok(()),
+                }
             }
             Turn::First { number, other } => {
                 let other = tokio::time::timeout(ATTACH_WITHIN, other).await;
                 let (other, cut) = match other {
-                    Ok(Ok(joined)) => joined,
+                    Ok(Ok(Ok(joined))) => joined,
+                    Ok(Ok(Err(refusal))) => return Err((refusal, end)),
                     Ok(Err(_)) => return Err((later("a newer connection took its place"), end)),
                     Err(_) => {
                         self.forget(claim.stream, number);
@@ -215,16 +223,24 @@ impl Relay {
         counters.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Ends that wait for their other one.
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        self.table().streams.values().filter(|standing| matches!(standing.state, State::Waiting { .. })).count()
+    }
+
     fn take_seat(&self, agent: AgentId, ticket: &Ticket) -> Result<(Claim, Turn), Refusal> {
         let claim = self.tickets.read(ticket).filter(|claim| claim.agent == agent);
         let mut table = self.table();
-        let is_at_work = |claim: &Claim| {
-            let key = claim.stream.key;
-            table.at_work.get(&key.run).is_some_and(|keys| keys.contains(&key))
-        };
         // One text for all, so that a wrong guess learns nothing.
         let unusable = || gone("the ticket is unknown, of an attempt that is over, or another agent's");
-        let claim = claim.filter(is_at_work).ok_or_else(unusable)?;
+        let claim = claim.ok_or_else(unusable)?;
+        let key = claim.stream.key;
+        let attempts = table.at_work.get(&key.run).map(Vec::as_slice).unwrap_or_default();
+        let attempt = attempts.iter().find(|attempt| attempt.key == key).ok_or_else(unusable)?;
+        if claim.side == Side::Producer && is_served(attempt, claim.stream) {
+            return Err(delivered());
+        }
         let before = table.streams.remove(&claim.stream);
         if let Some(Standing { number, state: State::Waiting { side, other } }) = before {
             // One that has gone is as good as none.
@@ -257,6 +273,26 @@ impl Relay {
     }
 }
 
+impl Table {
+    /// Sends away the producers that wait for a consumer that waits for nothing more.
+    fn dismiss(&mut self, run: RunId, attempts: &[Streaming]) {
+        let dismissed = self.streams.extract_if(|stream, standing| {
+            let waits = matches!(standing.state, State::Waiting { side: Side::Producer, .. });
+            waits && stream.key.run == run && attempts.iter().any(|a| a.key == stream.key && is_served(a, *stream))
+        });
+        for (_, standing) in dismissed {
+            if let State::Waiting { other, .. } = standing.state {
+                // It may have gone by itself.
+                let _ = other.send(Err(delivered()));
+            }
+        }
+    }
+}
+
+fn is_served(attempt: &Streaming, stream: Stream) -> bool {
+    attempt.served.iter().any(|step| u32::try_from(*step) == Ok(stream.to))
+}
+
 /// A data connection that waits for its use.
 pub(crate) struct Idle(Relay);
 
@@ -269,6 +305,12 @@ impl Drop for Idle {
 /// The ticket is of no use.
 fn gone(message: &str) -> Refusal {
     Refusal { code: RefusalCode::Other, message: message.to_owned(), retry_after_seconds: None }
+}
+
+/// The ticket is needed no more.
+fn delivered() -> Refusal {
+    let message = "the other side has taken every row and has ended";
+    Refusal { code: RefusalCode::Delivered, ..gone(message) }
 }
 
 /// The same ticket may be used again.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use sallyport_domain::licence::Tier;
+use sallyport_domain::run::Streaming;
 use sallyport_protocol::{AgentId, AttemptKey, DataReply, DataRequest, Refusal, RefusalCode, RunId, Ticket, path};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -15,10 +16,14 @@ use crate::rig::{DEADLINE, Login, Rig, Socket, hear, say};
 
 const LONG: Duration = Duration::from_secs(60);
 
+fn at_work(key: AttemptKey) -> Streaming {
+    Streaming { key, served: Vec::new() }
+}
+
 /// The tickets of a stream of an attempt that is at work.
 fn tickets(relay: &Relay, producer: AgentId, consumer: AgentId) -> (Ticket, Ticket) {
     let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
-    relay.set_at_work(key.run, vec![key]);
+    relay.set_at_work(key.run, vec![at_work(key)]);
     relay.open(Stream { key, from: 0, to: 1 }, producer, consumer).unwrap()
 }
 
@@ -89,9 +94,9 @@ async fn a_ticket_is_good_for_one_agent_while_its_attempt_is_at_work() {
     let stream = Stream { key, from: 0, to: 1 };
     let (to_one, _) = rig.relay.open(stream, one.agent, two.agent).unwrap();
     assert!(attach(&rig, &one, to_one.clone()).await.is_err(), "the attempt is not at work");
-    rig.relay.set_at_work(key.run, vec![AttemptKey { attempt: 2, fence: 2, ..key }]);
+    rig.relay.set_at_work(key.run, vec![at_work(AttemptKey { attempt: 2, fence: 2, ..key })]);
     assert!(attach(&rig, &one, to_one.clone()).await.is_err(), "a newer attempt is at work");
-    rig.relay.set_at_work(key.run, vec![key]);
+    rig.relay.set_at_work(key.run, vec![at_work(key)]);
     assert!(attach(&rig, &two, to_one.clone()).await.is_err(), "it is another agent's");
     assert!(attach(&rig, &one, Ticket::new("0123")).await.is_err(), "it was never made");
     let (forged, _) = Relay::new(crate::rig::key()).open(stream, one.agent, two.agent).unwrap();
@@ -119,6 +124,29 @@ async fn an_end_that_comes_again_takes_the_place_of_its_older_connection() {
     assert_eq!(binary(&mut consumer).await, &b"rows"[..]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_does_not_wait_for_a_consumer_that_has_everything() {
+    let rig = Rig::start(Tier::Premium, LONG).await;
+    let (one, two) = (rig.agent("one").await, rig.agent("two").await);
+    let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
+    rig.relay.set_at_work(key.run, vec![at_work(key)]);
+    let (to_one, to_two) = rig.relay.open(Stream { key, from: 0, to: 1 }, one.agent, two.agent).unwrap();
+    // The word comes while it waits, and before it asks.
+    let told = async {
+        while rig.relay.waiting() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        rig.relay.set_at_work(key.run, vec![Streaming { key, served: vec![1] }]);
+    };
+    let (waited, ()) = tokio::join!(attach(&rig, &one, to_one.clone()), told);
+    for refused in [waited, attach(&rig, &one, to_one).await] {
+        let why = refused.err().unwrap();
+        assert!(why.contains("has taken every row"), "{why}");
+    }
+    let consumer = timeout(Duration::from_millis(200), attach(&rig, &two, to_two)).await;
+    assert!(consumer.is_err(), "a consumer that comes again waits: its word may not have been the last");
+}
+
 #[test]
 fn tickets_outlive_the_process_that_made_them() {
     let secrets = crate::rig::key();
@@ -126,7 +154,7 @@ fn tickets_outlive_the_process_that_made_them() {
     let (before, after) = (Relay::new(secrets.clone()), Relay::new(secrets));
     let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
     let (to_one, _) = before.open(Stream { key, from: 0, to: 1 }, one, two).unwrap();
-    after.set_at_work(key.run, vec![key]);
+    after.set_at_work(key.run, vec![at_work(key)]);
     assert!(after.take_seat(one, &to_one).is_ok());
 }
 
