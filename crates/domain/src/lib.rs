@@ -10,6 +10,7 @@ pub mod licence;
 pub mod notice;
 pub mod plan;
 pub mod queue;
+pub mod retention;
 pub mod run;
 pub mod schedule;
 pub mod task;

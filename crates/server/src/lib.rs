@@ -20,6 +20,7 @@ mod offline;
 mod outbox;
 mod relay;
 mod release;
+mod retention;
 #[cfg(test)]
 mod rig;
 mod schedule;

@@ -22,19 +22,13 @@ use crate::live::{Live, Parts};
 use crate::metrics::Metrics;
 use crate::notify::{self, Notifier};
 use crate::secrets::{Purpose, Secrets};
-use crate::{first_start, http, tls};
+use crate::{first_start, http, retention, tls};
 
 /// How long an agent may be away before what it works on is given up.
 const RECONNECT_GRACE: Duration = Duration::from_secs(90);
 
 /// How often agents and wrappers say that they live.
 const HEARTBEAT_SECONDS: u32 = 60;
-
-/// Log lines are kept this long.
-const LOGS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// How often old log lines are removed.
-const TRIM_EVERY: Duration = Duration::from_secs(3600);
 
 /// How often the server's own certificate is looked at: it is renewed weeks before it ends.
 const RENEW_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -126,7 +120,7 @@ pub async fn run_announced(
     let renewal = renew(&app, identity.own.map(Arc::new));
     let notices = notify::run(&app);
     let ((), (), (), (), (), ended) =
-        tokio::join!(listener.serve(socket), goodbye, trim(&app), renewal, notices, watch);
+        tokio::join!(listener.serve(socket), goodbye, retention::keep_up(&app), renewal, notices, watch);
     store.close().await;
     tracing::info!("server stopped");
     ended
@@ -181,27 +175,6 @@ async fn renew(app: &App, own: Option<Arc<tls::Own>>) {
         let renewed = tokio::task::spawn_blocking(move || own.renew(now)).await;
         if let Err(error) = renewed.map_err(anyhow::Error::from).flatten() {
             tracing::error!(error = format!("{error:#}"), "the server's certificate could not be renewed");
-        }
-    }
-}
-
-/// Removes old log lines, some at a time, until the server stops.
-async fn trim(app: &App) {
-    while !app.stop.is_cancelled() {
-        let before = sallyport_protocol::Timestamp(
-            app.clock.now().0.saturating_sub(i64::try_from(LOGS_KEPT.as_micros()).unwrap_or(i64::MAX)),
-        );
-        let pause = match app.store.trim_logs(before).await {
-            Ok(0) => TRIM_EVERY,
-            Ok(_) => Duration::from_millis(200),
-            Err(error) => {
-                tracing::warn!(%error, "old log lines could not be removed");
-                TRIM_EVERY
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = app.stop.cancelled() => return,
         }
     }
 }

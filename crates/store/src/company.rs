@@ -121,6 +121,16 @@ impl Store {
         .await
     }
 
+    /// Every environment of the installation, the oldest first.
+    pub async fn all_environments(&self) -> Result<Vec<Environment>, Error> {
+        self.read(|sql| {
+            let mut statement = sql.prepare_cached("SELECT * FROM environment ORDER BY created_at, id")?;
+            let rows = statement.query_map([], environment_row)?.collect::<rusqlite::Result<_>>()?;
+            Ok(rows)
+        })
+        .await
+    }
+
     /// The environments of a company.
     pub async fn environments(&self, company: CompanyId, request: ListRequest) -> Result<Page<Environment>, Error> {
         let filter = Filter::new("e.company = ?", company.to_string());

@@ -19,6 +19,7 @@ mod outbox;
 mod page;
 mod person;
 mod reader;
+mod retention;
 mod row;
 mod run;
 mod session;
@@ -53,6 +54,7 @@ pub use notice::{
 pub use outbox::{Happening, ParseHappeningError, RunNews};
 pub use page::{ListRequest, Page, TOTAL_MAX};
 pub use person::{ApiToken, Login, NewToken, Person, TokenLogin, TokenUse};
+pub use retention::Removed;
 pub use run::{NewRun, Run, RunCommit, RunFilter, RunStand, Started, StepRun};
 pub use session::{Admission, Admit, RefusalCount, Session, SessionKind};
 pub use task::{NewTask, Task, TaskFilter, TaskVersion};

@@ -14,9 +14,6 @@ use crate::{Error, ListRequest, Page, Store};
 /// The most lines given at once to a reader that follows a log.
 const FOLLOW_MAX: u32 = 1000;
 
-/// The most rows removed in one transaction, so that trimming never holds up the writer for long.
-const TRIM_MAX: i64 = 5000;
-
 /// Who wrote a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogSource {
@@ -261,23 +258,6 @@ impl Store {
             .and_if("instr(lower(l.message), lower(?)) > 0", filter.search)
             .and_if("l.seq > ?", filter.after);
         self.list(move |sql| fetch(sql, &AGENT_LOG, &conditions, &request, agent_entry)).await
-    }
-
-    /// Removes a bounded number of lines stored before `before`; answers how many, so that the caller goes on until none.
-    /// Lines are stored in the order of their time, so that only the oldest are looked at.
-    pub async fn trim_logs(&self, before: Timestamp) -> Result<usize, Error> {
-        self.write(move |sql| {
-            let mut gone = 0;
-            for (table, column) in [("agent_log", "received_at"), ("run_log", "at")] {
-                let text = format!(
-                    "DELETE FROM {table} WHERE {column} < ?1 AND seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?2)"
-                );
-                gone += sql.prepare_cached(&text)?.execute(params![Micros(before), TRIM_MAX])?;
-            }
-            sql.execute("DELETE FROM log_batch WHERE stored_at < ?", params![Micros(before)])?;
-            Ok(gone)
-        })
-        .await
     }
 }
 

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_flow.sql"),
     include_str!("migrations/0004_checkpoints.sql"),
     include_str!("migrations/0005_notices.sql"),
+    include_str!("migrations/0006_retention.sql"),
 ];
 
 pub(crate) fn run(sql: &mut Sqlite) -> Result<(), Error> {

@@ -62,6 +62,8 @@ pub struct Run {
     pub started_at: Option<Timestamp>,
     /// When it ended; open until then.
     pub finished_at: Option<Timestamp>,
+    /// Whether its log was removed because its time was over.
+    pub log_removed: bool,
     /// The state machine's own text.
     pub machine: String,
     /// Grows with every change.
@@ -469,6 +471,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<Run> {
         queued_at: row.get::<_, Micros>("queued_at")?.0,
         started_at: time("started_at")?,
         finished_at: time("finished_at")?,
+        log_removed: row.get("log_removed")?,
         machine: row.get("machine")?,
         version: row.get("version")?,
     })

@@ -7,6 +7,7 @@ mod generation;
 mod lists;
 mod notices;
 mod outbox;
+mod retention;
 mod runs;
 mod triggers;
 

@@ -9,6 +9,7 @@ mod limits;
 mod login;
 mod logs;
 mod notifications;
+mod retention;
 mod run;
 mod runs;
 mod server;
@@ -76,6 +77,9 @@ pub(crate) enum Command {
     /// How many runs agents, connections and the environment serve at one time
     #[command(subcommand)]
     Limits(limits::Arguments),
+    /// How long runs and logs are kept
+    #[command(subcommand)]
+    Retention(retention::Arguments),
     /// Texts of the environment that tasks use; not secret
     #[command(subcommand)]
     Variables(variables::Arguments),
@@ -105,6 +109,7 @@ impl Command {
             Self::Runs(arguments) => runs::run(&arguments, context),
             Self::Notifications(arguments) => notifications::run(&arguments, context),
             Self::Limits(arguments) => limits::run(&arguments, context),
+            Self::Retention(arguments) => retention::run(&arguments, context),
             Self::Variables(arguments) => variables::run(&arguments, context),
             Self::Logs(arguments) => logs::run(&arguments, context),
             Self::Licence(arguments) => licence::run(&arguments, context),

@@ -255,6 +255,9 @@ pub(super) fn summary(run: &Value) -> String {
     if !old.is_empty() {
         all.push_str(&format!("again, after {old}\n"));
     }
+    if run["log_removed"] == true {
+        all.push_str("its log was removed, as old as it is: see `sallyport retention show`\n");
+    }
     all.push('\n');
     all.push_str(&output::table(Some(header), rows));
     let mut said: Vec<String> = Vec::new();

@@ -20,6 +20,7 @@ mod notices;
 mod page;
 mod problem;
 mod rerun;
+mod retention;
 mod runs;
 mod secrets;
 mod setup;
@@ -116,6 +117,7 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(variables::set, variables::delete))
         .routes(routes!(limits::list))
         .routes(routes!(limits::set, limits::delete))
+        .routes(routes!(retention::show, retention::set))
         .routes(routes!(checkpoints::list, checkpoints::set, checkpoints::clear))
         .routes(routes!(checkpoints::history))
         .routes(routes!(runs::start))

@@ -106,6 +106,8 @@ pub(crate) struct RunView {
     started_at: Option<String>,
     /// When it ended.
     finished_at: Option<String>,
+    /// Whether its log's time is over and its lines were removed.
+    log_removed: bool,
     /// From begin to end, or to now.
     duration_ms: Option<u64>,
     /// Every attempt of every step; only when one run is asked for.
@@ -216,6 +218,7 @@ impl RunView {
             queued_at: rfc3339(run.queued_at),
             started_at: maybe_rfc3339(run.started_at),
             finished_at: maybe_rfc3339(run.finished_at),
+            log_removed: run.log_removed,
             duration_ms: took.map(|millis| u64::try_from(millis).unwrap_or(u64::MAX)),
             steps: None,
         }

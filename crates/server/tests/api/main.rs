@@ -12,6 +12,7 @@ mod lists;
 mod logs;
 mod notifications;
 mod people;
+mod retention;
 mod server;
 mod start;
 mod tasks;

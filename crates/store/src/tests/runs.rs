@@ -1,6 +1,6 @@
 //! Tasks, runs and their logs.
 
-use sallyport_protocol::{InstanceId, LogBatch, LogLevel, LogLine, RunId, RunRef, StepCounts, Timestamp};
+use sallyport_protocol::{InstanceId, LogBatch, LogLevel, LogLine, RunId, RunRef, StepCounts};
 
 use super::{Bench, NOW, bench, document};
 use crate::{
@@ -140,8 +140,6 @@ async fn a_batch_that_is_repeated_is_stored_once_and_reaches_the_run() {
     assert_eq!(of_run.iter().map(|entry| entry.message.as_str()).collect::<Vec<_>>(), ["about a run"]);
     let errors = LogFilter { level: Some(LogLevel::Error), ..LogFilter::default() };
     assert!(bench.store.run_log_after(bench.environment, run.id, errors).await.unwrap().is_empty());
-
-    assert_eq!(bench.store.trim_logs(Timestamp(NOW.0 + 1)).await.unwrap(), 3);
 }
 
 #[tokio::test]
