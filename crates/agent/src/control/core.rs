@@ -2,7 +2,7 @@
 //!
 //! Invariant: an order is executed once, however often it is sent; its outcome is repeated until it is acknowledged.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +16,10 @@ use tracing::{debug, error, info, warn};
 
 use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
+use super::outcomes::{Outcomes, Repeat};
 use super::{Identity, Shipping};
 use crate::execute::Execution;
 use crate::journal::{Entry, OpenStep};
-
-/// Outcomes kept after the server has stored them, to answer a late repeat of their order.
-const REMEMBERED_MAX: usize = 256;
-
-/// Outcomes kept for a server that is away: far more than it hands out.
-const UNDELIVERED_MAX: usize = 10_000;
 
 /// What is to be done outside.
 pub(super) enum Effect {
@@ -36,22 +31,13 @@ pub(super) enum Effect {
     GoAway(u64),
 }
 
-struct Outcome {
-    report: OrderReport,
-    /// In the journal: until then nobody hears of it.
-    kept: bool,
-    stored: bool,
-    /// When it was sent on this connection.
-    sent: Option<Duration>,
-}
-
 pub(super) struct Core {
     identity: Identity,
     clock: Clock,
     online: bool,
     greeted: bool,
     running: BTreeMap<AttemptKey, Execution>,
-    outcomes: VecDeque<Outcome>,
+    outcomes: Outcomes,
     outbox: Outbox,
     heartbeat: Heartbeat,
     shipping: Option<Shipping>,
@@ -73,7 +59,7 @@ impl Core {
             online: false,
             greeted: false,
             running: BTreeMap::new(),
-            outcomes: VecDeque::new(),
+            outcomes: Outcomes::default(),
             outbox: Outbox::default(),
             heartbeat: Heartbeat::default(),
             shipping,
@@ -88,8 +74,7 @@ impl Core {
     /// Keeps a journal from now on; `outcomes` are those of an earlier process that the server has not stored.
     pub(super) fn keep_journal(&mut self, outcomes: Vec<OrderReport>) {
         self.entries = Some(Vec::new());
-        let kept = |report| Outcome { report, kept: true, stored: false, sent: None };
-        self.outcomes.extend(outcomes.into_iter().map(kept));
+        self.outcomes.restore(outcomes);
     }
 
     /// What belongs into the journal since the last call.
@@ -99,12 +84,7 @@ impl Core {
 
     /// Outcomes are in the journal: they may be told.
     pub(super) fn kept(&mut self, keys: &[AttemptKey]) {
-        let mut told = Vec::new();
-        for outcome in self.outcomes.iter_mut().filter(|outcome| keys.contains(&outcome.report.key)) {
-            if !std::mem::replace(&mut outcome.kept, true) && !outcome.stored {
-                told.push(outcome.report.clone());
-            }
-        }
+        let told = self.outcomes.kept(keys);
         if self.online {
             told.into_iter().for_each(|report| self.say(AgentMessage::Finished { report }));
         }
@@ -115,7 +95,6 @@ impl Core {
         self.outbox.clear();
         self.online = false;
         self.greeted = false;
-        let undelivered = self.outcomes.iter().filter(|outcome| !outcome.stored).map(|outcome| outcome.report.key);
         let hello = AgentMessage::Hello {
             versions: Versions::ours(&[
                 capability::CHECKPOINT,
@@ -127,7 +106,7 @@ impl Core {
             presence: (self.identity.presence)(),
             installation: self.identity.installation,
             instance: self.identity.instance,
-            running: self.running.keys().copied().chain(undelivered).collect(),
+            running: self.running.keys().copied().chain(self.outcomes.undelivered()).collect(),
             programs: self.identity.programs.clone(),
         };
         self.say(hello);
@@ -153,7 +132,7 @@ impl Core {
 
     /// Whether every outcome was stored by the server.
     pub(super) fn settled(&self) -> bool {
-        self.idle() && self.outbox.is_empty() && self.outcomes.iter().all(|outcome| outcome.stored)
+        self.idle() && self.outbox.is_empty() && self.outcomes.undelivered().next().is_none()
     }
 
     /// Takes what the server says; `at` is the time since the process started.
@@ -227,11 +206,8 @@ impl Core {
         if self.heartbeat.unanswered(at).is_some_and(|waited| waited > max) {
             return Some(format!("the server did not answer a heartbeat within {} s", max.as_secs()));
         }
-        let late =
-            |outcome: &Outcome| !outcome.stored && outcome.sent.is_some_and(|sent| at.saturating_sub(sent) > max);
-        self.outcomes.iter().find(|outcome| late(outcome)).map(|outcome| {
-            format!("the server did not store the outcome of {} within {} s", outcome.report.key.run, max.as_secs())
-        })
+        let run = self.outcomes.late(at, max)?;
+        Some(format!("the server did not store the outcome of {run} within {} s", max.as_secs()))
     }
 
     /// Whether [`Core::next_message`] has one.
@@ -246,12 +222,7 @@ impl Core {
         }?;
         match &message {
             AgentMessage::Hello { .. } => self.greeted = true,
-            AgentMessage::Finished { report } => {
-                let sent = self.outcomes.iter_mut().find(|outcome| outcome.report.key == report.key);
-                if let Some(outcome) = sent {
-                    outcome.sent = Some(at);
-                }
-            }
+            AgentMessage::Finished { report } => self.outcomes.sent(report.key, at),
             _ => {}
         }
         Some(message)
@@ -266,18 +237,13 @@ impl Core {
         self.told.remove(&key);
         self.noted.remove(&key);
         self.outbox.forget_progress(key);
-        let undelivered = self.outcomes.iter().filter(|outcome| !outcome.stored).count();
-        if undelivered >= UNDELIVERED_MAX {
+        let kept = self.entries.is_none();
+        if let Some(dropped) = self.outcomes.add(report.clone(), kept) {
             self.passed("dropped", "finished");
-            error!(run = %key.run, "too many outcomes wait for the server; the oldest was dropped");
-            let index = self.outcomes.iter().position(|outcome| !outcome.stored);
-            if let Some(dropped) = index.and_then(|index| self.outcomes.remove(index)) {
-                self.note(Entry::Stored { key: dropped.report.key });
-            }
+            error!(run = %dropped.run, "too many outcomes wait for the server; the oldest was dropped");
+            self.note(Entry::Stored { key: dropped });
         }
         self.note(Entry::Ended { report: report.clone() });
-        let kept = self.entries.is_none();
-        self.outcomes.push_back(Outcome { report: report.clone(), kept, stored: false, sent: None });
         if self.online && kept {
             self.say(AgentMessage::Finished { report });
         }
@@ -355,16 +321,7 @@ impl Core {
         self.online = true;
         self.heartbeat.begin(every, at);
         self.told.clear();
-        for outcome in &mut self.outcomes {
-            outcome.sent = None;
-        }
-        let undelivered: Vec<_> = self
-            .outcomes
-            .iter()
-            .filter(|outcome| outcome.kept && !outcome.stored)
-            .map(|outcome| outcome.report.clone())
-            .collect();
-        for report in undelivered {
+        for report in self.outcomes.to_tell() {
             self.say(AgentMessage::Finished { report });
         }
     }
@@ -375,14 +332,13 @@ impl Core {
             self.say(AgentMessage::Accepted { key });
             return None;
         }
-        if let Some(outcome) = self.outcomes.iter_mut().find(|outcome| outcome.report.key == key) {
-            outcome.stored = false;
-            if outcome.kept {
-                outcome.sent = Some(at);
-                let report = outcome.report.clone();
-                self.say(AgentMessage::Finished { report });
+        match self.outcomes.repeat(key, at) {
+            Repeat::Unknown => {}
+            Repeat::Unkept => return None,
+            Repeat::Ended(report) => {
+                self.say(AgentMessage::Finished { report: *report });
+                return None;
             }
-            return None;
         }
         if let Some(reason) = &self.closing {
             let report = turned_away(&order, reason);
@@ -417,16 +373,8 @@ impl Core {
     }
 
     fn stored(&mut self, key: AttemptKey) {
-        if let Some(outcome) = self.outcomes.iter_mut().find(|outcome| outcome.report.key == key) {
-            outcome.stored = true;
-        }
+        self.outcomes.stored(key);
         self.note(Entry::Stored { key });
-        let mut spare = self.outcomes.iter().filter(|outcome| outcome.stored).count().saturating_sub(REMEMBERED_MAX);
-        self.outcomes.retain(|outcome| {
-            let drop = outcome.stored && spare > 0;
-            spare -= usize::from(drop);
-            !drop
-        });
     }
 
     fn heartbeat_answered(&mut self, seq: u64, server_time: sallyport_protocol::Timestamp, at: Duration) {

@@ -4,6 +4,7 @@
 mod core;
 mod heartbeat;
 mod outbox;
+mod outcomes;
 mod session;
 mod shipping;
 #[cfg(test)]

@@ -136,12 +136,12 @@ fn a_task_started_by_a_step_runs_once_whenever_the_server_is_killed() -> Result<
         system.cli()?.good(&["limits", "set", "environment", "production", "1"])?;
         let mut inner = to_table("inner", "", "target");
         inner["parameters"] = json!([{"name": "rows", "type": "integer", "required": true}]);
-        inner["steps"][0]["with"]["query"] = json!(slow(0, 0.5).replace("(1, 0)", "(1, {{ parameters.rows }})"));
+        inner["steps"][0]["with"]["query"] = json!(slow(0, 0.2).replace("(1, 0)", "(1, {{ parameters.rows }})"));
         system.task(&inner)?;
         system.task(&json!({"task": "outer", "steps": [
             {"name": "before", "connection": "db", "with": {"query": "select 1 as a"}},
             {"name": "before-out", "connector": "file", "agent": "client", "input": "before", "with": {"path": "a.csv"}},
-            {"name": "call", "task": "inner", "after": "before-out", "parameters": {"rows": 10_000}},
+            {"name": "call", "task": "inner", "after": "before-out", "parameters": {"rows": 30_000}},
             {"name": "after", "connection": "db", "after": "call",
              "with": {"query": "select {{ steps.call.rows_out }} as n"}},
             {"name": "after-out", "connector": "file", "agent": "client", "input": "after", "with": {"path": "b.csv"}},
@@ -162,14 +162,14 @@ fn a_task_started_by_a_step_runs_once_whenever_the_server_is_killed() -> Result<
             }
             let ended = system.ended(&outer)?;
             system.must_be(&ended, "succeeded")?;
-            ensure!(step(&ended, "call")["rows_out"] == 10_000, "{ended:#}");
+            ensure!(step(&ended, "call")["rows_out"] == 30_000, "{ended:#}");
             let reason = step(&ended, "call")["reason"].as_str().unwrap_or_default();
             ensure!(reason.contains(id(&inner)?), "the inner run is not named: {ended:#}");
             let all = runs(system, "inner")?;
             ensure!(all.len() == usize::try_from(round)? + 1, "the inner task has {} runs", all.len());
             ensure!(all.iter().all(|run| run["state"] == "succeeded" && run["trigger"] == "task"), "{all:#?}");
         }
-        ensure!(postgres.sql("select count(*), count(distinct id) from target")? == "30000|10000");
+        ensure!(postgres.sql("select count(*), count(distinct id) from target")? == "90000|30000");
         Ok(())
     })
 }

@@ -22,7 +22,13 @@ pub(crate) fn lane(world: &World, lane: &mut Lane, ended: &[Ended], report: &mut
     let kind = lane.kind;
     let held = held(world, kind).with_context(|| format!("reading the target of {}", kind.name()))?;
     let mut wrong = every_run_once(world, lane, ended)?;
-    if kind.keeps_every_run() {
+    if kind == Kind::Incremental {
+        wrong.extend(incremental(lane, ended, &held, report));
+        if lane.owed.is_empty() {
+            clear(world, kind)?;
+            lane.since = lane.started + 1;
+        }
+    } else if kind.keeps_every_run() {
         wrong.extend(each(kind, ended, held, report));
         clear(world, kind)?;
     } else {
@@ -56,10 +62,14 @@ fn every_run_once(world: &World, lane: &Lane, ended: &[Ended]) -> Result<Vec<Wro
         wrong.push(Wrong { what, run: None });
     }
     let expected = lane.kind.wanted().count() as u64;
-    for run in ended.iter().filter(|run| run.state == "succeeded" && run.rows != expected) {
+    // Of an incremental run only the rows count that no earlier attempt or run has delivered.
+    let counts = |run: &&Ended| lane.kind != Kind::Incremental && run.state == "succeeded";
+    for run in ended.iter().filter(counts).filter(|run| run.rows != expected) {
         wrong.push(Wrong::of(lane.kind, run, &format!("it counts {} rows and not {expected}", run.rows)));
     }
-    let known = ["succeeded", "failed", "cancelled"];
+    // An attempt that goes on behind the last commit may find nothing new.
+    let nothing_new = if lane.kind == Kind::Incremental { "no_data" } else { "succeeded" };
+    let known = ["succeeded", "failed", "cancelled", nothing_new];
     for run in ended.iter().filter(|run| !known.contains(&run.state.as_str())) {
         wrong.push(Wrong::of(lane.kind, run, "nothing asked for this state"));
     }
@@ -84,6 +94,36 @@ fn each(kind: Kind, ended: &[Ended], mut held: Tallies, report: &mut Report) -> 
     for (number, tally) in held {
         let what = format!("{}: {} rows of run {number}, which has no place here", kind.name(), tally.rows());
         wrong.push(Wrong { what, run: None });
+    }
+    wrong
+}
+
+/// A target that an incremental task fills: the rows of every run up to the last that succeeded, and of later ones none
+/// twice.
+fn incremental(lane: &mut Lane, ended: &[Ended], held: &Tallies, report: &mut Report) -> Vec<Wrong> {
+    let kind = lane.kind;
+    for run in ended {
+        lane.owed.insert(run.number);
+        if run.state == "succeeded" || run.state == "no_data" {
+            lane.owed.clear();
+        }
+    }
+    let (mut wrong, nothing) = (Vec::new(), Tally::default());
+    for number in lane.since..=lane.started {
+        let tally = held.get(&number).unwrap_or(&nothing);
+        let what = if lane.owed.contains(&number) { tally.too_many() } else { tally.against(kind.wanted()) };
+        let about = ended.iter().find(|run| run.number == number);
+        match (what, about) {
+            (None, about) => report.rows += about.map_or(0, |_| tally.rows()),
+            (Some(what), Some(run)) => wrong.push(Wrong::of(kind, run, &what)),
+            (Some(what), None) => {
+                wrong.push(Wrong { what: format!("{} run {number}: {what}", kind.name()), run: None })
+            }
+        }
+    }
+    for number in held.keys().filter(|number| !(lane.since..=lane.started).contains(number)) {
+        wrong
+            .push(Wrong { what: format!("{}: rows of run {number}, which has no place here", kind.name()), run: None });
     }
     wrong
 }

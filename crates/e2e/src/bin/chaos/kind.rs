@@ -8,6 +8,13 @@ use serde_json::{Value, json};
 pub(crate) const ROWS: u64 = 4_000;
 /// The rows of the source that is read as fast as it goes.
 pub(crate) const MANY: u64 = 40_000;
+/// The rows that are new for each incremental run, and how many are committed at once.
+const NEW: u64 = 1_000;
+const CHUNK: u64 = 300;
+/// The task that others start.
+const CALLED: &str = "called";
+/// How many runs of an incremental task may fail in a row before rows get out of its sight.
+const SIGHT: u64 = 20;
 /// A slow read pauses after so many rows.
 const PAUSE_EVERY: u64 = 400;
 
@@ -38,6 +45,10 @@ pub(crate) enum Kind {
     Disk,
     /// From the server's own agent to PostgreSQL.
     Background,
+    /// What is new since the run before, in several commits, through the relay.
+    Incremental,
+    /// A step that starts another task, which appends, and waits for its run.
+    Calls,
 }
 
 /// Where a kind writes.
@@ -57,7 +68,7 @@ pub(crate) enum Target {
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::AppendOne,
         Self::AppendTwo,
         Self::Upsert,
@@ -70,6 +81,8 @@ impl Kind {
         Self::FromFile,
         Self::Disk,
         Self::Background,
+        Self::Incremental,
+        Self::Calls,
     ];
 
     /// The task's name.
@@ -87,6 +100,8 @@ impl Kind {
             Self::FromFile => "from-file",
             Self::Disk => "disk",
             Self::Background => "background",
+            Self::Incremental => "incremental",
+            Self::Calls => "calls",
         }
     }
 
@@ -105,6 +120,8 @@ impl Kind {
             Self::FromFile => Target::Table("from_file"),
             Self::Disk => Target::SmallDisk,
             Self::Background => Target::Table("background"),
+            Self::Incremental => Target::Table("incremental"),
+            Self::Calls => Target::Table("called"),
         }
     }
 
@@ -115,13 +132,32 @@ impl Kind {
 
     /// The rows that a run delivers.
     pub(crate) fn wanted(self) -> impl Iterator<Item = u64> {
-        let rows = if self == Self::Parquet { MANY } else { ROWS };
+        let rows = match self {
+            Self::Parquet => MANY,
+            Self::Incremental => NEW,
+            _ => ROWS,
+        };
         let every = if self == Self::FromFile { 3 } else { 1 };
         (1..=rows).filter(move |id| id % every == 0)
     }
 
     /// The task for one run: each row says which run has written it. A slow read takes about `slow`.
     pub(crate) fn document(self, run: u64, slow: Duration) -> Value {
+        if self == Self::Calls {
+            let call = json!({"name": "write", "task": CALLED, "parameters": {"run": run}, "retry": retry()});
+            return json!({"task": self.name(), "steps": [call]});
+        }
+        self.copying(self.name(), &run.to_string(), slow)
+    }
+
+    /// The task that those of this kind start.
+    pub(crate) fn started(self) -> Option<Value> {
+        let mut task = (self == Self::Calls).then(|| self.copying(CALLED, "{{ parameters.run }}", Duration::ZERO))?;
+        task["parameters"] = json!([{"name": "run", "type": "integer", "required": true}]);
+        Some(task)
+    }
+
+    fn copying(self, name: &str, run: &str, slow: Duration) -> Value {
         let mut steps = self.reading(run, slow);
         let last = steps.last().map(|step| step["name"].clone()).unwrap_or_default();
         let mut write = self.writing(run);
@@ -129,13 +165,12 @@ impl Kind {
         write["input"] = last;
         steps.push(write);
         for step in &mut steps {
-            // More patience than any fault takes, the losses of agents apart.
-            step["retry"] = json!({"attempts": 8, "backoff": "300ms"});
+            step["retry"] = retry();
         }
-        json!({"task": self.name(), "steps": steps})
+        json!({"task": name, "steps": steps})
     }
 
-    fn reading(self, run: u64, slow: Duration) -> Vec<Value> {
+    fn reading(self, run: &str, slow: Duration) -> Vec<Value> {
         let all = format!("cast({run} as bigint) as run, id, code, cents, note");
         let shape = |condition: &str| json!({"name": "shape", "input": "source", "transform": format!("select {all} from source {condition}")});
         let file = |agent: &str| {
@@ -157,6 +192,18 @@ impl Kind {
                 let query = format!("select {all} from source");
                 vec![json!({"name": "source", "connection": "sqlite-near", "with": {"query": query}})]
             }
+            Self::Incremental => {
+                // All that is read is new, and slow; what is older only lies there.
+                let pause = slow.as_secs_f64() * CHUNK as f64 / NEW as f64;
+                let query = format!(
+                    "select r as run, id, code, cents, note, r * {NEW} + id as place from source \
+                     cross join generate_series(greatest({run} - {SIGHT}, 1), cast({run} as bigint)) r \
+                     where id <= {NEW} and case when r = {run} and id % {CHUNK} = 0 \
+                     then pg_sleep({pause:.3}) is not null else true end"
+                );
+                let with = json!({"query": query, "incremental": {"column": "place"}});
+                vec![json!({"name": "source", "connection": "db-near", "with": with})]
+            }
             _ => {
                 let pause = slow.as_secs_f64() * PAUSE_EVERY as f64 / ROWS as f64;
                 let query = format!(
@@ -168,7 +215,7 @@ impl Kind {
         }
     }
 
-    fn writing(self, run: u64) -> Value {
+    fn writing(self, run: &str) -> Value {
         let table = |connection: &str, mode: &str| {
             let (Target::Table(table) | Target::Sqlite(table)) = self.target() else { return Value::Null };
             let mut with = json!({"table": table, "mode": mode});
@@ -179,7 +226,12 @@ impl Kind {
         };
         let file = |path: String| json!({"connector": "file", "agent": "far", "with": {"path": path}});
         match self {
-            Self::AppendOne | Self::FromFile | Self::Background => table("db-near", "append"),
+            Self::Incremental => {
+                let mut step = table("db-far", "append");
+                step["with"]["commit_every"] = json!({"rows": CHUNK});
+                step
+            }
+            Self::AppendOne | Self::FromFile | Self::Background | Self::Calls => table("db-near", "append"),
             Self::AppendTwo => table("db-far", "append"),
             Self::Upsert => table("db-far", "upsert"),
             Self::Replace => table("db-far", "replace"),
@@ -191,4 +243,9 @@ impl Kind {
             Self::Disk => json!({"connection": "small-disk", "with": {"path": format!("{run}.csv")}}),
         }
     }
+}
+
+/// More patience than any fault takes, the losses of agents apart.
+fn retry() -> Value {
+    json!({"attempts": 8, "backoff": "300ms"})
 }

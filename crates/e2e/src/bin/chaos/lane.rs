@@ -1,6 +1,6 @@
 //! One kind of task that runs again and again while faults come, and what became of each run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -73,12 +73,23 @@ pub(crate) struct Lane {
     pub(crate) started: u64,
     /// The run whose rows a target holds that keeps the newest run's only.
     pub(crate) newest: Option<u64>,
+    /// Runs of an incremental task that did not succeed: the next that does delivers their rows.
+    pub(crate) owed: BTreeSet<u64>,
+    /// The first run whose rows its target still holds.
+    pub(crate) since: u64,
 }
 
 impl Lane {
     /// Nothing has run yet.
     pub(crate) fn new(kind: Kind, seed: u64) -> Self {
-        Self { kind, random: Random::new(seed, u64::MAX - kind as u64), started: 0, newest: None }
+        Self {
+            kind,
+            random: Random::new(seed, u64::MAX - kind as u64),
+            started: 0,
+            newest: None,
+            owed: BTreeSet::new(),
+            since: 1,
+        }
     }
 
     /// Runs the task until the round is over and the last run has ended.
@@ -147,12 +158,14 @@ fn of(number: u64, run: &Value) -> Ended {
     let steps = run["steps"].as_array().into_iter().flatten();
     let write = steps.filter(|step| step["step"] == "write").max_by_key(|step| step["attempt"].as_u64());
     let count = |field: &str| write.and_then(|step| step[field].as_u64()).unwrap_or(0);
+    // A step that starts a task has what that has delivered.
+    let rows = count("rows_in").max(count("rows_out"));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ended {
         number,
         id: text(&run["id"]),
         state: text(&run["state"]),
-        rows: count("rows_in"),
+        rows,
         attempts: count("attempt"),
         failure: text(&run["reason"]),
     }

@@ -47,6 +47,13 @@ pub(crate) fn abandoned(world: &World, kind: Kind, ended: &[Ended], report: &mut
     Ok(())
 }
 
+/// Runs that others have started end with them.
+fn runs(world: &World) -> Result<Vec<String>> {
+    let open = world.server.api.get("/api/v1/runs?open=true&limit=5")?;
+    let items = open["items"].as_array().into_iter().flatten();
+    Ok(items.map(|run| format!("{} of {} is {}", run["id"], run["task"], run["state"])).collect())
+}
+
 /// What is left, after it had time to go.
 pub(crate) fn look(world: &World) -> Result<Vec<String>> {
     let mut left = Vec::new();
@@ -54,6 +61,7 @@ pub(crate) fn look(world: &World) -> Result<Vec<String>> {
         left = processes(world)?;
         left.extend(in_database(world)?);
         left.extend(in_sqlite(world)?);
+        left.extend(runs(world)?);
         left.extend(files(world)?);
         Ok(left.is_empty().then_some(()))
     });

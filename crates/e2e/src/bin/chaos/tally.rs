@@ -36,6 +36,11 @@ impl Tally {
         self.found.values().map(|count| u64::from(*count)).sum::<u64>() + self.different.len() as u64
     }
 
+    /// What is wrong, if it may hold any rows of the source, each once; `None` if nothing is.
+    pub(crate) fn too_many(&self) -> Option<String> {
+        self.against(self.found.keys().copied())
+    }
+
     /// What is wrong, if it should hold each of these rows once; `None` if nothing is.
     pub(crate) fn against(&self, wanted: impl Iterator<Item = u64>) -> Option<String> {
         let mut expected = 0_u64;

@@ -62,6 +62,9 @@ impl World {
         for site in [Site::Near, Site::Far] {
             until(&format!("agent {} to be online", site.name()), || world.is_online(site))?;
         }
+        for task in Kind::ALL.into_iter().filter_map(Kind::started) {
+            world.server.api.post("/api/v1/tasks", &task)?;
+        }
         for kind in Kind::ALL {
             world.server.api.post("/api/v1/tasks", &kind.document(0, Duration::ZERO))?;
         }
@@ -189,7 +192,9 @@ impl World {
     }
 
     fn targets(&self) -> Result<()> {
-        let columns = |id: &str| format!("(run bigint not null, id bigint {id}, code text, cents bigint, note text)");
+        let columns = |id: &str| {
+            format!("(run bigint not null, id bigint {id}, code text, cents bigint, note text, place bigint)")
+        };
         let sqlite = rusqlite::Connection::open(self.sqlite())?;
         for kind in Kind::ALL {
             let id = if kind.keeps_every_run() { "not null" } else { "primary key" };

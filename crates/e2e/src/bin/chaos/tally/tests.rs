@@ -34,3 +34,10 @@ fn a_row_that_differs_from_the_source_is_no_row_of_it() {
     let wrong = tallies[&1].against(1..=2).unwrap();
     assert!(wrong.contains("1 missing (ids [2])") && wrong.contains("1 different from the source"), "{wrong}");
 }
+
+#[test]
+fn what_may_be_there_is_there_once_at_most() {
+    assert_eq!(tallies(&[(1, 1), (1, 3)])[&1].too_many(), None);
+    let twice = tallies(&[(1, 1), (1, 1)])[&1].too_many().unwrap();
+    assert_eq!(twice, "2 rows instead of 1, 1 more than once (ids [1])");
+}
