@@ -35,6 +35,8 @@ pub(crate) enum Payload<'a> {
     Json(&'a Value),
     /// A document as a person wrote it.
     Yaml(&'a str),
+    /// A file, sent as it is read.
+    File(&'a std::fs::File),
 }
 
 /// What the server answered.
@@ -173,6 +175,12 @@ impl Client {
         Ok(Answer { etag, body })
     }
 
+    /// Sends a file, whatever its size.
+    pub(crate) fn upload(&self, method: &Method, path: &str, from: &Path) -> Result<Answer> {
+        let file = std::fs::File::open(from).doing(|| format!("reading {}", from.display()))?;
+        self.answer(method, path, Some(&Payload::File(&file)), &[])
+    }
+
     /// Saves an answer to a new file that only its owner can read; gives its size. `progress` hears of every piece.
     pub(crate) fn download(&self, path: &str, to: &Path, mut progress: impl FnMut(u64)) -> Result<u64> {
         let response = self.request(&Method::GET, path, None, &[])?;
@@ -206,12 +214,17 @@ impl Client {
             request = request.header(*name, *value);
         }
         let sent = match body {
-            Some(body) => {
-                let (kind, text) = match body {
-                    Payload::Json(value) => ("application/json", value.to_string()),
-                    Payload::Yaml(text) => ("application/yaml", (*text).to_owned()),
-                };
-                request.header("content-type", kind).body(text).map(|request| self.agent.run(request))
+            Some(Payload::Json(value)) => {
+                let request = request.header("content-type", "application/json").body(value.to_string());
+                request.map(|request| self.agent.run(request))
+            }
+            Some(Payload::Yaml(text)) => {
+                let request = request.header("content-type", "application/yaml").body((*text).to_owned());
+                request.map(|request| self.agent.run(request))
+            }
+            Some(Payload::File(file)) => {
+                let request = request.header("content-type", "application/octet-stream").body(*file);
+                request.map(|request| self.agent.run(request))
             }
             None => request.body(()).map(|request| self.agent.run(request)),
         };
@@ -238,8 +251,9 @@ impl Client {
     }
 }
 
-/// What an earlier attempt has left is not written into: its mode may be another.
-fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
+/// Makes a file that only its owner can read. What an earlier attempt has left is not written into: its mode may be
+/// another.
+pub(crate) fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}

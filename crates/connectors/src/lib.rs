@@ -12,6 +12,7 @@ mod large;
 mod part;
 mod paths;
 pub mod postgres;
+mod preview;
 pub mod program;
 mod promise;
 mod reject;
@@ -25,6 +26,7 @@ use serde_json::Value;
 
 pub use context::{Checkpointing, CommitKey, Context, LogSink, Program, Provenance, Site};
 pub use error::Error;
+pub use preview::{Look, without_traces};
 pub use promise::Promise;
 
 /// A larger value is refused: what tasks move is rows, and memory stays bounded.

@@ -11,6 +11,7 @@ pub mod notice;
 pub mod plan;
 pub mod queue;
 pub mod retention;
+pub mod rollout;
 pub mod run;
 pub mod schedule;
 pub mod task;

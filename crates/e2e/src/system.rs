@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::agent::Installed;
 use crate::api::Api;
+use crate::binaries::Profile;
 use crate::cli::Cli;
 use crate::folder::Folder;
 use crate::server::{Options, Server};
@@ -40,6 +41,11 @@ impl System {
     /// The administrator's API.
     pub fn api(&self) -> &Api {
         &self.server.api
+    }
+
+    /// Which build it runs.
+    pub fn profile(&self) -> Profile {
+        self.options.profile
     }
 
     /// The `sallyport` command, logged in as the administrator.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AttemptKey, ConnectionOrder, ConnectionTest, InstallationId, InstanceId, LogBatch, LogLevel, OrderReport, Presence,
-    Refusal, RequestId, StepCounts, Timestamp, Versions, WorkOrder,
+    Preview, PreviewOrder, Refusal, RequestId, StepCounts, Timestamp, Versions, WorkOrder,
 };
 
 /// Log levels of an agent, set apart for file and console.
@@ -72,6 +72,13 @@ pub enum AgentMessage {
         request: RequestId,
         /// Stage by stage.
         test: ConnectionTest,
+    },
+    /// The answer to [`ServerToAgent::Preview`].
+    Previewed {
+        /// The question's id.
+        request: RequestId,
+        /// What was seen.
+        preview: Preview,
     },
     /// The agent leaves on purpose: this is not a loss.
     Leaving {
@@ -147,6 +154,13 @@ pub enum ServerToAgent {
         kind: String,
         /// What to try.
         connection: ConnectionOrder,
+    },
+    /// Show the first rows that a step would read.
+    Preview {
+        /// To answer with.
+        request: RequestId,
+        /// What to look at.
+        order: PreviewOrder,
     },
     /// Cancel everything, end, and be started again by the wrapper.
     Restart {

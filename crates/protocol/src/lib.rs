@@ -16,9 +16,11 @@ mod log;
 mod order;
 mod outcome;
 mod presence;
+mod preview;
 mod refusal;
 mod secret;
 mod time;
+mod update;
 mod version;
 mod wrapper;
 
@@ -35,8 +37,10 @@ pub use log::{LINE_BYTES_MAX, LINES_PER_BATCH_MAX, LogBatch, LogLine, RunRef, ev
 pub use order::{Action, AttemptKey, ConnectionOrder, Inlet, Outlet, StepOrder, Via, WorkOrder};
 pub use outcome::{Failure, FailureKind, OrderReport, StepCounts, StepOutcome, StepReport};
 pub use presence::{ExecutedBy, Presence};
+pub use preview::{Preview, PreviewColumn, PreviewOrder};
 pub use refusal::{Refusal, RefusalCode};
 pub use secret::Secret;
 pub use time::{Clock, Timestamp};
+pub use update::{ReleaseOffer, ReleaseSignature, UpdateReport, UpdateStep};
 pub use version::{CONTROL_MESSAGE_BYTES_MAX, PROTOCOL_MAX, PROTOCOL_MIN, Versions, capability, path};
 pub use wrapper::{AgentExit, ServerToWrapper, WrapperMessage};

@@ -18,6 +18,10 @@ pub mod path {
     pub const WRAPPER: &str = "/connect/wrapper";
     /// A data connection: one stream each.
     pub const DATA: &str = "/connect/data";
+    /// The control connection of a new agent version that only tries whether it would be let in.
+    pub const REHEARSAL: &str = "/connect/rehearsal";
+    /// The wrapper's download of a release's archive (`?sha256=`), from any byte on.
+    pub const ARCHIVE: &str = "/connect/archive";
     /// The wrapper's download of the agent program for its platform (`?platform=linux-x86_64`).
     pub const RELEASE: &str = "/connect/release";
 }
@@ -34,6 +38,8 @@ pub mod capability {
     pub const RESUME: &str = "resume";
     /// Tests connections stage by stage.
     pub const TEST_CONNECTION: &str = "test_connection";
+    /// Shows the first rows that a step would read.
+    pub const PREVIEW: &str = "preview";
 }
 
 /// The protocol versions and capabilities of one side, said first on every control connection.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InstallationId, InstanceId, LogBatch, Presence, Refusal, Timestamp, Versions};
+use crate::{InstallationId, InstanceId, LogBatch, Presence, Refusal, ReleaseOffer, Timestamp, UpdateReport, Versions};
 
 /// How an agent process ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,11 @@ pub enum WrapperMessage {
         /// How.
         exit: AgentExit,
     },
+    /// Where an update stands; said first after the welcome and whenever it changes. The last one counts.
+    Update {
+        /// How it stands.
+        report: UpdateReport,
+    },
     /// Log lines of the wrapper.
     Logs {
         /// In order, acknowledged by number.
@@ -111,6 +116,30 @@ pub enum ServerToWrapper {
     /// End the agent and start it again.
     RestartAgent {
         /// Why, for the log.
+        reason: String,
+    },
+    /// Which version the agent is to run; the last one counts.
+    Offer {
+        /// A release, or nothing to do.
+        release: Option<ReleaseOffer>,
+        /// Why there is nothing to do, or why this release: one sentence.
+        reason: String,
+    },
+    /// What the server sees of the agent; follows each acknowledged heartbeat.
+    AgentSeen {
+        /// The agent process that is online, by its id on its machine; absent while none is.
+        #[serde(default)]
+        process_id: Option<u32>,
+        /// For how long it has been.
+        #[serde(default)]
+        online_seconds: u32,
+        /// How many runs it works on.
+        #[serde(default)]
+        runs: u32,
+    },
+    /// Try a version again that has failed on this machine.
+    RetryUpdate {
+        /// Who wants it, for the log.
         reason: String,
     },
     /// The server stops: reconnect after a random part of `spread_ms`.

@@ -1,5 +1,6 @@
 //! The installed release: where the agent's and the wrapper's programs for a platform lie.
 
+pub(crate) mod archives;
 mod checksum;
 
 use std::path::{Path, PathBuf};

@@ -13,6 +13,9 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// Between two parts of much to remove: others are to write meanwhile.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// What people changed is kept this long.
+const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+
 /// An agent's process that has sent nothing for this long sends nothing again.
 const PROCESS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -40,8 +43,15 @@ async fn sweep(app: &App) -> Result<(), Error> {
             tracing::info!(environment = environment.name, runs, lines, "old runs and log lines removed");
         }
     }
-    let kept = i64::try_from(PROCESS_KEPT.as_micros()).unwrap_or(i64::MAX);
-    app.store.forget_log_batches(Timestamp(app.clock.now().0.saturating_sub(kept))).await
+    let now = app.clock.now();
+    while app.store.trim_audit(ago(now, AUDIT_KEPT)).await? > 0 {
+        tokio::time::sleep(PAUSE).await;
+    }
+    app.store.forget_log_batches(ago(now, PROCESS_KEPT)).await
+}
+
+fn ago(now: Timestamp, span: Duration) -> Timestamp {
+    Timestamp(now.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
 }
 
 async fn empty(app: &App, environment: &Environment) -> Result<Removed, Error> {

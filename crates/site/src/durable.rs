@@ -27,6 +27,12 @@ pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     })
 }
 
+/// Flushes a folder's list of names to the disk, so that what was renamed in it survives a power cut.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    crate::platform::sync_folder(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("flushing {}: {error}", path.display())))
+}
+
 /// The name under which a file is written before it is renamed; one per process, so that two never share it.
 pub fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();

@@ -16,6 +16,8 @@ impl Layout {
     pub const SETTINGS_FILE: &'static str = "appsettings.json";
     /// The file with the certificate authority that the server's certificate is signed by.
     pub const SERVER_CA_FILE: &'static str = "server-ca.pem";
+    /// The publisher's public keys.
+    pub const TRUST_FILE: &'static str = "trust.json";
     /// The agent's folder.
     pub const AGENT_FOLDER: &'static str = "Agent";
 
@@ -51,7 +53,37 @@ impl Layout {
 
     /// The agent program.
     pub fn agent_program(&self) -> PathBuf {
-        self.agent_folder().join(format!("sallyport-agent{EXE_SUFFIX}"))
+        self.agent_folder().join(Self::agent_program_name())
+    }
+
+    /// Installed releases, one folder each, never changed once they are there.
+    pub fn versions(&self) -> PathBuf {
+        self.home.join("versions")
+    }
+
+    /// The agent program of an installed release.
+    pub fn version_program(&self, folder: &str) -> PathBuf {
+        self.versions().join(folder).join(Self::agent_program_name())
+    }
+
+    /// The name of the agent program's file.
+    pub fn agent_program_name() -> String {
+        format!("sallyport-agent{EXE_SUFFIX}")
+    }
+
+    /// Whose signatures on releases count here; replaces what the wrapper was built with.
+    pub fn trust(&self) -> PathBuf {
+        self.home.join(Self::TRUST_FILE)
+    }
+
+    /// Which version is active, and what is known of others: two copies.
+    pub fn update_records(&self) -> [PathBuf; 2] {
+        [self.state().join("update.a.json"), self.state().join("update.b.json")]
+    }
+
+    /// Archives that are being downloaded.
+    pub fn downloads(&self) -> PathBuf {
+        self.state().join("downloads")
     }
 
     /// The wrapper program.

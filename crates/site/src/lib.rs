@@ -16,6 +16,7 @@ pub mod lines;
 pub mod lock;
 pub mod log;
 pub mod login;
+pub mod machine;
 pub mod memory;
 mod platform;
 pub mod presence;

@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection as Sqlite, OptionalExtension, Row, params};
 use sallyport_domain::agent::Kind;
-use sallyport_protocol::{AgentExit, AgentId, CompanyId, EnvironmentId, Levels, LogLevel, Presence, Timestamp};
+use sallyport_protocol::{
+    AgentExit, AgentId, CompanyId, EnvironmentId, Levels, LogLevel, Presence, Timestamp, UpdateReport,
+};
 
 use crate::company::company_of;
 use crate::connection::{Connection, connections_of};
@@ -46,6 +48,8 @@ pub struct Agent {
     pub programs: Vec<String>,
     /// How its process ended last, as the wrapper said.
     pub last_exit: Option<AgentExit>,
+    /// What its wrapper said last about updates.
+    pub update: Option<UpdateReport>,
     /// Online since; absent while offline.
     pub connected_since: Option<Timestamp>,
     /// The wrapper is online since.
@@ -273,6 +277,16 @@ impl Store {
         .await
     }
 
+    /// Asks something of an agent and of what may use it.
+    pub async fn ask_agent<T: Send + 'static>(
+        &self,
+        environment: EnvironmentId,
+        id: AgentId,
+        question: impl FnOnce(&AgentUse<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.read(move |sql| question(&agent_use(sql, environment, id)?)).await
+    }
+
     /// Keeps how an agent's process ended.
     pub async fn note_agent_exit(&self, id: AgentId, exit: AgentExit) -> Result<(), Error> {
         self.record(move |sql| {
@@ -352,6 +366,7 @@ fn agent_row(row: &Row<'_>) -> rusqlite::Result<Agent> {
         address: row.get("address")?,
         programs: row.get::<_, Json<_>>("programs")?.0,
         last_exit: row.get::<_, Option<Json<_>>>("last_exit")?.map(|json| json.0),
+        update: row.get::<_, Option<Json<_>>>("update_report")?.map(|json| json.0),
         connected_since: time("connected_since")?,
         wrapper_since: time("wrapper_since")?,
         last_seen_at: time("last_seen_at")?,

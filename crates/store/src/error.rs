@@ -29,6 +29,14 @@ pub enum Error {
         /// What depends on it, by kind and name.
         by: String,
     },
+    /// There is no room for one more.
+    #[error("there are {most} {what} already, the most there can be; remove one first")]
+    TooMany {
+        /// Of what, such as `saved views`.
+        what: &'static str,
+        /// How many there can be.
+        most: u32,
+    },
     /// The list cannot be sorted by this column.
     #[error("cannot sort by `{given}`: expected one of {}", .allowed.join(", "))]
     BadSort {

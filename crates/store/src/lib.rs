@@ -6,6 +6,7 @@
 //! not found.
 
 mod agent;
+mod audit;
 mod checkpoint;
 mod company;
 mod connection;
@@ -15,10 +16,12 @@ mod limit;
 mod log;
 mod migrate;
 mod notice;
+mod online;
 mod outbox;
 mod page;
 mod person;
 mod reader;
+mod release;
 mod retention;
 mod row;
 mod run;
@@ -29,6 +32,7 @@ mod task;
 mod tests;
 mod trigger;
 mod variable;
+mod view;
 mod writer;
 
 use std::path::Path;
@@ -41,6 +45,7 @@ use crate::reader::Readers;
 use crate::writer::{Kind, Writer};
 
 pub use agent::{Agent, AgentEdit, AgentFilter, AgentKind, AgentUse, NewAgent, OnlineCounts};
+pub use audit::{AuditFilter, AuditLine};
 pub use checkpoint::{Checkpoint, CheckpointChange, CheckpointCommit, CheckpointEdit, CheckpointKey};
 pub use company::{Company, Environment, First};
 pub use connection::{Connection, ConnectionEdit, ConnectionFilter, NewConnection};
@@ -51,15 +56,18 @@ pub use log::{AgentLogEntry, LogFilter, LogSource, RunLogEntry, RunLogLine};
 pub use notice::{
     Channel, ChannelEdit, NewChannel, Notice, NoticeFilter, NoticeState, ParseNoticeStateError, WAITING_MAX,
 };
+pub use online::{OnlineSpan, SPANS_MAX};
 pub use outbox::{Happening, ParseHappeningError, RunNews};
 pub use page::{ListRequest, Page, TOTAL_MAX};
 pub use person::{ApiToken, Login, NewToken, Person, TokenLogin, TokenUse};
+pub use release::Release;
 pub use retention::Removed;
 pub use run::{NewRun, Run, RunCommit, RunFilter, RunStand, Started, StepRun};
 pub use session::{Admission, Admit, RefusalCount, Session, SessionKind};
 pub use task::{NewTask, Task, TaskFilter, TaskVersion};
 pub use trigger::{Fired, NewTrigger, Trigger, TriggerFilter};
 pub use variable::Variable;
+pub use view::SavedView;
 
 /// How long a statement waits for another process (the offline command line) that holds the database.
 const BUSY: Duration = Duration::from_secs(5);

@@ -7,12 +7,12 @@ use rusqlite::{Connection as Sqlite, OptionalExtension, Row, params};
 use sallyport_protocol::{AgentId, EnvironmentId, InstanceId, LogBatch, LogLevel, RunId, Timestamp};
 
 use crate::agent::find as find_agent;
-use crate::page::{Filter, Listing, fetch};
+use crate::page::{Filter, Listing, fetch, rows};
 use crate::row::{Micros, Rank, Text};
 use crate::{Error, ListRequest, Page, Store};
 
-/// The most lines given at once to a reader that follows a log.
-const FOLLOW_MAX: u32 = 1000;
+/// The most lines given at once to a reader that follows a log; no more than a page has.
+const FOLLOW_MAX: u32 = 500;
 
 /// Who wrote a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +137,8 @@ pub struct LogFilter {
     pub search: Option<String>,
     /// Stored after this line.
     pub after: Option<i64>,
+    /// Stored before this line.
+    pub before: Option<i64>,
 }
 
 const RUN_LOG: Listing = Listing {
@@ -231,15 +233,15 @@ impl Store {
         self.list(move |sql| fetch(sql, &RUN_LOG, &conditions, &request, run_entry)).await
     }
 
-    /// The lines of a run's log after `filter.after`, at most a thousand: for followers.
+    /// The lines of a run's log after `filter.after`, at most 500: for followers.
     pub async fn run_log_after(
         &self,
         environment: EnvironmentId,
         run: RunId,
         filter: LogFilter,
     ) -> Result<Vec<RunLogEntry>, Error> {
-        let request = ListRequest { limit: FOLLOW_MAX, cursor: None, sort: Some("seq".into()) };
-        Ok(self.run_log(environment, run, filter, request).await?.items)
+        let conditions = run_conditions(environment, run, &filter);
+        self.list(move |sql| Ok(rows(sql, &RUN_LOG, &conditions, &follow(), run_entry)?.items)).await
     }
 
     /// The agents' and wrappers' logs of an environment.
@@ -249,15 +251,18 @@ impl Store {
         filter: LogFilter,
         request: ListRequest,
     ) -> Result<Page<AgentLogEntry>, Error> {
-        let mut conditions = Filter::new("l.environment = ?", environment.to_string());
-        conditions
-            .and_if("l.agent = ?", filter.agent.map(|agent| agent.to_string()))
-            .and_if("l.source = ?", filter.source.map(|source| source.to_string()))
-            .and_if("l.level >= ?", filter.level.map(|level| Rank(level).number()))
-            .and_if("l.event = ?", filter.event)
-            .and_if("instr(lower(l.message), lower(?)) > 0", filter.search)
-            .and_if("l.seq > ?", filter.after);
+        let conditions = agent_conditions(environment, filter);
         self.list(move |sql| fetch(sql, &AGENT_LOG, &conditions, &request, agent_entry)).await
+    }
+
+    /// The lines of agents' and wrappers' logs after `filter.after`, at most 500: for followers.
+    pub async fn agent_log_after(
+        &self,
+        environment: EnvironmentId,
+        filter: LogFilter,
+    ) -> Result<Vec<AgentLogEntry>, Error> {
+        let conditions = agent_conditions(environment, filter);
+        self.list(move |sql| Ok(rows(sql, &AGENT_LOG, &conditions, &follow(), agent_entry)?.items)).await
     }
 }
 
@@ -339,6 +344,23 @@ pub(crate) fn insert_run_lines(sql: &Sqlite, run: RunId, lines: &[RunLogLine]) -
     Ok(())
 }
 
+fn follow() -> ListRequest {
+    ListRequest { limit: FOLLOW_MAX, cursor: None, sort: Some("seq".into()) }
+}
+
+fn agent_conditions(environment: EnvironmentId, filter: LogFilter) -> Filter {
+    let mut conditions = Filter::new("l.environment = ?", environment.to_string());
+    conditions
+        .and_if("l.agent = ?", filter.agent.map(|agent| agent.to_string()))
+        .and_if("l.source = ?", filter.source.map(|source| source.to_string()))
+        .and_if("l.level >= ?", filter.level.map(|level| Rank(level).number()))
+        .and_if("l.event = ?", filter.event)
+        .and_if("instr(lower(l.message), lower(?)) > 0", filter.search)
+        .and_if("l.seq > ?", filter.after)
+        .and_if("l.seq < ?", filter.before);
+    conditions
+}
+
 fn run_conditions(environment: EnvironmentId, run: RunId, filter: &LogFilter) -> Filter {
     let mut conditions = Filter::new("l.run = ?", run.to_string());
     conditions
@@ -348,7 +370,8 @@ fn run_conditions(environment: EnvironmentId, run: RunId, filter: &LogFilter) ->
         .and_if("l.level >= ?", filter.level.map(|level| Rank(level).number()))
         .and_if("l.event = ?", filter.event.clone())
         .and_if("instr(lower(l.message), lower(?)) > 0", filter.search.clone())
-        .and_if("l.seq > ?", filter.after);
+        .and_if("l.seq > ?", filter.after)
+        .and_if("l.seq < ?", filter.before);
     conditions
 }
 

@@ -13,6 +13,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_checkpoints.sql"),
     include_str!("migrations/0005_notices.sql"),
     include_str!("migrations/0006_retention.sql"),
+    include_str!("migrations/0007_releases.sql"),
+    include_str!("migrations/0008_console.sql"),
 ];
 
 pub(crate) fn run(sql: &mut Sqlite) -> Result<(), Error> {

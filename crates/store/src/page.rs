@@ -104,14 +104,25 @@ pub(crate) fn fetch<T>(
     request: &ListRequest,
     map: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Page<T>, Error> {
-    let order = order(listing, request.sort.as_deref())?;
     let total: i64 = sql
         .prepare_cached(&format!(
             "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {TOTAL_MAX})",
             listing.from, filter.sql
         ))?
         .query_row(params_from_iter(&filter.values), |row| row.get(0))?;
+    let page = rows(sql, listing, filter, request, map)?;
+    Ok(Page { total: u64::try_from(total).unwrap_or(0), ..page })
+}
 
+/// The same without the count, for whoever reads on and on.
+pub(crate) fn rows<T>(
+    sql: &Sqlite,
+    listing: &Listing,
+    filter: &Filter,
+    request: &ListRequest,
+    map: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Page<T>, Error> {
+    let order = order(listing, request.sort.as_deref())?;
     let Listing { columns, from, id, .. } = listing;
     let (direction, beyond) = if order.descending { ("DESC", "<") } else { ("ASC", ">") };
     let key = order.sql;
@@ -142,7 +153,7 @@ pub(crate) fn fetch<T>(
         _ => None,
     };
     let items = rows.into_iter().map(|(_, _, item)| item).collect();
-    Ok(Page { items, next_cursor, total: u64::try_from(total).unwrap_or(0) })
+    Ok(Page { items, next_cursor, total: 0 })
 }
 
 fn order(listing: &Listing, asked: Option<&str>) -> Result<Order, Error> {

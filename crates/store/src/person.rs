@@ -104,7 +104,21 @@ const TOKENS: Listing = Listing {
     default_sort: "name",
 };
 
+const PEOPLE: Listing = Listing {
+    columns: "p.*",
+    from: "person p",
+    id: "p.id",
+    sorts: &[("name", "p.name"), ("email", "coalesce(p.email, '')"), ("created_at", "p.created_at")],
+    default_sort: "name",
+};
+
 impl Store {
+    /// The people of a company.
+    pub async fn people(&self, company: CompanyId, request: ListRequest) -> Result<Page<Person>, Error> {
+        let filter = Filter::new("p.company = ?", company.to_string());
+        self.list(move |sql| fetch(sql, &PEOPLE, &filter, &request, person_row)).await
+    }
+
     /// The active person with this e-mail address.
     pub async fn person_by_email(&self, email: &str) -> Result<Person, Error> {
         let email = email.to_owned();

@@ -206,6 +206,12 @@ pub struct RunFilter {
     pub open: Option<bool>,
     /// Asked for at or after.
     pub since: Option<Timestamp>,
+    /// With a step on this agent.
+    pub agent: Option<AgentId>,
+    /// Part of the task's name.
+    pub search: Option<String>,
+    /// Started by this trigger's kind.
+    pub trigger: Option<String>,
 }
 
 const RUNS: Listing = Listing {
@@ -274,7 +280,13 @@ impl Store {
             .and_if("r.task = ?", filter.task.map(|task| task.to_string()))
             .and_if("r.state = ?", filter.state)
             .and_if("(r.finished_at IS NULL) = ?", filter.open)
-            .and_if("r.queued_at >= ?", filter.since.map(|since| since.0));
+            .and_if("r.queued_at >= ?", filter.since.map(|since| since.0))
+            .and_if(
+                "EXISTS (SELECT 1 FROM step_run s WHERE s.run = r.id AND s.agent = ?)",
+                filter.agent.map(|agent| agent.to_string()),
+            )
+            .and_if("instr(lower(r.task_name), lower(?)) > 0", filter.search)
+            .and_if("r.trigger = ?", filter.trigger);
         self.list(move |sql| fetch(sql, &RUNS, &conditions, &request, run_row)).await
     }
 

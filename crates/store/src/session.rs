@@ -10,6 +10,7 @@ use sallyport_protocol::{
 use crate::agent::{Agent, find};
 use crate::company::find_company;
 use crate::credential::is_valid;
+use crate::online;
 use crate::row::{Json, Micros, Text};
 use crate::{Error, Store};
 
@@ -156,6 +157,9 @@ impl Store {
     /// Takes a connection off; `false` when a newer one has taken its place already.
     pub async fn release(&self, kind: SessionKind, agent: AgentId, epoch: i64, now: Timestamp) -> Result<bool, Error> {
         self.write(move |sql| {
+            if kind == SessionKind::Agent {
+                online::ended(sql, agent, Some(epoch), now)?;
+            }
             let text = format!("DELETE FROM {} WHERE agent = ? AND epoch = ?", kind.table());
             let gone = sql.execute(&text, params![Text(agent), epoch])? > 0;
             if gone && kind == SessionKind::Agent {
@@ -170,6 +174,7 @@ impl Store {
     pub async fn clear_sessions(&self, replica: &str) -> Result<(), Error> {
         let replica = replica.to_owned();
         self.write(move |sql| {
+            online::left_behind(sql, &replica)?;
             sql.execute("DELETE FROM agent_session WHERE replica = ?", [&replica])?;
             sql.execute("DELETE FROM wrapper_session WHERE replica = ?", [&replica])?;
             Ok(())
@@ -272,6 +277,9 @@ fn counted(sql: &Sqlite, company: CompanyId, except: Option<AgentId>) -> Result<
 }
 
 fn seat(sql: &Sqlite, kind: SessionKind, agent: &Agent, admit: &Admit) -> Result<i64, Error> {
+    if kind == SessionKind::Agent {
+        online::ended(sql, agent.id, None, admit.now)?;
+    }
     let epoch: i64 = sql.query_row(
         "UPDATE agent SET epoch = epoch + 1 WHERE id = ? RETURNING epoch",
         params![Text(agent.id)],

@@ -203,6 +203,11 @@ impl Store {
         self.list(move |sql| fetch(sql, &VERSIONS, &conditions, &request, version_row)).await
     }
 
+    /// The current versions of the environment's tasks, inactive ones included.
+    pub async fn current_tasks(&self, environment: EnvironmentId) -> Result<Vec<TaskVersion>, Error> {
+        self.read(move |sql| current_versions(sql, environment)).await
+    }
+
     /// One version, by its id: for a run, which keeps the version it was started with.
     pub async fn task_version(&self, id: TaskVersionId) -> Result<TaskVersion, Error> {
         self.read(move |sql| {

@@ -2,11 +2,13 @@
 
 mod admission;
 mod checkpoints;
+mod console;
 mod durability;
 mod generation;
 mod lists;
 mod notices;
 mod outbox;
+mod releases;
 mod retention;
 mod runs;
 mod triggers;

@@ -48,11 +48,10 @@ impl Agent {
     }
 
     /// Starts the agent and stays with it until it has ended; both are told through `events`.
-    pub(crate) fn live(&self, layout: &Layout, executed_by: ExecutedBy, events: &SyncSender<Event>) {
-        let mut child = match spawn(layout, executed_by) {
+    pub(crate) fn live(&self, program: &Path, layout: &Layout, executed_by: ExecutedBy, events: &SyncSender<Event>) {
+        let mut child = match spawn(program, layout, executed_by) {
             Ok(child) => child,
             Err(error) => {
-                let program = layout.agent_program();
                 let reason = format!("starting {} failed: {error}", program.display());
                 let _ = events.send(Event::StartFailed { reason });
                 return;
@@ -90,13 +89,13 @@ impl Agent {
     }
 }
 
-fn spawn(layout: &Layout, executed_by: ExecutedBy) -> std::io::Result<Child> {
+fn spawn(program: &Path, layout: &Layout, executed_by: ExecutedBy) -> std::io::Result<Child> {
     let executed_by = match executed_by {
         ExecutedBy::Background => "background",
         ExecutedBy::Service => "service",
         _ => "foreground",
     };
-    let mut command = Command::new(layout.agent_program());
+    let mut command = Command::new(program);
     command
         .arg("--home")
         .arg(layout.home())

@@ -25,8 +25,9 @@ use crate::fetch::Door;
 use crate::link::{Link, Stop};
 use crate::moment::Watch;
 use crate::reports::Reports;
-use crate::status::{self, AgentState, AgentStatus, Board, Server, Status, Wrapper};
+use crate::status::{self, AgentState, AgentStatus, Board, Server, Status, UpdateStatus, Wrapper};
 use crate::supervise::{EXIT_BAD_CONFIGURATION, Effect, Event, State, Supervisor};
+use crate::update::{Updater, offer};
 use crate::{console, install, platform};
 
 /// Exit codes of the wrapper; the same meanings as in the rest of Sallyport.
@@ -80,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Status { json } => command::status(&layout, json),
         Command::Stop => command::stop(&layout),
         Command::Restart => command::restart(&layout),
+        Command::RetryUpdate => command::retry_update(&layout),
         Command::Run => match Running::start(layout, arguments.executed_by) {
             Ok(running) => running.drive(),
             Err(refusal) => {
@@ -110,6 +112,9 @@ struct Running {
     board: Arc<Board>,
     reports: Arc<Reports>,
     agent: Arc<Agent>,
+    updater: Updater,
+    /// Another version is to be started in place of the one that runs.
+    replace: bool,
     events: SyncSender<Event>,
     inbox: Receiver<Event>,
     stop: Arc<Stop>,
@@ -153,15 +158,19 @@ impl Running {
         for number in platform::ending_signals() {
             signal_hook::flag::register(number, Arc::clone(&signal)).map_err(|error| Refusal::failed(&error))?;
         }
+        let watch = Watch::new(clock);
+        let updater = Updater::open(&layout, &settings, &door, &board, watch.now());
         let mut running = Self {
             layout,
             settings,
             executed_by,
-            watch: Watch::new(clock),
+            watch,
             door,
             board,
             reports,
             agent: Arc::new(Agent::default()),
+            updater,
+            replace: false,
             events,
             inbox,
             stop: Arc::new(Stop::default()),
@@ -187,7 +196,7 @@ impl Running {
             installation: identity::installation(&self.layout.installation())
                 .map_err(|error| Refusal::failed(&error))?,
             instance: InstanceId::new(),
-            agent_program: self.layout.agent_program(),
+            agent_program: self.updater.program(),
             agent_version: None,
             acknowledge_within: self.settings.reconnect_timeout,
             log_bodies: self.settings.log_api_call_body,
@@ -196,6 +205,7 @@ impl Running {
             spool,
             board: Arc::clone(&self.board),
             events: self.events.clone(),
+            updates: self.updater.line(),
             stop: Arc::clone(&self.stop),
             testing: self.settings.is_testing,
         };
@@ -212,7 +222,10 @@ impl Running {
             let event = self.inbox.recv_timeout(wait).unwrap_or(Event::Tick);
             wait = TICK;
             // What was asked for first: the service manager may have told the agent too, and its end is then no crash.
-            for event in self.asked().into_iter().chain([event]) {
+            let asked = self.asked();
+            self.replace |= self.updater.turn(self.watch.now());
+            let replace = std::mem::take(&mut self.replace).then_some(Event::RestartAsked);
+            for event in asked.into_iter().chain([event]).chain(replace) {
                 for effect in supervisor.on(event, self.watch.now(), random::unit()) {
                     if let Effect::Finish(code) = effect {
                         self.finish();
@@ -226,17 +239,21 @@ impl Running {
     }
 
     /// What signals and other runs of this program ask for.
-    fn asked(&self) -> Option<Event> {
+    fn asked(&mut self) -> Option<Event> {
         if self.signal.swap(false, Ordering::Relaxed) {
             info!("asked by a signal to stop");
             return Some(Event::StopAsked);
         }
         let word = command::take(&self.layout.command())?;
         info!(command = ?word, "asked by a command");
-        Some(match word {
-            Word::Stop => Event::StopAsked,
-            Word::Restart => Event::RestartAsked,
-        })
+        match word {
+            Word::Stop => Some(Event::StopAsked),
+            Word::Restart => Some(Event::RestartAsked),
+            Word::RetryUpdate => {
+                self.replace |= self.updater.retry(self.watch.now());
+                None
+            }
+        }
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -252,6 +269,7 @@ impl Running {
             }
             Effect::ReportStart { process_id } => {
                 info!(process_id, "the agent runs");
+                self.replace |= self.updater.agent_runs(process_id, self.watch.now());
                 self.reports.push(WrapperMessage::AgentStarted { at: self.watch.now().at, process_id });
             }
             Effect::ReportExit(exit) => {
@@ -263,6 +281,7 @@ impl Running {
                     let last = exit.stderr.last().map_or("", String::as_str);
                     error!(event = event::UNCAUGHT_EXCEPTION, next_start_ms, last, "the agent ended: {how}");
                 }
+                self.replace |= self.updater.agent_ended(&exit, self.watch.now());
                 self.board.update(|status| status.agent.last_exit = Some(exit.clone()));
                 self.reports.push(WrapperMessage::AgentExited { exit });
             }
@@ -276,12 +295,11 @@ impl Running {
         let may_update = std::mem::take(&mut self.first_start);
         let (layout, settings, door) = (self.layout.clone(), Arc::clone(&self.settings), self.door.clone());
         let (agent, events, executed_by) = (Arc::clone(&self.agent), self.events.clone(), self.executed_by);
+        let program = self.updater.program().path();
         let spawned = thread::Builder::new().name("agent".to_owned()).spawn(move || {
-            let ready = install::ensure(&layout, &settings, &door, may_update)
-                .map_err(|error| error.to_string())
-                .and_then(|_| give_settings(&layout).map_err(|error| error.to_string()));
-            match ready {
-                Ok(()) => agent.live(&layout, executed_by, &events),
+            let ready = make_ready(&program, &layout, &settings, &door, may_update);
+            match ready.and_then(|()| give_settings(&layout).map_err(|error| error.to_string())) {
+                Ok(()) => agent.live(&program, &layout, executed_by, &events),
                 // The supervisor listens until everything has ended.
                 Err(reason) => drop(events.send(Event::StartFailed { reason })),
             }
@@ -362,7 +380,24 @@ fn first_status(settings: &Settings, executed_by: ExecutedBy, now: Timestamp) ->
         },
         agent: AgentStatus { state: AgentState::Starting, restarts: 0, last_exit: None },
         server: Server { address: settings.server_address.to_string(), online: false, name: None, problem: None },
+        update: UpdateStatus::default(),
     }
+}
+
+/// Makes sure that the program is there. Where the publisher's keys are known, nothing is taken on the server's word: a
+/// missing program then comes as a signed release, or with a new download.
+fn make_ready(
+    program: &Path,
+    layout: &Layout,
+    settings: &Settings,
+    door: &Door,
+    may_update: bool,
+) -> Result<(), String> {
+    if !matches!(offer::trust(layout), Ok(None)) {
+        let missing = || format!("{} is missing; download the agent again, or wait for a release", program.display());
+        return if program.is_file() { Ok(()) } else { Err(missing()) };
+    }
+    install::ensure(layout, settings, door, may_update).map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// Gives an agent that was downloaded, and so came without settings, those of the wrapper.

@@ -10,10 +10,11 @@ pub(crate) const USAGE: &str = "\
 Usage: sallyport-wrapper [options] [command]
 
 Commands:
-  (none)      start the agent of this folder and keep it running; Ctrl-C ends it
-  status      say what runs; with --json for programs
-  restart     end the agent and start it again
-  stop        end the agent and its wrapper
+  (none)        start the agent of this folder and keep it running; Ctrl-C ends it
+  status        say what runs; with --json for programs
+  restart       end the agent and start it again
+  stop          end the agent and its wrapper
+  retry-update  try a version again that has failed on this machine
 
 Options:
   --home <folder>   the unzipped folder (default: where this program lies)
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Status { json: bool },
     Restart,
     Stop,
+    RetryUpdate,
     Version,
     Help,
 }
@@ -72,6 +74,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Argumen
             Some("status") => Command::Status { json: false },
             Some("restart") => Command::Restart,
             Some("stop") => Command::Stop,
+            Some("retry-update") => Command::RetryUpdate,
             _ => return Err(format!("`{}` is not understood", argument.to_string_lossy())),
         };
         if command.replace(word).is_some() {
@@ -103,6 +106,7 @@ mod tests {
         check("--home /x --background", Ok((Command::Run, Background)));
         check("run --service", Ok((Command::Run, Service)));
         check("status --json", Ok((Command::Status { json: true }, Foreground)));
+        check("retry-update", Ok((Command::RetryUpdate, Foreground)));
         check("--version", Ok((Command::Version, Foreground)));
         check("stop restart", Err("only one command at a time: `restart`"));
         check("stop --json", Err("--json goes with status"));

@@ -1,4 +1,4 @@
-//! `stop`, `status` and `restart`: files between two runs of this program, because nothing else works the same on every
+//! `stop`, `status`, `restart` and `retry-update`: files between two runs of this program, because nothing else works the same on every
 //! system.
 
 use std::fs;
@@ -22,6 +22,7 @@ const STEP: Duration = Duration::from_millis(100);
 pub(crate) enum Word {
     Stop,
     Restart,
+    RetryUpdate,
 }
 
 impl Word {
@@ -29,6 +30,7 @@ impl Word {
         match self {
             Self::Stop => "stop",
             Self::Restart => "restart",
+            Self::RetryUpdate => "retry-update",
         }
     }
 }
@@ -41,6 +43,7 @@ pub(crate) fn take(path: &Path) -> Option<Word> {
     match text.trim() {
         "stop" => Some(Word::Stop),
         "restart" => Some(Word::Restart),
+        "retry-update" => Some(Word::RetryUpdate),
         other => {
             tracing::warn!(command = other.get(..40).unwrap_or(other), "the command file holds no known command");
             None
@@ -87,6 +90,16 @@ pub(crate) fn restart(layout: &Layout) -> u8 {
     };
     let before = process();
     finish(layout, Word::Restart, "Restarted.", || process().is_some_and(|now| Some(now) != before))
+}
+
+/// Has the running wrapper try a failed version again; how that goes is in its status.
+pub(crate) fn retry_update(layout: &Layout) -> u8 {
+    if lock::holder(&layout.wrapper_lock()).is_none() {
+        console::say(&nothing_runs(layout));
+        return app::EXIT_NOT_FOUND;
+    }
+    let done = "Asked for; `sallyport-wrapper status` says how it goes.";
+    finish(layout, Word::RetryUpdate, done, || !layout.command().exists())
 }
 
 fn finish(layout: &Layout, word: Word, done: &str, is_done: impl Fn() -> bool) -> u8 {

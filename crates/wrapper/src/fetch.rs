@@ -1,4 +1,4 @@
-//! One `GET` over the wrapper's own dialling: enough to download a program, and nothing more.
+//! One `GET` over the wrapper's own dialling: enough to download a program or the rest of an archive, and nothing more.
 //!
 //! It speaks HTTP/1.0, so that the body is plain bytes up to its length or the end of the connection; whether they are
 //! the right ones is for the caller's checksum to say.
@@ -71,8 +71,16 @@ impl Door {
     /// Asks for `path`; gives the answer if it is a success. With `present`, the entity tag of what is there, the answer
     /// may be [`Error::NotModified`].
     pub(crate) fn get(&self, path: &str, present: Option<&str>) -> Result<Answer, Error> {
+        self.ask(path, &present.map(|tag| format!("If-None-Match: \"{tag}\"\r\n")).unwrap_or_default())
+    }
+
+    /// Asks for `path` from a byte on; the answer says whether it is only the rest.
+    pub(crate) fn get_from(&self, path: &str, from: u64) -> Result<Answer, Error> {
+        self.ask(path, &if from == 0 { String::new() } else { format!("Range: bytes={from}-\r\n") })
+    }
+
+    fn ask(&self, path: &str, condition: &str) -> Result<Answer, Error> {
         let (mut stream, _) = self.open()?;
-        let condition = present.map(|tag| format!("If-None-Match: \"{tag}\"\r\n")).unwrap_or_default();
         let request = format!(
             "GET {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: {}\r\nUser-Agent: sallyport-wrapper/{}\r\n{condition}Connection: close\r\n\r\n",
             self.address.authority(),
@@ -84,7 +92,7 @@ impl Door {
         let (head, early) = read_head(&mut stream)?;
         let mut answer = Answer { left: head.length, head, early: io::Cursor::new(early), stream };
         match answer.head.status {
-            200 => Ok(answer),
+            200 | 206 => Ok(answer),
             304 => Err(Error::NotModified),
             404 => Err(Error::NotFound),
             status => {
@@ -101,6 +109,11 @@ impl Answer {
     /// A header's value; the name in small letters.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the body is only the rest, as was asked for.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.head.status == 206
     }
 
     /// How long the body is, if the server said so.

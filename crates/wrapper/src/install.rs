@@ -48,7 +48,7 @@ pub(crate) enum Outcome {
     Replaced,
 }
 
-/// Makes sure that the program is there. One that is there is replaced only with `may_update`, and whatever goes wrong
+/// Makes sure that the program of the download is there, for a folder that trusts its server. One that is there is replaced only with `may_update`, and whatever goes wrong
 /// then is a warning: the present one is good enough to start.
 pub(crate) fn ensure(layout: &Layout, settings: &Settings, door: &Door, may_update: bool) -> Result<Outcome, Error> {
     let program = layout.agent_program();

@@ -18,6 +18,7 @@ mod reports;
 mod status;
 mod supervise;
 mod tail;
+mod update;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use sallyport_protocol::{AgentExit, ExecutedBy, Timestamp};
+use sallyport_protocol::{AgentExit, ExecutedBy, Timestamp, UpdateStep};
 use sallyport_site::durable::{self, Readers};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,18 @@ pub(crate) struct Status {
     pub(crate) wrapper: Wrapper,
     pub(crate) agent: AgentStatus,
     pub(crate) server: Server,
+    #[serde(default)]
+    pub(crate) update: UpdateStatus,
+}
+
+/// Which version is active, and what is done about another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UpdateStatus {
+    /// Absent while the program of the download is active.
+    pub(crate) version: Option<String>,
+    pub(crate) step: UpdateStep,
+    /// What is done, or why nothing is.
+    pub(crate) text: String,
 }
 
 /// The wrapper's process.
@@ -130,6 +142,10 @@ impl Status {
                 let _ = writeln!(text, "           {line}");
             }
         }
+        if !self.update.text.is_empty() {
+            let active = self.update.version.as_deref().unwrap_or("as downloaded");
+            let _ = writeln!(text, "Version  {active}: {}", self.update.text);
+        }
         text.trim_end().to_owned()
     }
 }
@@ -182,6 +198,7 @@ mod tests {
                 name: Some("lab".to_owned()),
                 problem: None,
             },
+            update: UpdateStatus::default(),
         }
     }
 
@@ -204,9 +221,21 @@ mod tests {
         down.agent.restarts = 2;
         let stderr = ["one", "two", "three", "four"].map(str::to_owned).to_vec();
         down.agent.last_exit = Some(AgentExit { code: Some(1), stderr, ..AgentExit::default() });
+        down.update = UpdateStatus {
+            version: Some("1.2.0".to_owned()),
+            step: UpdateStep::Idle,
+            text: "1.3.0 failed here".to_owned(),
+        };
         down.server = Server { online: false, problem: Some("no route".to_owned()), ..down.server };
         let text = down.for_people(Timestamp(0));
-        for expected in ["offline: no route", "down, started again in 4 s", "restarted 2 times", "exit code 1", "two"] {
+        for expected in [
+            "offline: no route",
+            "down, started again in 4 s",
+            "restarted 2 times",
+            "exit code 1",
+            "two",
+            "1.2.0: 1.3.0 failed",
+        ] {
             assert!(text.contains(expected), "{text}");
         }
         assert!(!text.contains("one"), "{text}");

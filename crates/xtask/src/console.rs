@@ -1,18 +1,19 @@
-//! The web console: built afresh, compared with what is committed, and used in a real browser.
+//! The web console: built afresh, compared with what is committed, used in a real browser, and pictured.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::config::Config;
-use crate::process;
+use crate::{process, tools};
 
 /// The oldest Node that the console's tools take, as major and minor.
 const NODE_MIN: (u32, u32) = (20, 19);
 
-/// Whether the machine's Node will do.
-pub(crate) fn node() -> Result<(), String> {
-    let said = process::output(Command::new("node").arg("--version"))?;
+/// Whether the Node that is there will do, and its npm is there.
+pub(crate) fn node(config: &Config) -> Result<(), String> {
+    process::output(tools::of_node(config, "npm").arg("--version"))?;
+    let said = process::output(tools::of_node(config, "node").arg("--version"))?;
     let said = said.trim();
     let mut numbers = said.trim_start_matches('v').split('.').map_while(|part| part.parse::<u32>().ok());
     let found = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
@@ -20,7 +21,7 @@ pub(crate) fn node() -> Result<(), String> {
         return Ok(());
     }
     let (major, minor) = NODE_MIN;
-    Err(format!("node is {said}, the console's tools need {major}.{minor} or newer; Debian 12 has an older one"))
+    Err(format!("node is {said}, the console's tools need {major}.{minor} or newer"))
 }
 
 /// Types, build and comparison.
@@ -43,12 +44,25 @@ pub(crate) fn browser(config: &Config) -> Result<(), String> {
     process::run(npm(config).args(["run", "--silent", "e2e"]).env("SALLYPORT_BIN", programs))
 }
 
+/// Pictures of every page, with the programs and the console as they are in the source now.
+pub(crate) fn screenshots(config: &Config) -> Result<(), String> {
+    node(config)?;
+    process::run_quietly(npm(config).args(["ci", "--silent"]))?;
+    process::run_quietly(npm(config).args(["run", "build"]))?;
+    process::run(tools::cargo(config).args(["build", "--workspace", "--bins", "--quiet"]))?;
+    let out = config.root.join("out").join("screenshots");
+    let programs = config.target.join("debug");
+    process::run(
+        npm(config).args(["run", "--silent", "screenshots"]).env("SALLYPORT_BIN", programs).env("SHOTS_OUT", &out),
+    )
+}
+
 fn folder(config: &Config) -> PathBuf {
     config.root.join("console")
 }
 
 fn npm(config: &Config) -> Command {
-    let mut command = Command::new("npm");
+    let mut command = tools::of_node(config, "npm");
     command.current_dir(folder(config));
     command
 }

@@ -31,6 +31,8 @@ Commands:
   chaos [OPTIONS]             break a running system at random and look whether anything is lost or twice
                               (./x chaos --help)
   fix                         format, apply what the linters can mend by themselves
+  screenshots                 pictures of every page of the console, light and dark, wide and narrow, of a seeded
+                              server with real agents and runs, into out/screenshots
   bench NAME [OPTIONS]        measure against other tools: export, import, parquet, idle (./x bench --help)
   help                        this text
 ";
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(&config, false),
         ["test", "--strict"] => test::run(&config, true),
         ["fix"] => test::fix(&config),
+        ["screenshots"] => console::screenshots(&config),
         ["bench", rest @ ..] => bench::run(&config, rest),
         [] | ["help" | "--help" | "-h"] => {
             say::text(HELP);

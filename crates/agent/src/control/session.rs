@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sallyport_dataplane::Cancel;
 use sallyport_protocol::{
-    AgentMessage, AttemptKey, ConnectionOrder, ConnectionTest, OrderReport, RequestId, ServerToAgent, Stage,
+    AgentMessage, AttemptKey, ConnectionOrder, ConnectionTest, Failure, FailureKind, OrderReport, Preview,
+    PreviewOrder, RequestId, ServerToAgent, Stage,
 };
 use tokio::sync::mpsc::{Permit, error::SendError};
 use tokio::task::{Id, JoinError};
@@ -14,6 +15,7 @@ use tracing::{debug, info};
 
 use super::core::{Effect, kind};
 use super::{Agent, CLOSED, CLOSING_MAX, Link, SessionEnd, written};
+use crate::execute::preview;
 
 /// How often progress, heartbeats and overdue answers are looked at.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -24,8 +26,17 @@ const WELCOME_MAX: Duration = Duration::from_secs(20);
 /// How long a test of a connection may take.
 const TEST_MAX: Duration = Duration::from_secs(30);
 
-/// Tests of connections at one time.
+/// How long a source may take to stop once its time is over: what it gave until then is shown.
+const PREVIEW_STOP_MAX: Duration = Duration::from_secs(3);
+
+/// Tests of connections and looks at rows at one time.
 const TESTS_MAX: usize = 8;
+
+/// What was found out on the side.
+pub(super) enum Answer {
+    Test(ConnectionTest),
+    Preview(Preview),
+}
 
 /// A session that ends on purpose: orders are cancelled, outcomes delivered, then it leaves.
 struct Closing {
@@ -39,7 +50,7 @@ enum Turn<'a> {
     Stop,
     Heard(Option<ServerToAgent>),
     OrderEnded(Option<Result<(Id, OrderReport), JoinError>>),
-    Tested(Option<Result<(RequestId, ConnectionTest), JoinError>>),
+    Tested(Option<Result<(RequestId, Answer), JoinError>>),
     Kept(Vec<AttemptKey>),
     Send(Result<Permit<'a, AgentMessage>, SendError<()>>),
     Tick,
@@ -93,7 +104,8 @@ impl Agent {
                     None => {}
                 },
                 Turn::OrderEnded(ended) => self.order_ended(ended),
-                Turn::Tested(Some(Ok((request, test)))) => self.core.tested(request, test),
+                Turn::Tested(Some(Ok((request, Answer::Test(test))))) => self.core.tested(request, test),
+                Turn::Tested(Some(Ok((request, Answer::Preview(preview))))) => self.core.previewed(request, preview),
                 Turn::Tested(_) => {}
                 Turn::Kept(keys) => self.core.kept(&keys),
                 Turn::Send(Ok(permit)) => {
@@ -154,6 +166,7 @@ impl Agent {
             Effect::Execute(order, execution) => self.begin(*order, execution),
             Effect::SetLevels(levels) => (self.behaviour.on_levels)(levels),
             Effect::Test { request, kind, connection } => self.test(request, kind, connection),
+            Effect::Preview { request, order } => self.preview(request, *order),
             Effect::Refused(refusal) => return Some(SessionEnd::Refused { refusal }),
             Effect::Restart(reason) => return Some(SessionEnd::Restart { reason }),
             Effect::GoAway(spread_ms) => return Some(SessionEnd::GoAway { spread_ms }),
@@ -205,9 +218,42 @@ impl Agent {
                     one_stage("agent", &format!("`{name}` did not answer within {} s", TEST_MAX.as_secs()), millis)
                 }
             };
-            (request, test)
+            (request, Answer::Test(test))
         });
     }
+
+    fn preview(&mut self, request: RequestId, order: PreviewOrder) {
+        if self.tests.len() >= TESTS_MAX {
+            let text = "the agent shows and tests too much at one time; try again in a moment";
+            self.core.previewed(request, not_seen("busy", text, true));
+            return;
+        }
+        debug!(step = %order.step, kind = %order.kind, "showing the first rows of a step");
+        let surroundings = std::sync::Arc::clone(&self.surroundings);
+        self.tests.spawn(async move {
+            let cancel = Cancel::new();
+            let stop = cancel.clone();
+            let runtime = tokio::runtime::Handle::current();
+            let mut work =
+                tokio::task::spawn_blocking(move || preview(request, &order, &surroundings, &runtime, &cancel));
+            let seen = match tokio::time::timeout(TEST_MAX, &mut work).await {
+                Ok(seen) => seen,
+                Err(_) => {
+                    stop.cancel();
+                    tokio::time::timeout(PREVIEW_STOP_MAX, work).await.unwrap_or_else(|_| {
+                        Ok(not_seen("timed_out", "the connector neither gave rows nor stopped in time", true))
+                    })
+                }
+            };
+            let seen = seen.unwrap_or_else(|_| not_seen("bug", "the agent met a bug in itself; see its log", false));
+            (request, Answer::Preview(seen))
+        });
+    }
+}
+
+fn not_seen(code: &str, text: &str, transient: bool) -> Preview {
+    let (code, message) = (code.to_owned(), text.to_owned());
+    Preview::failed(Failure { kind: FailureKind::Runtime, code, message, advice: None, transient })
 }
 
 fn one_stage(stage: &str, detail: &str, millis: u64) -> ConnectionTest {

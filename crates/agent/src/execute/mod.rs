@@ -4,6 +4,7 @@
 //! Invariant: knows no socket and no server. The agent, the server's own agent and `sallyport run` share it.
 
 mod execution;
+mod preview;
 mod relay;
 mod rest;
 mod scratch;
@@ -29,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub use execution::Execution;
+pub(crate) use preview::preview;
 use relay::Relayed;
 pub use scratch::clear_scratch;
 use step::End;

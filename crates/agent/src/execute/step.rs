@@ -239,7 +239,7 @@ fn pass_on(marks: &[Marked], output: &mut Output) -> Result<(), Error> {
 }
 
 /// The platform's own agent serves built-in connectors, and only what reaches no other host.
-fn permitted(kind: &str, surroundings: &Surroundings) -> Result<(), Error> {
+pub(super) fn permitted(kind: &str, surroundings: &Surroundings) -> Result<(), Error> {
     if !surroundings.background {
         return Ok(());
     }

@@ -35,15 +35,23 @@ pub struct Control {
 impl Server {
     /// Opens the control connection.
     pub async fn control(&self) -> Result<Control, DialError> {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER_BYTES)
-            .write_buffer_size(BUFFER_BYTES)
-            .max_write_buffer_size(BUFFER_BYTES + 4 * CONTROL_MESSAGE_BYTES_MAX)
-            .max_message_size(Some(CONTROL_MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(CONTROL_MESSAGE_BYTES_MAX));
-        let (socket, local) = self.open(path::AGENT, config).await?;
+        let (socket, local) = self.open(path::AGENT, config()).await?;
         Ok(Control { socket, local })
     }
+
+    /// Opens the connection of a rehearsal: the same in everything but that the server gives it no place.
+    pub(crate) async fn rehearsal(&self) -> Result<Socket, DialError> {
+        self.open(path::REHEARSAL, config()).await.map(|(socket, _)| socket)
+    }
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .max_write_buffer_size(BUFFER_BYTES + 4 * CONTROL_MESSAGE_BYTES_MAX)
+        .max_message_size(Some(CONTROL_MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(CONTROL_MESSAGE_BYTES_MAX))
 }
 
 /// Carries messages until either side ends; says why it ended.

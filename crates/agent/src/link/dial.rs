@@ -20,7 +20,7 @@ use super::upgrade::{self, Answer};
 const HANDSHAKE_MAX: Duration = Duration::from_secs(15);
 
 /// An open connection.
-pub(super) type Socket = WebSocketStream<TlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
 /// The server and how to reach it.
 pub struct Server {

@@ -15,6 +15,9 @@ pub struct Flags {
     /// Standard input is the life pipe: its end ends the agent at once, the line `stop` ends it gracefully
     #[arg(long)]
     pub life_pipe: bool,
+    /// Try whether this version would get online here, beside an agent that runs, and end
+    #[arg(long)]
+    pub rehearse: bool,
     /// The version of the wrapper that starts this agent
     #[arg(long, value_name = "VERSION")]
     pub wrapper_version: Option<String>,

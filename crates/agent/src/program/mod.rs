@@ -1,12 +1,14 @@
 //! The program `sallyport-agent`: settings, logs, and the loop that keeps it connected.
 //!
-//! Exit codes: 0 stopped on purpose, 75 restart me now, 78 bad configuration, 1 failure, 101 a bug.
+//! Exit codes: 0 stopped on purpose, 75 restart me now, 78 bad configuration, 69 a rehearsal without a verdict, 1 failure,
+//! 101 a bug.
 
 mod config;
 mod crash;
 mod life;
 mod programs;
 mod reconnect;
+mod rehearsal;
 mod run;
 
 use std::io::Write;
@@ -66,7 +68,11 @@ struct Setup {
 /// Runs the program.
 pub fn main() -> ExitCode {
     memory::prepare();
-    let setup = match Setup::read(Flags::parse(), Clock::system()) {
+    let flags = Flags::parse();
+    if flags.rehearse {
+        return rehearsal::run(&flags);
+    }
+    let setup = match Setup::read(flags, Clock::system()) {
         Ok(setup) => setup,
         Err(error) => {
             // In the log too, if it could be opened.

@@ -161,6 +161,11 @@ const FIELDS: &[Column] = &[
         "" => String::new(),
         millis => format!("{millis} ms"),
     }),
+    column("Release", |agent| text(agent, "update.active_version")),
+    column("Update", |agent| {
+        let (step, why) = (text(agent, "update.step"), text(agent, "update.text"));
+        if why.is_empty() { step } else { format!("{step}: {why}") }
+    }),
     column("Last exit", exit),
 ];
 

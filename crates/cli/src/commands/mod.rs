@@ -9,6 +9,7 @@ mod limits;
 mod login;
 mod logs;
 mod notifications;
+mod releases;
 mod retention;
 mod run;
 mod runs;
@@ -80,6 +81,9 @@ pub(crate) enum Command {
     /// How long runs and logs are kept
     #[command(subcommand)]
     Retention(retention::Arguments),
+    /// Signed releases of the agent, and which agents get them
+    #[command(subcommand)]
+    Releases(releases::Arguments),
     /// Texts of the environment that tasks use; not secret
     #[command(subcommand)]
     Variables(variables::Arguments),
@@ -110,6 +114,7 @@ impl Command {
             Self::Notifications(arguments) => notifications::run(&arguments, context),
             Self::Limits(arguments) => limits::run(&arguments, context),
             Self::Retention(arguments) => retention::run(&arguments, context),
+            Self::Releases(arguments) => releases::run(&arguments, context),
             Self::Variables(arguments) => variables::run(&arguments, context),
             Self::Logs(arguments) => logs::run(&arguments, context),
             Self::Licence(arguments) => licence::run(&arguments, context),

@@ -1,6 +1,7 @@
 //! `sallyport tasks`.
 
 mod next;
+mod preview;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use ureq::http::Method;
 
 use super::Context;
 use super::connections::read_all;
+use super::runs::{object, pair};
 use crate::client::{Client, encode, one_problem};
 use crate::document::{self, Document};
 use crate::error::{Error, Exit, Result};
@@ -57,6 +59,20 @@ For completion and checks while you type, let your editor use the schema: `sally
         /// YAML or JSON
         #[arg(long, short, required = true, value_name = "FILE")]
         file: Vec<PathBuf>,
+    },
+    /// Show the first 100 rows that a step would read; nothing is written
+    #[command(after_help = "\
+Example:
+  sallyport tasks preview -f orders.yaml orders")]
+    Preview {
+        /// YAML or JSON; it need not be saved
+        #[arg(long, short, value_name = "FILE")]
+        file: PathBuf,
+        /// A step that reads
+        step: String,
+        /// A value for one of the task's parameters; may be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+        param: Vec<(String, String)>,
     },
     /// Print the JSON Schema of task documents, for editors
     Schema,
@@ -112,6 +128,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             }
             Ok(())
         }
+        Arguments::Preview { file, step, param } => match read_all(std::slice::from_ref(file))?.as_slice() {
+            [document] => preview::run(&client, document, step, object(param), context.format),
+            _ => Err(Error::usage(format!("{}: expected one document", file.display()))),
+        },
         Arguments::Schema => Ok(()),
     }
 }

@@ -17,6 +17,7 @@ mod server;
 mod settings;
 mod transfers;
 mod triggers;
+mod updates;
 
 use anyhow::Result;
 use sallyport_e2e::{Options, System};

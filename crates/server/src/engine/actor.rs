@@ -156,6 +156,10 @@ impl Engine {
                 }
                 self.wait_for(runs.into_iter().collect(), answer);
             }
+            Command::RunsAt { agent, answer } => {
+                // Whoever asked may have gone.
+                let _ = answer.send(u32::try_from(self.runs_at(agent).len()).unwrap_or(u32::MAX));
+            }
             Command::Why { runs, answer } => {
                 // Whoever asked may have gone.
                 let _ = answer.send(self.why(&runs));

@@ -16,6 +16,8 @@ pub(super) enum Command {
     Cancel { run: RunId, reason: String, answer: oneshot::Sender<()> },
     /// Stop every run that an agent works on; answered when that is stored.
     CancelAt { agent: AgentId, reason: String, answer: oneshot::Sender<()> },
+    /// Say how many runs an agent works on.
+    RunsAt { agent: AgentId, answer: oneshot::Sender<u32> },
     /// Say why each of these runs waits in the queue.
     Why { runs: Vec<RunId>, answer: oneshot::Sender<BTreeMap<RunId, String>> },
     /// The limits of an environment were changed.

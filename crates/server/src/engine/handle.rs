@@ -272,6 +272,14 @@ impl Handle {
         answered.await.unwrap_or_default()
     }
 
+    /// How many runs an agent works on.
+    pub(crate) async fn runs_at(&self, agent: AgentId) -> u32 {
+        let (answer, answered) = oneshot::channel();
+        // A server that stops says none.
+        let _ = self.send(Command::RunsAt { agent, answer }).await;
+        answered.await.unwrap_or(0)
+    }
+
     /// The limits of an environment were changed: more may start.
     pub(crate) async fn limits_changed(&self, environment: EnvironmentId) {
         // A server that stops reads them at its next start.

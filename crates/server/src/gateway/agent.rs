@@ -13,7 +13,7 @@ use sallyport_store::{Agent, LogSource, SessionKind};
 use tokio::sync::mpsc;
 
 use super::login::Known;
-use super::registry::Slot;
+use super::registry::{Answer, Slot};
 use super::socket::{self, Outbox};
 use super::{Handle, session};
 
@@ -161,7 +161,10 @@ impl Session {
             }
             AgentMessage::Finished { report } => self.finished(report).await,
             AgentMessage::Logs { batch } => self.logs(batch).await?,
-            AgentMessage::ConnectionTested { request, test } => self.slot.answer(request, test),
+            AgentMessage::ConnectionTested { request, test } => self.slot.answer(request, Answer::Test(test)),
+            AgentMessage::Previewed { request, preview } => {
+                self.slot.answer(request, Answer::Preview(Box::new(preview)));
+            }
             AgentMessage::Leaving { reason } => {
                 tracing::info!(agent = self.agent.name, reason, "agent leaves");
                 return Err(format!("it left: {reason}"));

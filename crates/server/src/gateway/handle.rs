@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sallyport_protocol::{
-    AgentId, ConnectionOrder, ConnectionTest, Levels, LogLevel, Refusal, RequestId, ServerToAgent, ServerToWrapper,
-    Timestamp,
+    AgentId, ConnectionOrder, ConnectionTest, Levels, LogLevel, Preview, PreviewOrder, Refusal, RequestId,
+    ServerToAgent, ServerToWrapper, Timestamp, capability,
 };
 use sallyport_store::{CredentialState, SessionKind};
+use tokio::sync::watch;
 
 use super::Parts;
 use super::data::Idlers;
-use super::registry::Registry;
+use super::registry::{Answer, Registry, Slot};
 use super::seat::Peer;
 
-/// Above the 30 s that an agent gives a test.
+/// Above the 30 s that an agent gives a test, or a look at rows.
 const TEST_WITHIN: Duration = Duration::from_secs(35);
 
 /// Speaks to agents that are online. Cheap to clone.
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) agents: Registry<ServerToAgent>,
     pub(super) wrappers: Registry<ServerToWrapper>,
     pub(super) idlers: Idlers,
+    /// Changes when releases or rollouts do.
+    pub(super) offers: watch::Sender<()>,
 }
 
 /// Figures for operators.
@@ -54,15 +57,18 @@ pub(crate) struct Figures {
 #[error("the agent is offline")]
 pub(crate) struct NotReachable;
 
-/// No answer to a test.
+/// No answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TestError {
+pub(crate) enum AskError {
     /// The agent has no connection, or lost it.
     #[error("the agent is offline")]
     Offline,
     /// It did not answer in time.
     #[error("the agent did not answer within {} s", TEST_WITHIN.as_secs())]
     Silent,
+    /// It does not know the question.
+    #[error("the agent is too old for this; update it")]
+    TooOld,
 }
 
 impl Handle {
@@ -76,6 +82,7 @@ impl Handle {
             agents: Registry::default(),
             wrappers: Registry::default(),
             idlers: Idlers::default(),
+            offers: watch::Sender::new(()),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -122,18 +129,24 @@ impl Handle {
         agent: AgentId,
         kind: &str,
         connection: ConnectionOrder,
-    ) -> Result<ConnectionTest, TestError> {
-        let slot = self.shared.agents.get(agent).ok_or(TestError::Offline)?;
-        let request = RequestId::new();
-        let answered = slot.ask(request);
-        slot.link.send(ServerToAgent::TestConnection { request, kind: kind.to_owned(), connection });
-        tokio::select! {
-            answer = tokio::time::timeout(TEST_WITHIN, answered) => match answer {
-                Ok(Ok(test)) => Ok(test),
-                Ok(Err(_)) => Err(TestError::Offline),
-                Err(_) => Err(TestError::Silent),
-            },
-            () = slot.link.closed() => Err(TestError::Offline),
+    ) -> Result<ConnectionTest, AskError> {
+        let kind = kind.to_owned();
+        let slot = self.shared.agents.get(agent).ok_or(AskError::Offline)?;
+        match ask(&slot, |request| ServerToAgent::TestConnection { request, kind, connection }).await? {
+            Answer::Test(test) => Ok(test),
+            Answer::Preview(_) => Err(AskError::Silent),
+        }
+    }
+
+    /// Has an agent show the first rows that a step would read.
+    pub(crate) async fn preview(&self, agent: AgentId, order: PreviewOrder) -> Result<Preview, AskError> {
+        let slot = self.shared.agents.get(agent).ok_or(AskError::Offline)?;
+        if !slot.link.can(capability::PREVIEW) {
+            return Err(AskError::TooOld);
+        }
+        match ask(&slot, |request| ServerToAgent::Preview { request, order }).await? {
+            Answer::Preview(preview) => Ok(*preview),
+            Answer::Test(_) => Err(AskError::Silent),
         }
     }
 
@@ -224,5 +237,23 @@ impl Handle {
         if let Err(error) = self.parts().store.append_agent_log(agent, level, None, message, now).await {
             tracing::warn!(%agent, %error, "a line of an agent's log was not stored");
         }
+    }
+}
+
+/// Sends a question and waits for its answer.
+async fn ask(
+    slot: &Slot<ServerToAgent>,
+    question: impl FnOnce(RequestId) -> ServerToAgent,
+) -> Result<Answer, AskError> {
+    let request = RequestId::new();
+    let answered = slot.ask(request);
+    slot.link.send(question(request));
+    tokio::select! {
+        answer = tokio::time::timeout(TEST_WITHIN, answered) => match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(AskError::Offline),
+            Err(_) => Err(AskError::Silent),
+        },
+        () = slot.link.closed() => Err(AskError::Offline),
     }
 }

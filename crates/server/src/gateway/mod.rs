@@ -8,7 +8,9 @@ mod agent;
 mod data;
 mod handle;
 mod login;
+mod offer;
 mod registry;
+mod rehearsal;
 mod routes;
 mod seat;
 mod session;
@@ -28,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine;
 use crate::relay::Relay;
 
-pub(crate) use handle::{Handle, TestError};
+pub(crate) use handle::{AskError, Handle};
 pub(crate) use routes::routes;
 pub(crate) use session::open;
 pub(crate) use wrapper::exit_text;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sallyport_protocol::{AgentId, ConnectionTest, Presence, RequestId, Timestamp};
+use sallyport_protocol::{AgentId, ConnectionTest, Presence, Preview, RequestId, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::Link;
@@ -20,10 +20,18 @@ pub(super) struct Slot<M> {
     pub(super) address: Option<String>,
     /// The peer's clock less the server's, in microseconds.
     pub(super) clock_offset: AtomicI64,
+    /// When it began.
+    pub(super) since: Timestamp,
     seen: AtomicI64,
     pings: mpsc::Sender<()>,
     life: watch::Sender<()>,
-    tests: Mutex<HashMap<RequestId, oneshot::Sender<ConnectionTest>>>,
+    asked: Mutex<HashMap<RequestId, oneshot::Sender<Answer>>>,
+}
+
+/// What a peer was asked for.
+pub(super) enum Answer {
+    Test(ConnectionTest),
+    Preview(Box<Preview>),
 }
 
 impl<M> Slot<M> {
@@ -40,10 +48,11 @@ impl<M> Slot<M> {
             presence,
             address,
             clock_offset,
+            since: now,
             seen: AtomicI64::new(now.0),
             pings,
             life: watch::Sender::new(()),
-            tests: Mutex::default(),
+            asked: Mutex::default(),
         };
         (slot, asked)
     }
@@ -66,22 +75,22 @@ impl<M> Slot<M> {
     }
 
     /// Registers a question; the answer comes out of the receiver.
-    pub(super) fn ask(&self, request: RequestId) -> oneshot::Receiver<ConnectionTest> {
+    pub(super) fn ask(&self, request: RequestId) -> oneshot::Receiver<Answer> {
         let (answer, answered) = oneshot::channel();
-        let mut tests = self.tests();
-        tests.retain(|_, asked| !asked.is_closed());
-        tests.insert(request, answer);
+        let mut questions = self.asked();
+        questions.retain(|_, asked| !asked.is_closed());
+        questions.insert(request, answer);
         answered
     }
 
     /// Hands an answer to whoever asked; it may have given up.
-    pub(super) fn answer(&self, request: RequestId, test: ConnectionTest) {
-        let asked = self.tests().remove(&request);
-        let _ = asked.map(|asked| asked.send(test));
+    pub(super) fn answer(&self, request: RequestId, answer: Answer) {
+        let asked = self.asked().remove(&request);
+        let _ = asked.map(|asked| asked.send(answer));
     }
 
-    fn tests(&self) -> MutexGuard<'_, HashMap<RequestId, oneshot::Sender<ConnectionTest>>> {
-        self.tests.lock().unwrap_or_else(PoisonError::into_inner)
+    fn asked(&self) -> MutexGuard<'_, HashMap<RequestId, oneshot::Sender<Answer>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use sallyport_protocol::{CONTROL_MESSAGE_BYTES_MAX, path};
 
 use super::login::{Known, unavailable};
-use super::{Handle, agent, data, wrapper};
+use super::{Handle, agent, data, rehearsal, wrapper};
 
 /// Small: a control connection rests most of its life, and there are many.
 const CONTROL_BUFFER: usize = 8 * 1024;
@@ -20,6 +20,7 @@ const CONTROL_BUFFER: usize = 8 * 1024;
 pub(crate) fn routes(gateway: Handle) -> Router {
     Router::new()
         .route(path::AGENT, get(agent_route))
+        .route(path::REHEARSAL, get(rehearsal_route))
         .route(path::WRAPPER, get(wrapper_route))
         .route(path::DATA, get(data_route))
         .with_state(gateway)
@@ -30,6 +31,10 @@ type Peer = Option<axum::Extension<ConnectInfo<SocketAddr>>>;
 
 async fn agent_route(State(to): State<Handle>, from: Peer, headers: HeaderMap, ws: WebSocketUpgrade) -> Response {
     control(to, from, &headers, ws, agent::serve).await
+}
+
+async fn rehearsal_route(State(to): State<Handle>, from: Peer, headers: HeaderMap, ws: WebSocketUpgrade) -> Response {
+    control(to, from, &headers, ws, rehearsal::serve).await
 }
 
 async fn wrapper_route(State(to): State<Handle>, from: Peer, headers: HeaderMap, ws: WebSocketUpgrade) -> Response {

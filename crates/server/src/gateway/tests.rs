@@ -5,12 +5,13 @@ use std::time::Duration;
 use sallyport_domain::licence::Tier;
 use sallyport_protocol::{
     AgentExit, AgentMessage, ConnectionOrder, ConnectionTest, InstallationId, InstanceId, Levels, LogBatch, LogLevel,
-    LogLine, Refusal, RefusalCode, ServerToAgent, ServerToWrapper, Stage, Timestamp, Versions, WrapperMessage, path,
+    LogLine, PreviewOrder, Refusal, RefusalCode, ServerToAgent, ServerToWrapper, Stage, Timestamp, Versions,
+    WrapperMessage, path,
 };
 use sallyport_store::{Admit, AgentEdit, AgentUse, LogFilter, SessionKind};
 use tokio::task::JoinSet;
 
-use super::exit_text;
+use super::{AskError, exit_text};
 use crate::rig::{Rig, hear, presence, say};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -159,6 +160,16 @@ async fn tests_levels_and_logs_pass_through_a_session() {
     let (answered, ()) = tokio::join!(asked, answer);
     assert_eq!(answered.unwrap(), test);
 
+    // What an agent has not said that it can, it is not asked for.
+    let order = PreviewOrder {
+        step: "orders".into(),
+        kind: "file".into(),
+        connection: None,
+        settings: serde_json::json!({}),
+        rows: 1,
+    };
+    assert_eq!(rig.gateway.preview(login.agent, order).await, Err(AskError::TooOld));
+
     let line = LogLine {
         at: Timestamp(1),
         level: LogLevel::Info,
@@ -212,7 +223,14 @@ async fn a_wrapper_says_why_its_agent_is_down_and_restarts_it() {
 
     rig.gateway.restart(login.agent, "eva", "it hangs").await.unwrap();
     let reason = "agent `one` was restarted by eva: it hangs".to_owned();
-    assert_eq!(hear::<ServerToWrapper>(&mut socket).await, ServerToWrapper::RestartAgent { reason });
+    let told = loop {
+        match hear(&mut socket).await {
+            // Said whenever it changes.
+            ServerToWrapper::AgentSeen { .. } => {}
+            told => break told,
+        }
+    };
+    assert_eq!(told, ServerToWrapper::RestartAgent { reason });
 }
 
 #[tokio::test(flavor = "multi_thread")]

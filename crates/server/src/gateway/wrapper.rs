@@ -1,24 +1,27 @@
 //! A wrapper's session: how the platform hears why an agent is down.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt as _;
 use sallyport_protocol::{
-    AgentExit, InstanceId, LogBatch, LogLevel, Refusal, RefusalCode, ServerToWrapper, WrapperMessage, event,
+    AgentExit, InstanceId, LogBatch, LogLevel, Refusal, RefusalCode, ServerToWrapper, UpdateReport, WrapperMessage,
+    event,
 };
 use sallyport_store::{Agent, LogSource, SessionKind};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use super::Handle;
 use super::login::Known;
 use super::registry::Slot;
 use super::seat::{self, Newcomer, Seat};
 use super::socket::{self, Outbox};
+use super::{Handle, offer};
 
 /// Names of events that the server writes into the agent's log.
 const AGENT_STARTED: &str = "agentStarted";
 const AGENT_EXITED: &str = "agentExited";
+const AGENT_UPDATE: &str = "agentUpdate";
 
 /// Why an agent is offline, as its wrapper saw it end.
 pub(crate) fn exit_text(exit: &AgentExit) -> String {
@@ -54,6 +57,9 @@ struct Session {
     instance: InstanceId,
     slot: Arc<Slot<ServerToWrapper>>,
     acks: mpsc::Sender<ServerToWrapper>,
+    /// What it said last about updates; nothing is offered before.
+    update: Mutex<Option<UpdateReport>>,
+    reported: Notify,
 }
 
 /// Serves a wrapper's control connection from its hello to its end.
@@ -70,6 +76,7 @@ pub(super) async fn serve(gateway: Handle, known: Known, address: String, mut so
     let why = tokio::select! {
         why = socket::read(stream, &session.slot, &gateway.parts().clock, |message| session.take(message)) => why,
         why = socket::write(sink, outbox, &session.slot) => why,
+        never = session.keep_offering() => match never {},
     };
     session.end(&why).await;
 }
@@ -98,7 +105,16 @@ async fn open(
         address: Some(address),
     };
     let Seat { agent, instance, slot, acks, outbox } = seat::take(gateway, newcomer).await?;
-    Ok((Session { gateway: gateway.clone(), agent, instance, slot, acks }, outbox))
+    let session = Session {
+        gateway: gateway.clone(),
+        agent,
+        instance,
+        slot,
+        acks,
+        update: Mutex::default(),
+        reported: Notify::new(),
+    };
+    Ok((session, outbox))
 }
 
 impl Session {
@@ -107,7 +123,9 @@ impl Session {
             WrapperMessage::Heartbeat { seq, .. } => {
                 let server_time = self.gateway.parts().clock.now();
                 self.acknowledge(ServerToWrapper::HeartbeatAck { seq, server_time }).await;
+                self.acknowledge(self.seen().await).await;
             }
+            WrapperMessage::Update { report } => self.updating(report).await?,
             WrapperMessage::AgentStarted { process_id, .. } => {
                 let text = format!("agent process {process_id} started");
                 self.line(LogLevel::Info, AGENT_STARTED, text).await?;
@@ -121,6 +139,56 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// What the server sees of the agent.
+    async fn seen(&self) -> ServerToWrapper {
+        let id = self.agent.id;
+        let runs = self.gateway.parts().engine.runs_at(id).await;
+        let slot = self.gateway.shared().agents.get(id);
+        let online = slot.as_ref().map_or(0, |slot| self.gateway.parts().clock.now().since(slot.since).as_secs());
+        ServerToWrapper::AgentSeen {
+            process_id: slot.map(|slot| slot.presence.process_id),
+            online_seconds: u32::try_from(online).unwrap_or(u32::MAX),
+            runs,
+        }
+    }
+
+    /// Kept as the reason why the agent has the version that it has.
+    async fn updating(&self, report: UpdateReport) -> Result<(), String> {
+        let before = self.update.lock().unwrap_or_else(PoisonError::into_inner).replace(report.clone());
+        self.reported.notify_one();
+        if before.is_some_and(|before| before.text != report.text) {
+            tracing::info!(agent = self.agent.name, step = ?report.step, text = report.text, "update");
+            self.line(LogLevel::Info, AGENT_UPDATE, report.text.clone()).await?;
+        }
+        let stored = self.gateway.parts().store.note_update(self.agent.id, report).await;
+        stored.map_err(|error| format!("storing how an update stands: {error}"))
+    }
+
+    /// Says which version is wanted, whenever that changes.
+    async fn keep_offering(&self) -> Infallible {
+        let mut changed = self.gateway.shared().offers.subscribe();
+        let mut tick = tokio::time::interval(offer::LOOK_EVERY);
+        let mut said = None;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.reported.notified() => {}
+                // The sender lives as long as the gateway that this holds.
+                _ = changed.changed() => {}
+            }
+            let report = self.update.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let Some(report) = report else { continue };
+            match offer::offer(&self.gateway, self.agent.id, &report).await {
+                Ok(offer) if said.as_ref() != Some(&offer) => {
+                    self.slot.link.send(offer.clone().into());
+                    said = Some(offer);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(agent = self.agent.name, %error, "no version could be offered"),
+            }
+        }
     }
 
     /// Kept as the reason why the agent is offline; one that is told again after a reconnect is kept once.

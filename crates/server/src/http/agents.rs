@@ -1,6 +1,7 @@
 //! Agents: the list, one, and what people may set of it.
 
 pub(crate) mod change;
+pub(crate) mod history;
 mod uses;
 mod view;
 

@@ -1,5 +1,7 @@
 //! Connections. Their secrets come in and never go out.
 
+pub(crate) mod uses;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,7 +9,6 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_domain::connection::{Draft, check};
-use sallyport_domain::task::Task;
 use sallyport_protocol::{ConnectionId, ConnectionTest, Secret};
 use sallyport_store::{Agent, Connection, ConnectionEdit, ConnectionFilter, NewConnection, TaskVersion};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,6 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::gateway::TestError;
 use crate::http::extract::{Body, IfMatch, Params, Path, SomeIfMatch, etag};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
@@ -239,11 +239,7 @@ pub(crate) async fn test(State(app): State<Arc<App>>, who: Who, Path(id): Path<S
     tested.map(|test| Json(test.into())).map_err(|error| {
         let detail =
             format!("connection `{}` is tested by agent `{}`: {error}", connection.name, connection.agent_name);
-        let code = match error {
-            TestError::Offline => Code::AgentOffline,
-            TestError::Silent => Code::AgentSilent,
-        };
-        Problem::new(code, detail)
+        Problem::new(error.into(), detail)
     })
 }
 
@@ -312,18 +308,12 @@ fn checked(
 
 /// Tasks name connections; without it, or under another name, they would not run.
 fn unused(connection: &Connection, tasks: &[TaskVersion]) -> Result<()> {
-    let tasks = tasks.iter().filter_map(|version| serde_json::from_value::<Task>(version.parsed.clone()).ok());
-    for task in tasks {
-        let uses = |name: &String| name.eq_ignore_ascii_case(&connection.name);
-        if let Some(step) = task.steps.iter().find(|step| step.connection.as_ref().is_some_and(uses)) {
-            let detail = format!(
-                "step `{}` of task `{}` uses connection `{}`; change the task first",
-                step.name, task.task, connection.name
-            );
-            return Err(Problem::new(Code::InUse, detail));
-        }
-    }
-    Ok(())
+    let Some(used) = uses::of(connection, tasks).next() else { return Ok(()) };
+    let detail = format!(
+        "step `{}` of task `{}` uses connection `{}`; change the task first",
+        used.step, used.task, connection.name
+    );
+    Err(Problem::new(Code::InUse, detail))
 }
 
 fn nothing() -> Value {

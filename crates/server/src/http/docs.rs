@@ -31,7 +31,7 @@ use crate::http::problem::{Code, FieldProblem, ProblemView};
     security(("bearer" = [])),
     tags(
         (name = "login", description = "People and their API tokens"),
-        (name = "company", description = "Company, environments, licence"),
+        (name = "company", description = "Company, its people, environments, licence, what people changed"),
         (name = "agents", description = "Agents and their wrappers"),
         (name = "connections", description = "Named targets that agents reach"),
         (name = "tasks", description = "What is to be done, and with which connectors"),
@@ -39,6 +39,7 @@ use crate::http::problem::{Code, FieldProblem, ProblemView};
         (name = "checkpoints", description = "How far incremental reads are"),
         (name = "runs", description = "Executions of tasks"),
         (name = "notifications", description = "Who is told about failures, recoveries and late runs"),
+        (name = "releases", description = "Releases of the agent, and which agents get them"),
         (name = "logs", description = "Logs of agents and wrappers"),
     )
 )]

@@ -16,7 +16,7 @@ use sallyport_domain::agent::Refused;
 use sallyport_protocol::{LogLevel, Secret};
 use sallyport_site::launchers::{SCHEDULER_BAT, START_BAT, START_SH, batch_file, read_me};
 use sallyport_site::settings::RECONNECT_TIMEOUT_DEFAULT;
-use sallyport_site::{ServerAddress, Settings};
+use sallyport_site::{Layout, ServerAddress, Settings};
 use sallyport_store::{Agent, AgentKind};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -29,6 +29,7 @@ use crate::app::App;
 use crate::http::agents::{find, refused};
 use crate::http::extract::{Params, Path};
 use crate::http::problem::{Code, Problem, Result};
+use crate::http::releases;
 use crate::http::who::Who;
 use crate::release::{self, Missing, Programs};
 use crate::secrets::{Purpose, Secrets};
@@ -76,7 +77,7 @@ pub(crate) async fn download(
 
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
-    headers.insert(header::CONTENT_DISPOSITION, disposition(&agent.name)?);
+    headers.insert(header::CONTENT_DISPOSITION, disposition(&format!("Sallyport.Agent.{}.zip", agent.name))?);
     if method == Method::HEAD {
         // Nobody gets a zip, so that no password is made and none of an earlier zip is revoked.
         return Ok(headers.into_response());
@@ -87,7 +88,8 @@ pub(crate) async fn download(
     let now = app.clock.now();
     app.store.issue_credential(who.environment.id, agent.id, (hash, None), false, now).await?;
     tracing::info!(agent = %agent.id, platform, by = %who.person.id, "agent download made");
-    let kit = Kit::new(&app, &agent, &password, programs)?;
+    let trust = releases::trust(&app).await?.map(|trust| trust.to_text());
+    let kit = Kit::new(&app, &agent, &password, (programs, trust))?;
     Ok((headers, Body::from_stream(zipped(kit))).into_response())
 }
 
@@ -144,9 +146,8 @@ fn missing(missing: Missing) -> Problem {
     }
 }
 
-/// The plain name for old readers, and the exact one (RFC 6266).
-fn disposition(name: &str) -> Result<HeaderValue> {
-    let file = format!("Sallyport.Agent.{name}.zip");
+/// A download's name: the plain one for old readers, and the exact one (RFC 6266).
+pub(super) fn disposition(file: &str) -> Result<HeaderValue> {
     let plain: String = file.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
     let exact = file.bytes().fold(String::new(), |mut exact, byte| {
         if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
@@ -165,11 +166,13 @@ struct Kit {
     programs: Programs,
     settings: Secret,
     ca_pem: Option<String>,
+    /// The publisher's keys: from here on the installation believes them, and not the server.
+    trust: Option<String>,
     read_me: String,
 }
 
 impl Kit {
-    fn new(app: &App, agent: &Agent, password: &Secret, programs: Programs) -> Result<Self> {
+    fn new(app: &App, agent: &Agent, password: &Secret, (programs, trust): (Programs, Option<String>)) -> Result<Self> {
         let url = &app.config.public_url;
         let server_address: ServerAddress =
             url.parse().map_err(|error| Problem::internal(&anyhow::anyhow!("public URL `{url}`: {error}")))?;
@@ -194,6 +197,7 @@ impl Kit {
             programs,
             settings: settings.to_json(),
             ca_pem: app.ca_pem.clone(),
+            trust,
             read_me: read_me(&agent.name, url),
         })
     }
@@ -206,6 +210,9 @@ impl Kit {
         text(&mut zip, "Agent/appsettings.json", settings, 0o600)?;
         if let Some(ca) = &self.ca_pem {
             text(&mut zip, "server-ca.pem", ca, 0o644)?;
+        }
+        if let Some(trust) = &self.trust {
+            text(&mut zip, Layout::TRUST_FILE, trust, 0o644)?;
         }
         text(&mut zip, "README.txt", &self.read_me, 0o644)?;
         text(&mut zip, "start.sh", START_SH, 0o755)?;

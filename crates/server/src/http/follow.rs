@@ -27,9 +27,6 @@ use crate::http::who::Who;
 /// Without a hint the log is read again after this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Lines read at once.
-const LINES_AT_ONCE: u32 = 500;
-
 /// Proxies end connections that are silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -145,16 +142,15 @@ impl LogFollower {
             if self.app.stop.is_cancelled() {
                 return None;
             }
-            let request = ListRequest { limit: LINES_AT_ONCE, cursor: None, sort: Some("seq".into()) };
-            let page = self.app.store.agent_log(self.environment, self.filter.clone(), request).await.ok()?;
-            if page.items.is_empty() {
+            let lines = self.app.store.agent_log_after(self.environment, self.filter.clone()).await.ok()?;
+            if lines.is_empty() {
                 tokio::select! {
                     () = tokio::time::sleep(LOOK_AGAIN) => {}
                     () = self.app.stop.cancelled() => {}
                 }
                 continue;
             }
-            for line in page.items {
+            for line in lines {
                 self.filter.after = Some(line.seq);
                 let view = LineView::from(line);
                 self.ready.push_back(event("line", Some(view.seq), &view));

@@ -129,6 +129,8 @@ pub(crate) struct AgentLines {
     search: Option<String>,
     /// After the line with this `seq`.
     after: Option<i64>,
+    /// Before the line with this `seq`.
+    before: Option<i64>,
 }
 
 impl RunLines {
@@ -145,6 +147,11 @@ impl RunLines {
 }
 
 impl AgentLines {
+    /// Of one agent, whatever was asked for.
+    pub(crate) fn of(self, agent: String) -> Self {
+        Self { agent: Some(agent), ..self }
+    }
+
     pub(crate) async fn filter(self, app: &App, who: &Who) -> Result<LogFilter> {
         let agent = match &self.agent {
             Some(agent) => Some(crate::http::agents::find(app, who, agent).await?.id),
@@ -162,6 +169,7 @@ impl AgentLines {
             event: self.event,
             search: self.search,
             after: self.after,
+            before: self.before,
             ..LogFilter::default()
         })
     }
@@ -194,7 +202,7 @@ pub(crate) async fn of_agent(
     Params(lines): Params<AgentLines>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<PageView<LineView>>> {
-    let filter = AgentLines { agent: Some(id), ..lines }.filter(&app, &who).await?;
+    let filter = lines.of(id).filter(&app, &who).await?;
     page(&app, who.environment.id, filter, paging).await
 }
 

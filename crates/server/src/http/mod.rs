@@ -1,6 +1,7 @@
 //! The HTTP side: routes, documents about them, and what every answer has in common.
 
 mod agents;
+mod audit;
 mod checkpoints;
 mod companies;
 mod connections;
@@ -14,13 +15,16 @@ mod health;
 mod hooks;
 mod licence;
 mod limits;
+mod log_file;
 mod login;
 mod logs;
 mod notices;
 mod page;
-mod problem;
+pub(crate) mod problem;
+mod releases;
 mod rerun;
 mod retention;
+mod rollout;
 mod runs;
 mod secrets;
 mod setup;
@@ -29,7 +33,9 @@ mod tasks;
 mod time;
 mod tokens;
 mod triggers;
+mod users;
 mod variables;
+mod views;
 mod who;
 
 use std::sync::Arc;
@@ -55,7 +61,7 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) fn router(app: &Arc<App>) -> Router {
     let (api, _) = api().split_for_parts();
     Router::new()
-        .merge(api)
+        .merge(api.layer(from_fn_with_state(Arc::clone(app), audit::keep)))
         .route("/setup", get(setup::page).post(setup::submit))
         .route("/hooks/{token}", post(hooks::call))
         .route("/livez", get(health::livez))
@@ -64,6 +70,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/api/openapi.json", get(docs::document))
         .route("/api/docs", get(docs::page))
         .route(sallyport_protocol::path::RELEASE, get(download::release))
+        .route(sallyport_protocol::path::ARCHIVE, get(releases::download))
         .fallback(console::serve)
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "this address does not take this method; see /api/docs")
@@ -85,6 +92,11 @@ fn api() -> OpenApiRouter<Arc<App>> {
 }
 
 fn routes_v1() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().merge(routes_of_people()).merge(routes_of_agents()).merge(routes_of_work())
+}
+
+/// Who works with the platform, and under which licence.
+fn routes_of_people() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(setup::setup))
         .routes(routes!(login::login))
@@ -92,24 +104,50 @@ fn routes_v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(login::me))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(users::list))
+        .routes(routes!(views::list))
+        .routes(routes!(views::save, views::forget))
+        .routes(routes!(audit::list))
         .routes(routes!(companies::companies))
         .routes(routes!(companies::environments))
         .routes(routes!(licence::show, licence::set))
+}
+
+/// Agents, their programs and their logs.
+fn routes_of_agents() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .routes(routes!(agents::list, agents::create))
         .routes(routes!(agents::counts))
         .routes(routes!(agents::show, agents::edit))
+        .routes(routes!(agents::history::spans))
+        .routes(routes!(agents::history::uses))
         .routes(routes!(agents::change::levels))
         .routes(routes!(agents::change::restart))
         .routes(routes!(agents::change::deactivate))
         .routes(routes!(agents::change::reactivate))
         .routes(routes!(agents::change::rotate))
         .routes(routes!(download::download))
+        .routes(routes!(rollout::show_agent, rollout::set_agent))
+        .routes(routes!(rollout::retry))
         .routes(routes!(logs::of_agent))
+        .routes(routes!(log_file::download))
+        .routes(routes!(releases::list, releases::publish))
+        .routes(routes!(releases::archive))
+        .routes(routes!(releases::withdraw))
+        .routes(routes!(releases::keys, releases::set_keys))
+        .routes(routes!(rollout::show, rollout::set))
+}
+
+/// Tasks, what they use, what starts them, and what becomes of it.
+fn routes_of_work() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .routes(routes!(connections::list, connections::create))
         .routes(routes!(connections::show, connections::replace, connections::delete))
         .routes(routes!(connections::test))
+        .routes(routes!(connections::uses::list))
         .routes(routes!(tasks::list, tasks::create))
-        .routes(routes!(tasks::validate))
+        .routes(routes!(tasks::check::validate))
+        .routes(routes!(tasks::preview::preview))
         .routes(routes!(tasks::schema))
         .routes(routes!(tasks::show, tasks::replace, tasks::delete))
         .routes(routes!(tasks::versions))

@@ -36,6 +36,14 @@ pub(crate) struct PageView<T> {
     total: u64,
 }
 
+impl<T> PageView<T> {
+    /// A list that is short enough to be given at once.
+    pub(crate) fn whole(items: Vec<T>) -> Self {
+        let total = u64::try_from(items.len()).unwrap_or(u64::MAX);
+        Self { items, next_cursor: None, total }
+    }
+}
+
 impl<T> From<Page<T>> for PageView<T> {
     fn from(page: Page<T>) -> Self {
         Self { items: page.items, next_cursor: page.next_cursor, total: page.total }

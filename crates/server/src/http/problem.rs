@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::password;
+use crate::gateway::AskError;
 
 /// What a handler answers.
 pub(crate) type Result<T> = std::result::Result<T, Problem>;
@@ -62,9 +63,11 @@ codes! {
     SlowBody = "slow_body", REQUEST_TIMEOUT, "The request's body came too slowly";
     NameTaken = "name_taken", CONFLICT, "The name is taken";
     InUse = "in_use", CONFLICT, "Something else depends on it";
+    TooMany = "too_many", CONFLICT, "There is no room for one more";
     AgentOnline = "agent_online", CONFLICT, "The agent is online";
     AgentOffline = "agent_offline", CONFLICT, "The agent is offline";
     AgentSilent = "agent_silent", GATEWAY_TIMEOUT, "The agent is online and did not answer in time";
+    AgentTooOld = "agent_too_old", CONFLICT, "The agent is too old for this";
     BackgroundAgent = "background_agent", CONFLICT, "The background agent belongs to the platform";
     ReleaseMissing = "release_missing", CONFLICT, "The server has no programs for this platform";
     TaskInactive = "task_inactive", CONFLICT, "The task is inactive";
@@ -187,6 +190,16 @@ impl Problem {
     }
 }
 
+impl From<AskError> for Code {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Offline => Self::AgentOffline,
+            AskError::Silent => Self::AgentSilent,
+            AskError::TooOld => Self::AgentTooOld,
+        }
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let detail = error.to_string();
@@ -200,6 +213,7 @@ impl From<StoreError> for Problem {
                 ),
             ),
             StoreError::InUse { .. } => Self::new(Code::InUse, detail),
+            StoreError::TooMany { .. } => Self::new(Code::TooMany, detail),
             StoreError::BadSort { .. } => Self::new(Code::BadSort, detail),
             StoreError::BadCursor => Self::new(Code::BadCursor, detail),
             StoreError::TooSlow { .. } => {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sallyport_connectors::Promise;
-use sallyport_domain::plan::Work;
+use sallyport_domain::plan::{PlannedStep, Work};
 use sallyport_domain::run::{Run as Machine, RunState};
 use sallyport_protocol::{Backfill, RunId};
 use sallyport_store::{Run, RunFilter, Started, StepRun};
@@ -126,6 +126,12 @@ pub(crate) struct StepRunView {
     pipeline: u32,
     /// scheduled, waiting_for_agent, running, retrying, succeeded, failed, timed_out, cancelled, skipped.
     state: String,
+    /// What it does: the connector's kind, `transform`, or `task` where it starts another one.
+    does: Option<String>,
+    /// The steps whose rows come in.
+    inputs: Vec<String>,
+    /// The steps that must have ended well before it starts, besides.
+    after: Vec<String>,
     /// Where it runs.
     agent: Option<String>,
     /// Rows taken from the inputs.
@@ -191,6 +197,12 @@ pub(crate) struct Filters {
     open: Option<bool>,
     /// Asked for at or after this time.
     since: Option<String>,
+    /// With a step on this agent: id or name.
+    agent: Option<String>,
+    /// Part of the task's name.
+    search: Option<String>,
+    /// Started by: person, api, schedule, webhook, task.
+    trigger: Option<String>,
 }
 
 impl RunView {
@@ -229,6 +241,11 @@ impl StepRunView {
     fn of(step: StepRun, machine: Option<&Machine>, app: &App) -> Self {
         let promise = machine.and_then(|machine| promise(machine, &step.step));
         let committed = machine.and_then(|machine| committed(machine, &step));
+        let planned = machine.and_then(|machine| machine.plan.steps.iter().find(|planned| planned.name == step.step));
+        let names = |indices: &[usize]| -> Vec<String> {
+            let steps = machine.map(|machine| &machine.plan.steps);
+            indices.iter().filter_map(|index| Some(steps?.get(*index)?.name.clone())).collect()
+        };
         let until = step.finished_at.unwrap_or_else(|| app.clock.now());
         let seconds = step.started_at.map(|began| until.since(began).as_secs_f64()).filter(|seconds| *seconds > 0.0);
         let rows = step.counts.rows_out.max(step.counts.rows_in);
@@ -239,6 +256,9 @@ impl StepRunView {
             attempt: step.attempt,
             pipeline: step.pipeline,
             state: step.state,
+            does: planned.map(does),
+            inputs: planned.map(|planned| names(&planned.inputs)).unwrap_or_default(),
+            after: planned.map(|planned| names(&planned.after)).unwrap_or_default(),
             agent: step.agent_name,
             rows_in: step.counts.rows_in,
             rows_out: step.counts.rows_out,
@@ -258,6 +278,14 @@ impl StepRunView {
             promise,
             committed,
         }
+    }
+}
+
+fn does(planned: &PlannedStep) -> String {
+    match &planned.work {
+        Work::Connector { kind, .. } => kind.clone(),
+        Work::Transform { .. } => "transform".into(),
+        Work::Task { .. } => "task".into(),
     }
 }
 
@@ -362,8 +390,13 @@ pub(crate) async fn list(
         let message = format!("`state` is `{state}`: expected one of {}", known.join(", "));
         return Err(Problem::field("/state", "state", message));
     }
+    let agent = match &filters.agent {
+        Some(agent) => Some(crate::http::agents::find(&app, &who, agent).await?.id),
+        None => None,
+    };
     let since = filters.since.as_deref().map(|since| parse("since", since)).transpose()?;
-    let filter = RunFilter { task, state: filters.state, open: filters.open, since };
+    let Filters { state, open, search, trigger, .. } = filters;
+    let filter = RunFilter { task, state, open, since, agent, search, trigger };
     let page = app.store.runs(who.environment.id, filter, paging.into()).await?;
     let mut why = why(&app, &page.items).await;
     let view = |run: Run| RunView { reason: why.remove(&run.id).or(run.reason.clone()), ..RunView::of(&run, &app) };

@@ -1,5 +1,8 @@
 //! Tasks: documents with versions.
 
+pub(crate) mod check;
+pub(crate) mod preview;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -85,15 +88,6 @@ pub(crate) struct DryRun {
     action: &'static str,
     /// From what stands to what was sent, as a unified diff.
     diff: String,
-    /// Every field that is not right.
-    problems: Vec<FieldProblem>,
-}
-
-/// What is wrong with a document.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Validation {
-    /// Whether it could be saved.
-    valid: bool,
     /// Every field that is not right.
     problems: Vec<FieldProblem>,
 }
@@ -188,14 +182,6 @@ pub(crate) async fn create(
         headers.insert(header::LOCATION, location);
     }
     Ok((StatusCode::CREATED, headers, Json(TaskView::from(task))).into_response())
-}
-
-/// Check a document without saving it.
-#[utoipa::path(post, path = "/tasks/validate", tag = "tasks", request_body(content = String, content_type = "application/yaml"),
-    responses((status = 200, body = Validation)))]
-pub(crate) async fn validate(State(app): State<Arc<App>>, who: Who, Text(document): Text) -> Result<Json<Validation>> {
-    let problems = problems(&app, &who, &document).await?.err().unwrap_or_default();
-    Ok(Json(Validation { valid: problems.is_empty(), problems }))
 }
 
 /// The JSON Schema of task documents, for editors.

@@ -10,6 +10,7 @@ use sallyport_protocol::{Secret, Timestamp};
 use sallyport_store::{Environment, Person, TokenUse};
 
 use crate::app::App;
+use crate::http::audit;
 use crate::http::problem::{Code, Problem, Result};
 use crate::secrets::Purpose;
 
@@ -76,7 +77,9 @@ impl FromRequestParts<Arc<App>> for Who {
             }
             note_use(app, token, now).await;
         }
-        Ok(Self { person: login.person, environment, token: hash, by_api_token: login.api_token.is_some() })
+        let who = Self { person: login.person, environment, token: hash, by_api_token: login.api_token.is_some() };
+        audit::asks(app, parts, &who).await;
+        Ok(who)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod agents;
 mod connections;
+mod console;
 mod described;
 mod download;
 mod flow;
@@ -12,6 +13,7 @@ mod lists;
 mod logs;
 mod notifications;
 mod people;
+mod releases;
 mod retention;
 mod server;
 mod start;

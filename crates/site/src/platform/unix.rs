@@ -17,6 +17,26 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    fs::File::open(path)?.sync_all()
+}
+
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
+}
+
+/// The kernel's version.
+pub(crate) fn os_version() -> Option<String> {
+    Some(rustix::system::uname().release().to_string_lossy().into_owned())
+}
+
+/// As the system's own tool tells it: a program that is linked otherwise cannot ask the library.
+pub(crate) fn glibc_version() -> Option<String> {
+    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+    String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1).map(str::to_owned)
+}
+
 pub(crate) fn host_name(_environment: &Environment) -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

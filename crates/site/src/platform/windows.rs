@@ -14,6 +14,27 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+/// Windows writes names of files through by itself.
+pub(crate) fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Not told: a full disk shows itself when it is written to.
+pub(crate) fn free_bytes(_folder: &Path) -> Option<u64> {
+    None
+}
+
+/// `10.0.20348.2113` of what the command interpreter says.
+pub(crate) fn os_version() -> Option<String> {
+    let text = os_name();
+    let from = text.find(|c: char| c.is_ascii_digit())?;
+    text.get(from..).map(|rest| rest.trim_end_matches(']').to_owned())
+}
+
+pub(crate) fn glibc_version() -> Option<String> {
+    None
+}
+
 pub(crate) fn host_name(environment: &Environment) -> String {
     environment.computer.clone().unwrap_or_default()
 }

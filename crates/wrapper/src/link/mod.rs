@@ -4,7 +4,6 @@ mod session;
 
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use crate::moment::Watch;
 use crate::reports::Reports;
 use crate::status::Board;
 use crate::supervise::Event;
+use crate::update::{Line, Program, Said};
 
 /// A connection that lasted this long was good: the next loss starts the delays anew.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ pub(crate) struct Link {
     pub(crate) executed_by: ExecutedBy,
     pub(crate) installation: InstallationId,
     pub(crate) instance: InstanceId,
-    pub(crate) agent_program: PathBuf,
+    pub(crate) agent_program: Program,
     pub(crate) agent_version: Option<String>,
     /// How long a heartbeat may stay unacknowledged.
     pub(crate) acknowledge_within: Duration,
@@ -49,6 +49,8 @@ pub(crate) struct Link {
     pub(crate) spool: Spool,
     pub(crate) board: Arc<Board>,
     pub(crate) events: SyncSender<Event>,
+    /// To and from the updater.
+    pub(crate) updates: Line,
     pub(crate) stop: Arc<Stop>,
     /// Whether a refused login ends everything (`IsTesting`).
     pub(crate) testing: bool,
@@ -87,6 +89,7 @@ impl Link {
         while !self.stop.is_set() {
             let began = self.watch.now();
             let over = self.session();
+            self.updates.say(Said::Offline);
             self.reports.disconnected();
             self.spool.disconnected();
             let delay = match &over {

@@ -20,11 +20,14 @@ use super::{Link, Over};
 use crate::agent;
 use crate::moment::Moment;
 use crate::supervise::Event;
+use crate::update::Said;
 
 /// How long one read waits; what waits to be sent waits at most as long.
 const READ_STEP: Duration = Duration::from_millis(500);
 /// No byte for this long: the connection is dead, whatever the system thinks. The server pings every 20 s.
 const SILENCE_MAX: Duration = Duration::from_secs(65);
+/// How often a heartbeat asks what the server sees of the agent while a new version is on trial.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Messages of one connection that may be passed over; more are a server that speaks something else.
 const UNREADABLE_MAX: u32 = 16;
 /// Small buffers: the messages are small, and the wrapper shall be too.
@@ -66,6 +69,8 @@ struct Session<'a> {
     heartbeat_at: Moment,
     acknowledged: u64,
     unreadable: u32,
+    /// The number of the last report about updates that was sent.
+    updates_told: u64,
 }
 
 impl Link {
@@ -78,7 +83,7 @@ impl Link {
 
     fn connect(&mut self) -> Result<Over, Over> {
         // Asked each time: the agent may have been installed or updated since.
-        self.agent_version = agent::version_of(&self.agent_program);
+        self.agent_version = agent::version_of(&self.agent_program.path());
         let (tls, route) = self.door.open()?;
         let local = tls.sock.local_addr().ok().map(|address| address.ip());
         let tls = Shared(Rc::new(RefCell::new(tls)));
@@ -100,6 +105,7 @@ impl Link {
             heartbeat_at: now,
             acknowledged: 0,
             unreadable: 0,
+            updates_told: 0,
             link: self,
         };
         session.send(&hello)?;
@@ -178,8 +184,13 @@ impl Session<'_> {
         if !self.welcome {
             return Ok(());
         }
+        if let Some((number, report)) = self.link.updates.newer(self.updates_told) {
+            self.send(&WrapperMessage::Update { report })?;
+            self.updates_told = number;
+        }
+        let every = if self.link.updates.is_watching() { WATCH_EVERY } else { self.heartbeat_every };
         let reports = self.link.reports.take_unsent(self.heartbeat + 1);
-        let due = self.link.watch.now().since(self.heartbeat_at) >= self.heartbeat_every;
+        let due = self.link.watch.now().since(self.heartbeat_at) >= every;
         if !reports.is_empty() || due || self.heartbeat == 0 {
             for report in &reports {
                 self.send(report)?;
@@ -248,6 +259,17 @@ impl Session<'_> {
                 info!(reason, "the platform wants the agent restarted");
                 // The supervisor listens until everything has ended.
                 let _ = self.link.events.send(Event::RestartAsked);
+            }
+            ServerToWrapper::Offer { release, reason } => {
+                self.link.updates.say(Said::Offer { release: release.map(Box::new), reason });
+            }
+            ServerToWrapper::AgentSeen { process_id, online_seconds, runs } => {
+                let online = Duration::from_secs(online_seconds.into());
+                self.link.updates.say(Said::Seen { process_id, online, runs });
+            }
+            ServerToWrapper::RetryUpdate { reason } => {
+                info!(reason, "the platform wants a failed version tried again");
+                self.link.updates.say(Said::Retry);
             }
             ServerToWrapper::GoAway { spread_ms } => {
                 return Err(Over::GoAway { spread: Duration::from_millis(spread_ms) });

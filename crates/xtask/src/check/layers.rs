@@ -19,6 +19,10 @@ const WALLS: &[Wall] = &[
         never: &["tokio", "arrow-*", "rusqlite", "ureq", "axum", "tungstenite", "rustls"],
     },
     Wall { package: "sallyport-site", never: &["tokio", "arrow-*", "rusqlite", "datafusion", "axum"] },
+    Wall {
+        package: "sallyport-release",
+        never: &["tokio", "arrow-*", "rusqlite", "ureq", "axum", "rustls", "sallyport-protocol"],
+    },
     Wall { package: "sallyport-wrapper", never: &["tokio", "arrow-*", "rusqlite", "datafusion", "axum", "parquet"] },
     Wall { package: "sallyport-dataplane", never: &["rusqlite", "datafusion", "axum", "ureq", "parquet"] },
     Wall { package: "sallyport-connectors", never: &["datafusion", "axum", "tungstenite", "sallyport-store"] },
@@ -40,6 +44,7 @@ const OWNED: &[Owned] = &[
     Owned { dependency: "postgres-protocol", by: &["connectors"] },
     Owned { dependency: "argon2", by: &["server", "store"] },
     Owned { dependency: "clap", by: &["agent", "cli", "e2e", "server"] },
+    Owned { dependency: "ring", by: &["release"] },
     Owned { dependency: "indicatif", by: &["cli"] },
 ];
 

@@ -8,6 +8,7 @@ mod idle;
 mod measure;
 mod ours;
 mod theirs;
+mod update;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ Usage: ./x bench NAME [OPTIONS]
   import    the same CSV to PostgreSQL
   parquet   lineitem from PostgreSQL to Parquet
   idle      sizes, memory, processor and start of server, agent and wrapper at rest
+  update    from the publication of a release to the last agent, and how long an agent is away for it
   dispatch  from the request for a run to its step's start on an agent, and runs a second
 
   --scale S     TPC-H scale factor; 1 has 6 million rows (default 1)
@@ -30,6 +32,7 @@ Usage: ./x bench NAME [OPTIONS]
   --sling-rounds N
                 how often sling runs, which takes minutes (default as --rounds)
   --profile P   which build of Sallyport: release or dev (default release)
+  --agents N    how many agents are updated (default 200)
   --folder DIR  where files and database lie while it measures (default the system's temporary folder)
 ";
 
@@ -41,6 +44,7 @@ struct Options {
     only: Vec<String>,
     sling_rounds: Option<usize>,
     profile: Profile,
+    agents: usize,
     folder: PathBuf,
 }
 
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         "import" => contest::import(&options),
         "parquet" => contest::parquet(&options),
         "dispatch" => dispatch::run(&options),
+        "update" => update::run(&options),
         _ => idle::run(&options),
     };
     match done {
@@ -72,7 +77,7 @@ fn main() -> ExitCode {
 fn options(arguments: &[String]) -> Result<Options> {
     let mut rest = arguments.iter();
     let name = rest.next().context("what shall be measured?")?.clone();
-    if !["export", "import", "parquet", "idle", "dispatch"].contains(&name.as_str()) {
+    if !["export", "import", "parquet", "idle", "dispatch", "update"].contains(&name.as_str()) {
         bail!("`{name}` is not a benchmark");
     }
     let mut options = Options {
@@ -82,6 +87,7 @@ fn options(arguments: &[String]) -> Result<Options> {
         only: Vec::new(),
         sling_rounds: None,
         profile: Profile::Release,
+        agents: 200,
         folder: std::env::temp_dir(),
     };
     while let Some(flag) = rest.next() {
@@ -89,6 +95,7 @@ fn options(arguments: &[String]) -> Result<Options> {
         match flag.as_str() {
             "--scale" => options.scale = value.parse().context("--scale")?,
             "--rounds" => options.rounds = value.parse().context("--rounds")?,
+            "--agents" => options.agents = value.parse().context("--agents")?,
             "--only" => options.only = value.split(',').map(str::to_owned).collect(),
             "--sling-rounds" => options.sling_rounds = Some(value.parse().context("--sling-rounds")?),
             "--profile" if value == "dev" => options.profile = Profile::Dev,

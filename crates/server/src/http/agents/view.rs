@@ -1,6 +1,6 @@
 //! Agents as the API shows them.
 
-use sallyport_protocol::{AgentExit, ExecutedBy, Levels, LogLevel, Presence};
+use sallyport_protocol::{AgentExit, ExecutedBy, Levels, LogLevel, Presence, UpdateReport, UpdateStep};
 use sallyport_store::{Agent, AgentKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -68,6 +68,8 @@ pub(crate) struct AgentView {
     wrapper: WrapperView,
     /// How its process ended last.
     last_exit: Option<ExitView>,
+    /// Which release it runs, and what its wrapper does about another.
+    update: Option<UpdateView>,
     /// Grows with every edit; the `ETag`.
     version: i64,
     /// When it was made.
@@ -120,6 +122,23 @@ pub(crate) struct WrapperView {
     version: Option<String>,
     /// The machine's name.
     machine_name: Option<String>,
+}
+
+/// Where an update stands, as the wrapper says.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UpdateView {
+    /// Since when.
+    at: String,
+    /// idle, fetching, rehearsing, draining, confirming or other.
+    step: &'static str,
+    /// What is done, or why nothing is.
+    text: String,
+    /// The platform whose releases fit.
+    platform: String,
+    /// The version that came as a release and is active; null while the program of the download is.
+    active_version: Option<String>,
+    /// The SHA-256 of the archive it came in.
+    active_sha256: Option<String>,
 }
 
 /// How an agent's process ended.
@@ -176,6 +195,7 @@ impl AgentView {
                 machine_name: agent.wrapper_presence.as_ref().map(|presence| presence.machine_name.clone()),
             },
             last_exit: agent.last_exit.as_ref().map(ExitView::from),
+            update: agent.update.as_ref().map(UpdateView::from),
             version: agent.version,
             created_at: rfc3339(agent.created_at),
             updated_at: rfc3339(agent.updated_at),
@@ -206,6 +226,26 @@ impl From<&Presence> for DetailView {
             can_execute_process: presence.can_execute_process,
             can_write: presence.can_write,
             started_at: rfc3339(presence.started_at),
+        }
+    }
+}
+
+impl From<&UpdateReport> for UpdateView {
+    fn from(report: &UpdateReport) -> Self {
+        Self {
+            at: rfc3339(report.at),
+            step: match report.step {
+                UpdateStep::Idle => "idle",
+                UpdateStep::Fetching => "fetching",
+                UpdateStep::Rehearsing => "rehearsing",
+                UpdateStep::Draining => "draining",
+                UpdateStep::Confirming => "confirming",
+                UpdateStep::Other => "other",
+            },
+            text: report.text.clone(),
+            platform: report.platform.clone(),
+            active_version: report.active_version.clone(),
+            active_sha256: report.active.clone(),
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct PauseBody {
 
 /// A webhook's new token; shown this once.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct TokenView {
+pub(crate) struct WebhookView {
     /// The address to post to, with the token in it.
     url: String,
     /// The key of the signature, where the trigger asks for one.
@@ -77,12 +77,12 @@ pub(crate) async fn resume(
 /// Give a webhook a new token and, where it asks for signatures, a new secret; the old ones are worth nothing at once.
 #[utoipa::path(post, path = "/tasks/{id}/triggers/{name}/token", tag = "triggers", operation_id = "new_trigger_token",
     params(("id" = String, Path, description = "The task's id or name"), ("name" = String, Path, description = "The trigger's name")),
-    responses((status = 201, body = TokenView)))]
+    responses((status = 201, body = WebhookView)))]
 pub(crate) async fn token(
     State(app): State<Arc<App>>,
     who: Who,
     Path((task, name)): Path<(String, String)>,
-) -> Result<(StatusCode, Json<TokenView>)> {
+) -> Result<(StatusCode, Json<WebhookView>)> {
     let trigger = find(&app, &who, &task, &name).await?;
     if trigger.kind != Kind::Webhook {
         return Err(Problem::new(Code::NotWebhook, format!("trigger `{name}` is of kind {}", trigger.kind)));
@@ -97,7 +97,7 @@ pub(crate) async fn token(
     tracing::info!(task = %trigger.task, trigger = name, by = %who.person.id, "webhook given a new token");
     let url = format!("{}/hooks/{}", app.config.public_url, token.expose());
     let secret = secret.map(|secret| secret.expose().to_owned());
-    Ok((StatusCode::CREATED, Json(TokenView { url, secret })))
+    Ok((StatusCode::CREATED, Json(WebhookView { url, secret })))
 }
 
 /// Start a trigger's run now, whatever its times and pauses. The same `Idempotency-Key` finds the same run.

@@ -1,0 +1,86 @@
+//! Which version a wrapper's agent is to run: looked up, decided by the domain, and said when it has changed.
+
+use std::time::Duration;
+
+use sallyport_domain::rollout::{self, Decision, Running};
+use sallyport_protocol::{AgentId, ReleaseOffer, ReleaseSignature, ServerToWrapper, UpdateReport};
+use sallyport_release::{Signed, Version};
+use sallyport_store::{Error, Release};
+
+use super::Handle;
+use super::handle::NotReachable;
+
+/// Maintenance windows open and close by themselves.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// What is said to a wrapper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Offer {
+    release: Option<ReleaseOffer>,
+    reason: String,
+}
+
+impl From<Offer> for ServerToWrapper {
+    fn from(offer: Offer) -> Self {
+        Self::Offer { release: offer.release, reason: offer.reason }
+    }
+}
+
+/// What an agent is to run whose wrapper says this.
+pub(super) async fn offer(gateway: &Handle, agent: AgentId, report: &UpdateReport) -> Result<Offer, Error> {
+    let (store, now) = (&gateway.parts().store, gateway.parts().clock.now());
+    let agent = store.agent_anywhere(agent).await?;
+    let mut rules = store.rollout(agent.environment).await?;
+    rules.versions = store.agent_versions(agent.environment, agent.id).await?.or(&rules.versions);
+    let releases = store.releases_for(&report.platform).await?;
+    let own = || agent.presence.as_ref().and_then(|presence| presence.agent_version.clone());
+    let version = report.active_version.clone().or_else(own);
+    let running = Running {
+        sha256: report.active.clone(),
+        below_minimum: is_below(version.as_deref(), rules.versions.minimum.as_deref()),
+        version,
+    };
+    let known: Vec<rollout::Release> = releases.iter().map(facts).collect();
+    Ok(match rollout::decide(agent.id, &running, &rules, &known, now) {
+        Decision::Nothing { reason } => Offer { release: None, reason },
+        Decision::Offer { sha256, reason } => {
+            let release = releases.iter().find(|release| release.sha256 == sha256);
+            let release = release.and_then(|release| signed(release, (rules.confirm_seconds, rules.drain_seconds)));
+            Offer { release, reason }
+        }
+    })
+}
+
+fn facts(release: &Release) -> rollout::Release {
+    rollout::Release { sha256: release.sha256.clone(), version: release.version.clone(), sequence: release.sequence }
+}
+
+/// What is not known is not below anything.
+fn is_below(version: Option<&str>, minimum: Option<&str>) -> bool {
+    let read = |text: Option<&str>| text?.parse::<Version>().ok();
+    read(version).zip(read(minimum)).is_some_and(|(version, minimum)| version < minimum)
+}
+
+fn signed(release: &Release, (confirm_seconds, drain_seconds): (u32, u32)) -> Option<ReleaseOffer> {
+    let signed = Signed::parse(&release.signed).ok()?;
+    let signatures = signed
+        .signatures
+        .into_iter()
+        .map(|signature| ReleaseSignature { key: signature.key.to_string(), signature: signature.signature })
+        .collect();
+    Some(ReleaseOffer { manifest: signed.manifest, signatures, confirm_seconds, drain_seconds })
+}
+
+impl Handle {
+    /// Releases or rollouts have changed: every wrapper is told what that means for it.
+    pub(crate) fn offers_changed(&self) {
+        self.shared().offers.send_replace(());
+    }
+
+    /// Has a wrapper try a failed version again.
+    pub(crate) fn retry_update(&self, agent: AgentId, who: &str) -> Result<(), NotReachable> {
+        let wrapper = self.shared().wrappers.get(agent).ok_or(NotReachable)?;
+        wrapper.link.send(ServerToWrapper::RetryUpdate { reason: format!("asked for by {who}") });
+        Ok(())
+    }
+}

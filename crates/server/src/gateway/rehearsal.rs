@@ -1,0 +1,34 @@
+//! A new version of an agent that tries whether it would be let in.
+//!
+//! Invariant: it leaves no trace. It takes no place of the licence, and the session of the agent that runs stays.
+
+use axum::extract::ws::WebSocket;
+use sallyport_protocol::{AgentMessage, LogLevel, Refusal, RefusalCode, ServerToAgent};
+
+use super::login::Known;
+use super::seat::Peer as _;
+use super::{Handle, admission, socket};
+
+/// Answers a hello as if a session were to begin, and ends the connection.
+pub(super) async fn serve(gateway: Handle, known: Known, address: String, mut socket: WebSocket) {
+    let agent = known.agent;
+    let answer = match socket::first::<AgentMessage>(&mut socket).await {
+        Some(AgentMessage::Hello { versions, presence, .. }) => match admission::agree(&versions) {
+            Ok(version) => {
+                let new = presence.agent_version.unwrap_or_default();
+                gateway.note(agent.id, LogLevel::Info, format!("version {new} has rehearsed its login")).await;
+                ServerToAgent::welcome(&gateway, version, &agent)
+            }
+            Err(refusal) => ServerToAgent::Refused { refusal },
+        },
+        _ => ServerToAgent::Refused {
+            refusal: Refusal {
+                code: RefusalCode::Other,
+                message: "The first message must be a hello.".to_owned(),
+                retry_after_seconds: None,
+            },
+        },
+    };
+    tracing::info!(agent = agent.name, %address, "an agent's new version rehearsed");
+    socket::turn_away(socket, &answer).await;
+}
