@@ -19,5 +19,5 @@ export default defineConfig({
     target: ["chrome123", "firefox120", "safari17.5"],
     chunkSizeWarningLimit: 1500,
   },
-  server: { proxy: { "/api": proxied, "/setup": proxied } },
+  server: { proxy: Object.fromEntries(["/api", "/setup", "/metrics", "/readyz", "/livez"].map((path) => [path, proxied])) },
 });

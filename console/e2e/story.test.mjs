@@ -2,28 +2,22 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test as nodeTest } from "node:test";
+import { accessible as axe, watch } from "./browser.mjs";
 import { EMAIL, end, PASSWORD, System, until } from "./system.mjs";
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 let system;
 let page;
 let agent;
-const broken = [];
+let broken;
 
 before(async () => {
   system = await System.start();
   const context = await system.browse();
   page = await context.newPage();
-  page.on("pageerror", (error) => broken.push(error.message));
-  page.on("console", (message) => {
-    // What the policy forbids, and what a script throws; refused requests are told by the page.
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) broken.push(message.text());
-  });
+  broken = watch(page);
 });
 
 after(() => system?.stop());
@@ -41,12 +35,7 @@ function test(name, chapter) {
 
 const row = (name) => page.getByRole("row").filter({ hasText: name });
 
-async function accessible(where) {
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }));
-  const said = found.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.target.join(" ")).join("; ")}`);
-  assert.deepEqual(said, [], `${where} is not accessible`);
-}
+const accessible = (where) => axe(page, where);
 
 test("the first start's link sets the password, and the console lets in", async () => {
   await page.goto(new URL(system.setUpLink).pathname + new URL(system.setUpLink).search);
@@ -179,7 +168,7 @@ test("a task is written, checked at its fields, saved and started", async () => 
   await accessible("the task's page");
   await page.getByRole("button", { name: "Add the task" }).click();
   await page.waitForURL("**/tasks/task_*");
-  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByRole("button", { name: "Start", exact: true }).click();
   const dialog = page.getByRole("dialog", { name: "Start copy-orders" });
   await dialog.getByLabel("least").fill("300");
   await dialog.getByRole("button", { name: "Start", exact: true }).click();

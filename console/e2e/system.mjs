@@ -41,6 +41,7 @@ export class System {
   static async start() {
     const system = new System();
     system.folder = mkdtempSync(join(tmpdir(), "sallyport-console-"));
+    system.programs = programs;
     system.port = await freePort();
     system.url = `https://localhost:${system.port}`;
     system.startServer();
@@ -68,16 +69,17 @@ export class System {
   }
 
   /** Unpacks a downloaded agent and starts it as its read-me says. */
-  startAgent(zip, name) {
+  startAgent(zip, name, ...before) {
     const folder = join(this.folder, name);
     mkdirSync(folder);
     execFileSync("unzip", ["-q", zip, "-d", folder]);
-    return this.#spawn(name, "sh", ["start.sh"], folder);
+    const [program, ...words] = [...before, "sh", "start.sh"];
+    return this.#spawn(name, program, words, folder);
   }
 
   /** A request as a program makes it, with the first administrator's login. */
   async api(method, path, body, headers = {}) {
-    if (!this.token && path !== "/login") {
+    if (!this.token && !["/login", "/setup"].includes(path)) {
       this.token = (await this.api("POST", "/login", { email: EMAIL, password: PASSWORD })).token;
     }
     const text = typeof body === "string";

@@ -1,6 +1,15 @@
 // Addresses. Filters and sorts are part of them, so that every view can be linked.
 
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect, type RouteComponent } from "@tanstack/react-router";
+import { AuditPage } from "./admin/AuditPage";
+import { ConnectorsPage } from "./admin/ConnectorsPage";
+import { HealthPage } from "./admin/HealthPage";
+import { LicencePage } from "./admin/LicencePage";
+import { LimitsPage } from "./admin/LimitsPage";
+import { NotificationsPage } from "./admin/NotificationsPage";
+import { TriggersPage } from "./admin/TriggersPage";
+import { UsersPage } from "./admin/UsersPage";
+import { VariablesPage } from "./admin/VariablesPage";
 import { AgentLogPage } from "./agents/AgentLogPage";
 import { AgentPage } from "./agents/AgentPage";
 import { AgentsPage } from "./agents/AgentsPage";
@@ -13,6 +22,7 @@ import { RunsPage } from "./runs/RunsPage";
 import { NotFound } from "./shell/NotFound";
 import { Shell } from "./shell/Shell";
 import { SignIn } from "./shell/SignIn";
+import { StartPage } from "./start/StartPage";
 import { TasksPage } from "./tasks/TasksPage";
 
 type Search = Record<string, unknown>;
@@ -29,10 +39,28 @@ interface Filters {
   task?: string | undefined;
   state?: string | undefined;
   step?: string | undefined;
+  test?: true | undefined;
+  layout?: string | undefined;
+  tab?: string | undefined;
+  line?: string | undefined;
+  trigger?: string | undefined;
+  agent?: string | undefined;
+  action?: string | undefined;
+  view?: string | undefined;
 }
+
+/** What of a task's editor is in sight. */
+const sight = (search: Search): Pick<Filters, "layout" | "step" | "tab"> => ({
+  layout: text(search["layout"]),
+  step: text(search["step"]),
+  tab: text(search["tab"]),
+});
 
 /** A word of the address; anything else is left out. */
 const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
+
+/** A number of the address, as it stands there. */
+const number = (value: unknown) => (typeof value === "number" ? String(value) : text(value));
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound });
 
@@ -84,7 +112,8 @@ const agent = createRoute({ getParentRoute: () => shell, path: "/agents/$id", co
 const agentLog = createRoute({
   getParentRoute: () => shell,
   path: "/agents/$id/log",
-  validateSearch: (search: Search): Pick<Filters, "level" | "source" | "search"> => ({
+  validateSearch: (search: Search): Pick<Filters, "level" | "source" | "search" | "line"> => ({
+    line: number(search["line"]),
     level: text(search["level"]),
     source: text(search["source"]),
     search: text(search["search"]),
@@ -95,9 +124,12 @@ const agentLog = createRoute({
 const runs = createRoute({
   getParentRoute: () => shell,
   path: "/runs",
-  validateSearch: (search: Search): Pick<Filters, "task" | "state" | "sort"> => ({
+  validateSearch: (search: Search): Pick<Filters, "task" | "state" | "trigger" | "agent" | "search" | "sort"> => ({
     task: text(search["task"]),
     state: text(search["state"]),
+    trigger: text(search["trigger"]),
+    agent: text(search["agent"]),
+    search: text(search["search"]),
     sort: text(search["sort"]),
   }),
   component: RunsPage,
@@ -106,7 +138,11 @@ const runs = createRoute({
 const run = createRoute({
   getParentRoute: () => shell,
   path: "/runs/$id",
-  validateSearch: (search: Search): Pick<Filters, "level" | "step"> => ({ level: text(search["level"]), step: text(search["step"]) }),
+  validateSearch: (search: Search): Pick<Filters, "level" | "step" | "view"> => ({
+    level: text(search["level"]),
+    step: text(search["step"]),
+    view: text(search["view"]),
+  }),
   component: RunPage,
 });
 
@@ -125,13 +161,24 @@ const tasks = createRoute({
 const newTask = createRoute({
   getParentRoute: () => shell,
   path: "/new-task",
+  validateSearch: sight,
   component: lazyRouteComponent(() => import("./tasks/TaskPage"), "NewTaskPage"),
 });
 
 const task = createRoute({
   getParentRoute: () => shell,
   path: "/tasks/$id",
+  validateSearch: sight,
   component: lazyRouteComponent(() => import("./tasks/TaskPage"), "TaskPage"),
+});
+
+const whole = (value: unknown) => (Number.isSafeInteger(value) ? (value as number) : undefined);
+
+const versions = createRoute({
+  getParentRoute: () => shell,
+  path: "/tasks/$id/versions",
+  validateSearch: (search: Search): { from?: number | undefined; to?: number | undefined } => ({ from: whole(search["from"]), to: whole(search["to"]) }),
+  component: lazyRouteComponent(() => import("./tasks/versions/VersionsPage"), "VersionsPage"),
 });
 
 const connections = createRoute({
@@ -141,10 +188,44 @@ const connections = createRoute({
   component: ConnectionsPage,
 });
 
-const pages = [index, agents, agent, agentLog, runs, run, tasks, newTask, task, connections];
+const newConnection = createRoute({
+  getParentRoute: () => shell,
+  path: "/new-connection",
+  component: lazyRouteComponent(() => import("./connections/ConnectionPage"), "NewConnectionPage"),
+});
+
+const connection = createRoute({
+  getParentRoute: () => shell,
+  path: "/connections/$id",
+  validateSearch: (search: Search): Pick<Filters, "test"> => ({ test: search["test"] === true ? true : undefined }),
+  component: lazyRouteComponent(() => import("./connections/ConnectionPage"), "ConnectionPage"),
+});
+
+/** A page that takes these words of the address. */
+const page = <const P extends string, const K extends keyof Filters>(path: P, words: readonly K[], component: RouteComponent) =>
+  createRoute({
+    getParentRoute: () => shell,
+    path,
+    validateSearch: (search: Search) => Object.fromEntries(words.map((word) => [word, text(search[word])])) as Pick<Filters, K>,
+    component,
+  });
+
+const start = page("/start", ["agent"], StartPage);
+const triggers = page("/triggers", ["sort"], TriggersPage);
+const connectors = page("/connectors", ["search"], ConnectorsPage);
+const licences = page("/licences", [], LicencePage);
+const users = page("/users", [], UsersPage);
+const notifications = page("/notifications", ["view"], NotificationsPage);
+const variables = page("/variables", ["sort"], VariablesPage);
+const limits = page("/limits", [], LimitsPage);
+const audit = page("/audit", ["search", "action"], AuditPage);
+const health = page("/health", [], HealthPage);
+
+const work = [index, agents, agent, agentLog, runs, run, tasks, newTask, task, versions, connections, newConnection, connection];
+const administration = [start, triggers, connectors, licences, users, notifications, variables, limits, audit, health];
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, shell.addChildren(pages)]),
+  routeTree: root.addChildren([signIn, shell.addChildren([...work, ...administration])]),
   defaultPreload: false,
 });
 

@@ -1,18 +1,19 @@
 // One agent: where it runs, what it may do, what it works on.
 
-import { Alert, Anchor, Code, CopyButton, Button, List, Paper, SimpleGrid, Skeleton, Stack, Text, Title } from "@mantine/core";
-import { IconCheck, IconCopy } from "@tabler/icons-react";
+import { Alert, Anchor, Code, Group, Paper, SimpleGrid, Skeleton, Stack, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { agentQuery, connectionsOfQuery, workOfQuery } from "../api/queries";
-import type { Agent } from "../api/types";
+import { agentQuery, connectionsOfQuery, latelyOnQuery, licenceQuery, stepsOn, usesQuery, workOfQuery } from "../api/queries";
+import type { Agent, Run } from "../api/types";
 import { Facts } from "../parts/Facts";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
 import { AgentBadge, StateBadge } from "../parts/StateBadge";
 import { Time } from "../parts/Time";
 import { AgentControls } from "./AgentControls";
-import { startCommands } from "./platforms";
+import { Commands } from "./Commands";
+import { History } from "./History";
+import { standing } from "./standing";
 
 const route = getRouteApi("/shell/agents/$id");
 
@@ -33,8 +34,11 @@ export function AgentPage() {
           <Facts title="Detail" facts={detail(agent)} />
           <Facts title="Versions and connection" facts={connection(agent)} />
           <Work agent={agent} />
+          <Uses agent={agent} />
+          <Lately agent={agent} />
           <Connections agent={agent} />
         </SimpleGrid>
+        <History agent={agent} />
       </Stack>
     </>
   );
@@ -70,21 +74,23 @@ function connection(agent: Agent): [string, React.ReactNode][] {
 }
 
 function WhyOffline({ agent }: { agent: Agent }) {
+  const licence = useQuery(licenceQuery).data;
+  const { word, why } = standing(agent, licence);
   if (agent.status === "online") return null;
-  if (!agent.active) return <Alert color="gray">It is deactivated and cannot log in. Reactivate it to use it again.</Alert>;
-  if (!agent.last_seen_at) return <FirstStart agent={agent} />;
-  const { last_exit: exit, wrapper } = agent;
-  const wrapperSays = wrapper.status === "online" ? "Its wrapper is online and starts it again." : "Its wrapper is offline too: the machine is off, or cannot reach the server.";
+  if (!agent.active) return <Alert color="gray">{why} Reactivate it to use it again.</Alert>;
+  if (word === "Never connected") return <FirstStart agent={agent} />;
+  const { last_exit: exit } = agent;
   return (
-    <Alert color="yellow" title={exit ? exit.text : "The agent is offline"}>
-      {exit && (
+    <Alert color="yellow" title={word}>
+      {why} Last seen <Time at={agent.last_seen_at} none="never" />.
+      {exit && word !== "Starting again" && (
         <>
-          Seen <Time at={exit.at} />.{" "}
+          {" "}
+          Its process ended <Time at={exit.at} />: {exit.text}
         </>
       )}
-      {wrapperSays}
       {exit && exit.stderr.length > 0 && (
-        <Code block mt="xs">
+        <Code block mt="xs" tabIndex={0} role="region" aria-label="What it said last">
           {exit.stderr.join("\n")}
         </Code>
       )}
@@ -93,76 +99,104 @@ function WhyOffline({ agent }: { agent: Agent }) {
 }
 
 function FirstStart({ agent }: { agent: Agent }) {
-  const commands = startCommands(agent.name, agent.platform);
   return (
     <Alert color="blue" title="It was never connected">
       <Text size="sm" mb="xs">
         Download it, bring the file to the machine that reaches the data, and start it there. This page shows when it comes online.
       </Text>
-      <Code block mb="xs">
-        {commands}
-      </Code>
-      <CopyButton value={commands}>
-        {({ copied, copy }) => (
-          <Button size="xs" variant="default" leftSection={copied ? <IconCheck size={14} /> : <IconCopy size={14} />} onClick={copy}>
-            {copied ? "Copied" : "Copy the commands"}
-          </Button>
-        )}
-      </CopyButton>
+      <Commands agent={agent} />
     </Alert>
   );
 }
 
-function Work({ agent }: { agent: Agent }) {
-  const runs = useQuery(workOfQuery(agent)).data;
+/** A part with rows, or a word where there are none. */
+function Part<T>({ title, rows, none, children }: { title: string; rows: T[] | undefined; none: string; children: (row: T) => React.ReactNode }) {
   return (
     <Paper withBorder p="md" component="section">
       <Title order={2} size="h5" mb="sm">
-        Runs here now
+        {title}
       </Title>
-      {!runs && <Skeleton h={20} />}
-      {runs?.length === 0 && (
+      {!rows && <Skeleton h={20} />}
+      {rows?.length === 0 && (
         <Text size="sm" c="dimmed">
-          It executes nothing now.
+          {none}
         </Text>
       )}
-      <Stack gap="xs">
-        {runs?.map((run) => (
-          <Text size="sm" key={run.id} component="div">
-            <Anchor component={Link} to={`/runs/${run.id}`} size="sm" mr="xs">
-              {run.task}
-            </Anchor>
-            <StateBadge state={run.state} />
-          </Text>
-        ))}
-      </Stack>
+      <Stack gap="xs">{rows?.map(children)}</Stack>
     </Paper>
+  );
+}
+
+function RunRow({ run, children }: { run: Run; children?: React.ReactNode }) {
+  return (
+    <Group gap="xs">
+      <Anchor component={Link} to={`/runs/${run.id}`} size="sm" className="wraps">
+        {run.task}
+      </Anchor>
+      <StateBadge state={run.state} />
+      {children}
+    </Group>
+  );
+}
+
+function Work({ agent }: { agent: Agent }) {
+  return (
+    <Part title="Runs here now" rows={useQuery(workOfQuery(agent)).data} none="It executes nothing now.">
+      {(run) => (
+        <RunRow key={run.id} run={run}>
+          <Text size="sm" c="dimmed">
+            {stepsOn(run, agent.name).join(", ")}
+          </Text>
+        </RunRow>
+      )}
+    </Part>
+  );
+}
+
+function Lately({ agent }: { agent: Agent }) {
+  const runs = useQuery(latelyOnQuery(agent.id)).data?.items;
+  return (
+    <Part title="Runs here lately" rows={runs} none="No run of the last seven days had a step here.">
+      {(run) => (
+        <RunRow key={run.id} run={run}>
+          <Text size="sm" c="dimmed" component="span">
+            <Time at={run.queued_at} />
+          </Text>
+        </RunRow>
+      )}
+    </Part>
+  );
+}
+
+function Uses({ agent }: { agent: Agent }) {
+  const uses = useQuery(usesQuery(agent.id)).data?.items;
+  const tasks = uses && [...new Set(uses.map((use) => use.task))];
+  return (
+    <Part title="Tasks that use it" rows={tasks} none="No active step of an active task is served by it.">
+      {(task) => (
+        <Text size="sm" key={task}>
+          <Anchor size="sm" renderRoot={(props) => <Link to="/tasks/$id" params={{ id: task }} {...props} />}>
+            {task}
+          </Anchor>
+          : {uses?.filter((use) => use.task === task).map((use) => use.step).join(", ")}
+        </Text>
+      )}
+    </Part>
   );
 }
 
 function Connections({ agent }: { agent: Agent }) {
   const connections = useQuery(connectionsOfQuery(agent.id)).data?.items;
   return (
-    <Paper withBorder p="md" component="section">
-      <Title order={2} size="h5" mb="sm">
-        Connections through it
-      </Title>
-      {!connections && <Skeleton h={20} />}
-      {connections?.length === 0 && (
-        <Text size="sm" c="dimmed">
-          No connection uses this agent.
+    <Part title="Connections through it" rows={connections} none="No connection uses this agent.">
+      {(connection) => (
+        <Text size="sm" key={connection.id}>
+          <Anchor size="sm" renderRoot={(props) => <Link to="/connections" search={{ search: connection.name }} {...props} />}>
+            {connection.name}
+          </Anchor>{" "}
+          ({connection.kind})
         </Text>
       )}
-      <List size="sm" listStyleType="none">
-        {connections?.map((connection) => (
-          <List.Item key={connection.id}>
-            <Anchor size="sm" renderRoot={(props) => <Link to="/connections" search={{ search: connection.name }} {...props} />}>
-              {connection.name}
-            </Anchor>{" "}
-            ({connection.kind})
-          </List.Item>
-        ))}
-      </List>
-    </Paper>
+    </Part>
   );
 }

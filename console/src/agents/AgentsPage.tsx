@@ -1,18 +1,23 @@
 // The agents of an environment.
 
-import { Anchor, Button, Group, SegmentedControl, Text } from "@mantine/core";
+import { Anchor, Button, Group, SegmentedControl, Text, Tooltip } from "@mantine/core";
 import { IconPlus } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { useList } from "../api/queries";
+import { licenceQuery, useList } from "../api/queries";
 import type { Agent } from "../api/types";
 import { List, type Column } from "../parts/List";
 import { PageHead } from "../parts/PageHead";
+import { SavedViews } from "../parts/SavedViews";
 import { SearchField } from "../parts/SearchField";
 import { AgentBadge } from "../parts/StateBadge";
 import { Time } from "../parts/Time";
+import { useLive } from "../shell/live";
 import { AgentControls } from "./AgentControls";
 import { AgentDialog } from "./AgentDialog";
+import { BulkBar } from "./BulkBar";
+import { standing } from "./standing";
 
 const route = getRouteApi("/shell/agents");
 
@@ -26,7 +31,7 @@ const COLUMNS: Column<Agent>[] = [
       </Anchor>
     ),
   },
-  { title: "Status", sort: "status", cell: (agent) => <AgentBadge agent={agent} /> },
+  { title: "Status", sort: "status", cell: (agent) => <Status agent={agent} /> },
   { title: "Connected since", sort: "connected_since", cell: (agent) => <Time at={agent.connected_since} /> },
   { title: "Machine name", sort: "machine_name", cell: (agent) => agent.machine_name ?? "-" },
   { title: "IP address", sort: "address", cell: (agent) => agent.address ?? "-" },
@@ -37,16 +42,37 @@ const COLUMNS: Column<Agent>[] = [
   },
 ];
 
+/** The badge, and below it why the agent is offline. */
+function Status({ agent }: { agent: Agent }) {
+  const licence = useQuery(licenceQuery).data;
+  const { interrupted } = useLive();
+  const { word, why } = standing(agent, licence);
+  return (
+    <>
+      <AgentBadge agent={agent} />
+      {agent.active && agent.status === "offline" && !interrupted && (
+        <Tooltip label={why} multiline maw={320}>
+          <Text size="xs" c="dimmed" tabIndex={0} w="max-content">
+            {word}
+          </Text>
+        </Tooltip>
+      )}
+    </>
+  );
+}
+
 export function AgentsPage() {
   const { status, inactive, search, sort = "name" } = route.useSearch();
   const navigate = route.useNavigate();
   const [adding, setAdding] = useState(false);
   const list = useList<Agent>("agents", { active: !inactive, status: inactive ? undefined : status, search, sort });
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const change = (next: { status?: string | undefined; inactive?: true | undefined; search?: string | undefined; sort?: string }) =>
     void navigate({ search: (now) => ({ ...now, ...next }), replace: true });
   return (
     <>
       <PageHead title={inactive ? "Inactive agents" : "Agents"}>
+        <SavedViews list="agents" />
         <Button leftSection={<IconPlus size={16} />} onClick={() => setAdding(true)}>
           Add
         </Button>
@@ -70,6 +96,7 @@ export function AgentsPage() {
           {inactive ? "Show active" : "Show inactive"}
         </Button>
       </Group>
+      <BulkBar agents={list.rows.filter((agent) => picked.has(agent.id))} onClear={() => setPicked(new Set())} />
       <List
         label="Agents"
         columns={COLUMNS}
@@ -77,6 +104,7 @@ export function AgentsPage() {
         list={list}
         sort={sort}
         onSort={(next) => change({ sort: next })}
+        picked={{ ids: picked, onChange: setPicked, name: (agent) => agent.name }}
         controls={(agent) => <AgentControls agent={agent} />}
         empty={<Empty filtered={Boolean(search || status)} inactive={Boolean(inactive)} onAdd={() => setAdding(true)} onClear={() => change({ search: undefined, status: undefined })} />}
       />

@@ -2,7 +2,7 @@
 
 import { Button, Group, List, Loader, Modal, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { workOfQuery } from "../api/queries";
+import { stepsOn, workOfQuery } from "../api/queries";
 import type { Agent } from "../api/types";
 import { Refused } from "../parts/Refused";
 import { useAgentActions } from "./actions";
@@ -21,7 +21,7 @@ export function RestartDialog({ agent, onClose }: { agent: Agent; onClose: () =>
           <List aria-label="Runs that are cancelled">
             {work.data.map((run) => (
               <List.Item key={run.id}>
-                {run.task}: {run.steps?.filter((step) => step.agent === agent.name && !step.finished_at).map((step) => step.step).join(", ")}
+                {run.task}: {stepsOn(run, agent.name).join(", ")}
               </List.Item>
             ))}
           </List>

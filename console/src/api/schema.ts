@@ -94,6 +94,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/agents/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** When an agent was online, the newest first: at most 200 connections and the one that stands. */
+        get: operations["get_agents_id_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents/{id}/levels": {
         parameters: {
             query?: never;
@@ -120,6 +137,23 @@ export interface paths {
         };
         /** An agent's log with its wrapper's, the newest line first. Sorts: seq, at. */
         get: operations["get_agents_id_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{id}/log/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download an agent's log with its wrapper's as text, the oldest line first: time, level, writer, part, message. */
+        get: operations["get_agents_id_log_download"];
         put?: never;
         post?: never;
         delete?: never;
@@ -162,6 +196,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/agents/{id}/retry-update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have an agent try a version again that has failed on its machine. */
+        post: operations["post_agents_id_retry_update"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{id}/rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is set for one agent's version. */
+        get: operations["get_agents_id_rollout"];
+        /** Pin one agent to a version, or give it a minimum of its own; null takes it back. */
+        put: operations["put_agents_id_rollout"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents/{id}/rotate": {
         parameters: {
             query?: never;
@@ -173,6 +242,40 @@ export interface paths {
         put?: never;
         /** Revoke every password of an agent at once and disconnect it; download it again for a new one. */
         post: operations["post_agents_id_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{id}/uses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The active steps of active tasks that an agent serves. */
+        get: operations["get_agents_id_uses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people changed in this environment, kept for 400 days; refusals among it. Sorts: at. */
+        get: operations["get_audit"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -244,6 +347,23 @@ export interface paths {
         put?: never;
         /** Test a connection from its agent: name, port, TLS, login, each a stage. */
         post: operations["post_connections_id_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{id}/uses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The steps that use a connection, of inactive tasks too. */
+        get: operations["get_connections_id_uses"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -422,6 +542,186 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/notifications/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The channels. Sorts: name, kind, updated_at. */
+        get: operations["get_notifications_channels"];
+        put?: never;
+        /** Add a channel. */
+        post: operations["post_notifications_channels"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/channels/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One channel. */
+        get: operations["get_notifications_channels_id"];
+        /** Replace a channel. Secrets that are not sent stay; what waits for it is tried at once. */
+        put: operations["put_notifications_channels_id"];
+        post?: never;
+        /** Remove a channel with what is on its way through it. */
+        delete: operations["delete_notifications_channels_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/channels/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test notice through a channel now: for mail the login, then the delivery, each a stage. */
+        post: operations["post_notifications_channels_id_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was told or is to be told, the newest first. Sorts: seq. */
+        get: operations["get_notifications_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/release-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The publisher's keys that new downloads of agents carry. */
+        get: operations["get_release_keys"];
+        /** Set the publisher's keys that new downloads of agents carry. Installed agents keep theirs. */
+        put: operations["put_release_keys"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The releases of the agent. */
+        get: operations["get_releases"];
+        put?: never;
+        /**
+         * Publish a signed manifest. Its archive comes next; from then on the release is offered. The same archive may be
+         *     published again with a newer manifest.
+         */
+        post: operations["post_releases"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/{sha256}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Send the archive of a published release, of exactly the size and hash of its manifest. */
+        put: operations["put_releases_sha256_archive"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/{sha256}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Withdraw a release: it is offered to nobody any more. Agents that run it go on with it. */
+        post: operations["post_releases_sha256_withdraw"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How long runs and logs are kept. */
+        get: operations["get_retention"];
+        /** Set how long runs and logs are kept. What is older is removed within an hour, and cannot be had back. */
+        put: operations["put_retention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is set for updates of the environment's agents. */
+        get: operations["get_rollout"];
+        /** Set percentage, maintenance windows, pin and minimum version of the environment's agents. */
+        put: operations["put_rollout"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs": {
         parameters: {
             query?: never;
@@ -573,6 +873,26 @@ export interface paths {
          *     stand already: the answer compares the two.
          */
         post: operations["post_tasks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Show the first 100 rows that a step would read, from its agent. Nothing is written: no run, no checkpoint, no reject
+         *     file; an incremental step is shown from its start.
+         */
+        post: operations["post_tasks_preview"];
         delete?: never;
         options?: never;
         head?: never;
@@ -812,8 +1132,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The triggers, with their next five times. Sorts: task, name, due_at. */
+        /** The triggers, with their next times. Sorts: task, name, due_at. */
         get: operations["get_triggers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The people of my company. Sorts: name, email, created_at. */
+        get: operations["get_users"];
         put?: never;
         post?: never;
         delete?: never;
@@ -852,6 +1189,41 @@ export interface paths {
         post?: never;
         /** Remove a variable. Tasks that use it fail when their next run starts. */
         delete: operations["delete_variables_name"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** My views of all lists in this environment, by list and name; at most 200. */
+        get: operations["get_views"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/views/{list}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Save a view of mine; one of the same name is replaced. */
+        put: operations["put_views_list_name"];
+        post?: never;
+        /** Forget a view of mine. */
+        delete: operations["delete_views_list_name"];
         options?: never;
         head?: never;
         patch?: never;
@@ -898,6 +1270,7 @@ export interface components {
             programs: string[];
             /** @description `online` or `offline`. */
             status: string;
+            update?: components["schemas"]["UpdateView"] | null;
             /** @description When it was edited last. */
             updated_at: string;
             /**
@@ -907,6 +1280,28 @@ export interface components {
             version: number;
             /** @description Its wrapper. */
             wrapper: components["schemas"]["WrapperView"];
+        };
+        /** @description A change that somebody made. */
+        AuditView: {
+            /** @description What, such as `agent.restart`. */
+            action: string;
+            /** @description Where the request came from. */
+            address?: string | null;
+            /** @description When. */
+            at: string;
+            /** @description Whether an API token was used. */
+            by_api_token: boolean;
+            /**
+             * Format: int32
+             * @description The answer's HTTP status; 403 and 409 are refusals.
+             */
+            status: number;
+            /** @description What it was done to: an id or a name. */
+            target?: string | null;
+            /** @description Its name at that time. */
+            target_name?: string | null;
+            /** @description Who, by the address they log in with. */
+            who: string;
         };
         /** @description A range of an incremental step's cursor. */
         BackfillBody: {
@@ -944,6 +1339,66 @@ export interface components {
             /** @description Who did it, or started that run. */
             who: string;
         };
+        /** @description A channel document. */
+        ChannelDocument: {
+            /** @description An inactive channel tells nothing. */
+            active?: boolean;
+            /**
+             * Format: int32
+             * @description The most notices in an hour, 1 to 1000; more are summed up in one. 30 by default.
+             */
+            hourly?: number;
+            /** @description `smtp` or `webhook`. */
+            kind: string;
+            /** @description Unique in the environment. */
+            name: string;
+            /** @description What it tells; every event of every task where it is absent. */
+            rules?: components["schemas"]["RuleView"][];
+            /**
+             * @description `password` for smtp, `secret` for webhook. Write-only: answers show `***`. On a change, `***` or an absent map
+             *     keeps what is set, null removes.
+             */
+            secrets?: Record<string, never> | null;
+            /** @description For smtp `host`, `port`, `tls` (starttls, tls or none), `ca`, `user`, `from`, `to`; for webhook `url`, `ca`. */
+            settings: Record<string, never>;
+        };
+        /** @description A channel. */
+        ChannelView: {
+            /** @description Whether it tells anything. */
+            active: boolean;
+            /** @description When it was made. */
+            created_at: string;
+            /**
+             * Format: int32
+             * @description The most notices in an hour.
+             */
+            hourly: number;
+            /** @description `channel_...` */
+            id: string;
+            /** @description smtp or webhook. */
+            kind: string;
+            /** @description When it last did not. */
+            last_failed_at?: string | null;
+            /** @description When it last worked. */
+            last_sent_at?: string | null;
+            /** @description Unique in the environment. */
+            name: string;
+            /** @description Why it did not; null once it has worked since. */
+            problem?: string | null;
+            /** @description What it tells. */
+            rules: components["schemas"]["RuleView"][];
+            /** @description Names of the secrets that are set, each with `***`. */
+            secrets: Record<string, never>;
+            /** @description As the kind says. */
+            settings: Record<string, never>;
+            /** @description When it was changed last. */
+            updated_at: string;
+            /**
+             * Format: int64
+             * @description Grows with every change; the `ETag`.
+             */
+            version: number;
+        };
         /** @description How far an incremental read is committed. */
         CheckpointView: {
             /** @description When it was changed last. */
@@ -963,6 +1418,20 @@ export interface components {
             sink: string;
             /** @description The reading step. */
             step: string;
+        };
+        /** @description A column. */
+        ColumnView: {
+            /** @description Its name. */
+            name: string;
+            /** @description Its type, such as `bigint`, `numeric(10,2)` or `text[]`. */
+            type: string;
+        };
+        /** @description When a trigger would start the task. */
+        Coming: {
+            /** @description The trigger's name. */
+            name: string;
+            /** @description The next five times; none for webhooks, after other tasks, and for what is inactive or not right. */
+            next: string[];
         };
         /** @description What a step has committed of an incremental read. */
         CommittedView: {
@@ -1074,6 +1543,34 @@ export interface components {
             email: string;
             /** @description The password. */
             password: string;
+        };
+        /** @description A notice to one channel. */
+        DeliveryView: {
+            /**
+             * Format: int32
+             * @description How often it was tried.
+             */
+            attempts: number;
+            /** @description The channel's name. */
+            channel: string;
+            /** @description When there was something to tell. */
+            created_at: string;
+            /** @description When it was sent, summed up or given up. */
+            ended_at?: string | null;
+            /** @description failure, recovery, late or summary. */
+            event: string;
+            /** @description `notice_...`; receivers see it too. */
+            id: string;
+            /** @description When it is tried next. */
+            next_at?: string | null;
+            /** @description Why the last try failed. */
+            problem?: string | null;
+            /** @description The run. */
+            run_id?: string | null;
+            /** @description waiting, sent, failed (given up), held (one too many in an hour) or summed (a summary has named it). */
+            state: string;
+            /** @description The task. */
+            task?: string | null;
         };
         /** @description The machine and the process. */
         DetailView: {
@@ -1195,6 +1692,13 @@ export interface components {
             path: string;
             /** @description The step's name, where it is in one. */
             step?: string | null;
+        };
+        /** @description The publisher's keys. */
+        KeysView: {
+            /** @description Public keys, `ed25519:` and base64. */
+            keys: string[];
+            /** @description How many of the keys must have signed. */
+            threshold: number;
         };
         /** @description Log levels: Trace, Debug, Info, Warning, Error, Fatal. */
         LevelsView: {
@@ -1329,6 +1833,7 @@ export interface components {
                 programs: string[];
                 /** @description `online` or `offline`. */
                 status: string;
+                update?: components["schemas"]["UpdateView"] | null;
                 /** @description When it was edited last. */
                 updated_at: string;
                 /**
@@ -1338,6 +1843,38 @@ export interface components {
                 version: number;
                 /** @description Its wrapper. */
                 wrapper: components["schemas"]["WrapperView"];
+            }[];
+            /** @description Asks for the next page; null on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, counted up to 10,000.
+             */
+            total: number;
+        };
+        /** @description A part of a list. */
+        PageView_AuditView: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description What, such as `agent.restart`. */
+                action: string;
+                /** @description Where the request came from. */
+                address?: string | null;
+                /** @description When. */
+                at: string;
+                /** @description Whether an API token was used. */
+                by_api_token: boolean;
+                /**
+                 * Format: int32
+                 * @description The answer's HTTP status; 403 and 409 are refusals.
+                 */
+                status: number;
+                /** @description What it was done to: an id or a name. */
+                target?: string | null;
+                /** @description Its name at that time. */
+                target_name?: string | null;
+                /** @description Who, by the address they log in with. */
+                who: string;
             }[];
             /** @description Asks for the next page; null on the last. */
             next_cursor?: string | null;
@@ -1370,6 +1907,53 @@ export interface components {
                 step: string;
                 /** @description Who did it, or started that run. */
                 who: string;
+            }[];
+            /** @description Asks for the next page; null on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, counted up to 10,000.
+             */
+            total: number;
+        };
+        /** @description A part of a list. */
+        PageView_ChannelView: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description Whether it tells anything. */
+                active: boolean;
+                /** @description When it was made. */
+                created_at: string;
+                /**
+                 * Format: int32
+                 * @description The most notices in an hour.
+                 */
+                hourly: number;
+                /** @description `channel_...` */
+                id: string;
+                /** @description smtp or webhook. */
+                kind: string;
+                /** @description When it last did not. */
+                last_failed_at?: string | null;
+                /** @description When it last worked. */
+                last_sent_at?: string | null;
+                /** @description Unique in the environment. */
+                name: string;
+                /** @description Why it did not; null once it has worked since. */
+                problem?: string | null;
+                /** @description What it tells. */
+                rules: components["schemas"]["RuleView"][];
+                /** @description Names of the secrets that are set, each with `***`. */
+                secrets: Record<string, never>;
+                /** @description As the kind says. */
+                settings: Record<string, never>;
+                /** @description When it was changed last. */
+                updated_at: string;
+                /**
+                 * Format: int64
+                 * @description Grows with every change; the `ETag`.
+                 */
+                version: number;
             }[];
             /** @description Asks for the next page; null on the last. */
             next_cursor?: string | null;
@@ -1467,6 +2051,44 @@ export interface components {
             total: number;
         };
         /** @description A part of a list. */
+        PageView_DeliveryView: {
+            /** @description In the order asked for. */
+            items: {
+                /**
+                 * Format: int32
+                 * @description How often it was tried.
+                 */
+                attempts: number;
+                /** @description The channel's name. */
+                channel: string;
+                /** @description When there was something to tell. */
+                created_at: string;
+                /** @description When it was sent, summed up or given up. */
+                ended_at?: string | null;
+                /** @description failure, recovery, late or summary. */
+                event: string;
+                /** @description `notice_...`; receivers see it too. */
+                id: string;
+                /** @description When it is tried next. */
+                next_at?: string | null;
+                /** @description Why the last try failed. */
+                problem?: string | null;
+                /** @description The run. */
+                run_id?: string | null;
+                /** @description waiting, sent, failed (given up), held (one too many in an hour) or summed (a summary has named it). */
+                state: string;
+                /** @description The task. */
+                task?: string | null;
+            }[];
+            /** @description Asks for the next page; null on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, counted up to 10,000.
+             */
+            total: number;
+        };
+        /** @description A part of a list. */
         PageView_EnvironmentView: {
             /** @description In the order asked for. */
             items: {
@@ -1516,6 +2138,29 @@ export interface components {
                 source: string;
                 /** @description The part of the program. */
                 target: string;
+            }[];
+            /** @description Asks for the next page; null on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, counted up to 10,000.
+             */
+            total: number;
+        };
+        /** @description A part of a list. */
+        PageView_PersonView: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description Inactive people cannot log in. */
+                active: boolean;
+                /** @description When they were made. */
+                created_at: string;
+                /** @description What they log in with; null until their password is set. */
+                email?: string | null;
+                /** @description `user_...` */
+                id: string;
+                /** @description Their name. */
+                name: string;
             }[];
             /** @description Asks for the next page; null on the last. */
             next_cursor?: string | null;
@@ -1581,6 +2226,8 @@ export interface components {
                 id: string;
                 /** @description Whether it is, or was, late. */
                 late: boolean;
+                /** @description Whether its log's time is over and its lines were removed. */
+                log_removed: boolean;
                 /** @description What the task's parameters are, defaults included. */
                 parameters: Record<string, never>;
                 /**
@@ -1612,6 +2259,42 @@ export interface components {
                 trigger_name?: string | null;
                 /** @description Who started it. */
                 who: string;
+            }[];
+            /** @description Asks for the next page; null on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, counted up to 10,000.
+             */
+            total: number;
+        };
+        /** @description A part of a list. */
+        PageView_ServedView: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description The step's name. */
+                step: string;
+                /** @description The task's name. */
+                task: string;
+            }[];
+            /** @description Asks for the next page; null on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, counted up to 10,000.
+             */
+            total: number;
+        };
+        /** @description A part of a list. */
+        PageView_SpanView: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description Where the connection came from. */
+                address?: string | null;
+                /** @description From. */
+                since: string;
+                /** @description To; null while it is online. */
+                until?: string | null;
             }[];
             /** @description Asks for the next page; null on the last. */
             next_cursor?: string | null;
@@ -1698,7 +2381,7 @@ export interface components {
                 last_run_id?: string | null;
                 /** @description Unique in the task. */
                 name: string;
-                /** @description The next times, at most five; none for webhooks and after other tasks. */
+                /** @description The next times, five or as many as were asked for; none for webhooks and after other tasks. */
                 next: string[];
                 /** @description Whether it is paused. */
                 paused: boolean;
@@ -1706,6 +2389,27 @@ export interface components {
                 paused_until?: string | null;
                 /** @description Why it cannot start anything. */
                 problem?: string | null;
+                /** @description The task's name. */
+                task: string;
+                /** @description `task_...` */
+                task_id: string;
+            }[];
+            /** @description Asks for the next page; null on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, counted up to 10,000.
+             */
+            total: number;
+        };
+        /** @description A part of a list. */
+        PageView_UseView: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description Whether the task and the step are active. */
+                active: boolean;
+                /** @description The step's name. */
+                step: string;
                 /** @description The task's name. */
                 task: string;
                 /** @description `task_...` */
@@ -1766,10 +2470,69 @@ export interface components {
              */
             total: number;
         };
+        /** @description A part of a list. */
+        PageView_ViewView: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description The list: agents, audit, connections, runs, tasks, triggers. */
+                list: string;
+                /** @description Unique in the list, case ignored. */
+                name: string;
+                /** @description The filters, as in the console's address: `status=offline&sort=name`. */
+                query: string;
+            }[];
+            /** @description Asks for the next page; null on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, counted up to 10,000.
+             */
+            total: number;
+        };
         /** @description How long to pause. */
         PauseBody: {
             /** @description Until this time (RFC 3339); until it is resumed when left out. */
             until?: string | null;
+        };
+        /** @description Somebody of the company. */
+        PersonView: {
+            /** @description Inactive people cannot log in. */
+            active: boolean;
+            /** @description When they were made. */
+            created_at: string;
+            /** @description What they log in with; null until their password is set. */
+            email?: string | null;
+            /** @description `user_...` */
+            id: string;
+            /** @description Their name. */
+            name: string;
+        };
+        /** @description What to look at. */
+        PreviewBody: {
+            /** @description The task's document, YAML or JSON. */
+            document: string;
+            /** @description Values for the task's parameters; defaults fill the others. */
+            parameters?: Record<string, never> | null;
+            /** @description The name of a step that reads. */
+            step: string;
+        };
+        /** @description What the agent saw. */
+        PreviewView: {
+            /** @description The agent that looked. */
+            agent: string;
+            /** @description In the order in which the step gives them. */
+            columns: components["schemas"]["ColumnView"][];
+            /**
+             * Format: int32
+             * @description Columns that were left out because there are too many.
+             */
+            columns_left: number;
+            /** @description Why there are no rows, or fewer than there could be. */
+            failure?: string | null;
+            /** @description Whether there are more rows than those. */
+            more: boolean;
+            /** @description Each with a text for every column, null where there is no value. Long texts are cut and end in `…`. */
+            rows: (string | null)[][];
         };
         /** @description A problem (RFC 9457). `code` is stable; `detail` is for people. */
         ProblemView: {
@@ -1807,6 +2570,42 @@ export interface components {
             /** @description What it was told. */
             message: string;
         };
+        /** @description A release. */
+        ReleaseView: {
+            /** @description For which platform. */
+            platform: string;
+            /** @description What is released. */
+            product: string;
+            /** @description When. */
+            published_at: string;
+            /** @description Who published it. */
+            published_by: string;
+            /**
+             * Format: int64
+             * @description The largest is the newest.
+             */
+            sequence: number;
+            /** @description Of its archive. */
+            sha256: string;
+            /** @description Names of the keys that have signed it. */
+            signed_by: string[];
+            /**
+             * Format: int64
+             * @description The archive's bytes.
+             */
+            size: number;
+            /** @description `waits_for_archive`, `offered` or `withdrawn`. */
+            state: string;
+            /** @description Its version. */
+            version: string;
+            /** @description Since when it is offered to nobody any more. */
+            withdrawn_at?: string | null;
+        };
+        /** @description All releases. */
+        ReleasesView: {
+            /** @description The newest first. */
+            items: components["schemas"]["ReleaseView"][];
+        };
         /** @description How to run again. */
         RerunBody: {
             /** @description Do not do again what succeeded: the results of pipelines that ended well are taken over. */
@@ -1817,12 +2616,63 @@ export interface components {
             /** @description For the logs and for what is cancelled by it. */
             reason?: string | null;
         };
+        /** @description How long things are kept. */
+        RetentionView: {
+            /**
+             * Format: int32
+             * @description Days for which log lines are kept, those of a run after its end, 1 to 36500; null is for ever.
+             */
+            logs_days: number | null;
+            /**
+             * Format: int32
+             * @description Days for which a run is kept after its end, 1 to 36500; null is for ever. The last run of each task is kept longer.
+             */
+            runs_days: number | null;
+        };
+        /** @description What was asked for. */
+        RetryView: {
+            /** @description What happens next. */
+            next: string;
+        };
+        /** @description What is set for the environment. */
+        RolloutView: {
+            /**
+             * Format: int32
+             * @description How long the server must have seen a new version work, in seconds; 60 by default.
+             */
+            confirm_seconds: number;
+            /**
+             * Format: int32
+             * @description How long an agent's runs are waited for before it is restarted, in seconds; 3600 by default.
+             */
+            drain_seconds: number;
+            /** @description An older version is replaced at once, whatever percentage and windows say. */
+            minimum?: string | null;
+            /**
+             * Format: int32
+             * @description How many of a hundred agents get the newest release, by a hash of their ids; 100 by default.
+             */
+            percent: number;
+            /** @description This version and no other. */
+            pin?: string | null;
+            /** @description When agents may be updated, such as `sat,sun 01:00-05:00 Europe/Berlin`; any time without one. */
+            windows: string[];
+        };
         /** @description What a rotation did. */
         Rotated: {
             /** @description What to do next. */
             next: string;
             /** @description How many passwords were good until now. */
             revoked: number;
+        };
+        /** @description Which events of which tasks a channel tells. */
+        RuleView: {
+            /** @description failure, recovery, late; all of them by default. */
+            events: string[];
+            /** @description Tells every failure, not only the first until the task recovers. */
+            repeat: boolean;
+            /** @description By name; every task of the environment where it is empty. */
+            tasks: string[];
         };
         /** @description A line of a run's log. */
         RunLineView: {
@@ -1868,6 +2718,8 @@ export interface components {
             id: string;
             /** @description Whether it is, or was, late. */
             late: boolean;
+            /** @description Whether its log's time is over and its lines were removed. */
+            log_removed: boolean;
             /** @description What the task's parameters are, defaults included. */
             parameters: Record<string, never>;
             /**
@@ -1900,6 +2752,18 @@ export interface components {
             /** @description Who started it. */
             who: string;
         };
+        /** @description What a view holds. */
+        SaveView: {
+            /** @description The filters, as in the console's address. */
+            query: string;
+        };
+        /** @description A step that an agent serves. */
+        ServedView: {
+            /** @description The step's name. */
+            step: string;
+            /** @description The task's name. */
+            task: string;
+        };
         /** @description Where a step is to go on. */
         SetBody: {
             /** @description The cursor's value up to which all is considered read, as text or number, or a whole checkpoint as an object. */
@@ -1931,6 +2795,29 @@ export interface components {
             /** @description From the link. */
             token: string;
         };
+        /** @description A signature. */
+        SignatureView: {
+            /** @description The key's name: 16 hexadecimal digits. */
+            key: string;
+            /** @description In base64. */
+            signature: string;
+        };
+        /** @description A manifest with its signatures, as `sallyport releases sign` writes it. */
+        SignedView: {
+            /** @description The manifest's text, byte for byte as it was signed. */
+            manifest: string;
+            /** @description Who signed it. */
+            signatures: components["schemas"]["SignatureView"][];
+        };
+        /** @description A time for which an agent was online. */
+        SpanView: {
+            /** @description Where the connection came from. */
+            address?: string | null;
+            /** @description From. */
+            since: string;
+            /** @description To; null while it is online. */
+            until?: string | null;
+        };
         /** @description One stage of a test. */
         StageView: {
             /** @description What was seen, or what went wrong and what to do. */
@@ -1960,6 +2847,8 @@ export interface components {
         };
         /** @description One attempt of a step. */
         StepRunView: {
+            /** @description The steps that must have ended well before it starts, besides. */
+            after: string[];
             /** @description Where it runs. */
             agent?: string | null;
             /**
@@ -1973,9 +2862,13 @@ export interface components {
              */
             bytes: number;
             committed?: components["schemas"]["CommittedView"] | null;
+            /** @description What it does: the connector's kind, `transform`, or `task` where it starts another one. */
+            does?: string | null;
             failure?: components["schemas"]["FailureView"] | null;
             /** @description When it ended. */
             finished_at?: string | null;
+            /** @description The steps whose rows come in. */
+            inputs: string[];
             /**
              * Format: int32
              * @description Steps of one pipeline run together.
@@ -2052,12 +2945,20 @@ export interface components {
             /** @description In the order they were tried; the first failed one is the last. */
             stages: components["schemas"]["StageView"][];
         };
-        /** @description A webhook's new token; shown this once. */
+        /** @description An API token, without the secret. */
         TokenView: {
-            /** @description The key of the signature, where the trigger asks for one. */
-            secret?: string | null;
-            /** @description The address to post to, with the token in it. */
-            url: string;
+            /** @description When it was made. */
+            created_at: string;
+            /** @description The environment it is good for. */
+            environment_id: string;
+            /** @description When it ends; null: never. */
+            expires_at?: string | null;
+            /** @description `token_...` */
+            id: string;
+            /** @description To the minute. */
+            last_used_at?: string | null;
+            /** @description What its owner calls it. */
+            name: string;
         };
         /** @description A trigger. */
         TriggerView: {
@@ -2075,7 +2976,7 @@ export interface components {
             last_run_id?: string | null;
             /** @description Unique in the task. */
             name: string;
-            /** @description The next times, at most five; none for webhooks and after other tasks. */
+            /** @description The next times, five or as many as were asked for; none for webhooks and after other tasks. */
             next: string[];
             /** @description Whether it is paused. */
             paused: boolean;
@@ -2083,6 +2984,32 @@ export interface components {
             paused_until?: string | null;
             /** @description Why it cannot start anything. */
             problem?: string | null;
+            /** @description The task's name. */
+            task: string;
+            /** @description `task_...` */
+            task_id: string;
+        };
+        /** @description Where an update stands, as the wrapper says. */
+        UpdateView: {
+            /** @description The SHA-256 of the archive it came in. */
+            active_sha256?: string | null;
+            /** @description The version that came as a release and is active; null while the program of the download is. */
+            active_version?: string | null;
+            /** @description Since when. */
+            at: string;
+            /** @description The platform whose releases fit. */
+            platform: string;
+            /** @description idle, fetching, rehearsing, draining, confirming or other. */
+            step: string;
+            /** @description What is done, or why nothing is. */
+            text: string;
+        };
+        /** @description A step that uses a connection. */
+        UseView: {
+            /** @description Whether the task and the step are active. */
+            active: boolean;
+            /** @description The step's name. */
+            step: string;
             /** @description The task's name. */
             task: string;
             /** @description `task_...` */
@@ -2103,6 +3030,8 @@ export interface components {
         Validation: {
             /** @description Every field that is not right. */
             problems: components["schemas"]["FieldProblem"][];
+            /** @description When its triggers would start it, if it can be read so far. */
+            triggers: components["schemas"]["Coming"][];
             /** @description Whether it could be saved. */
             valid: boolean;
         };
@@ -2132,6 +3061,29 @@ export interface components {
              * @description From 1.
              */
             version: number;
+        };
+        /** @description What is set for one agent; it goes before what is set for the environment. */
+        VersionsView: {
+            /** @description An older version is replaced at once. */
+            minimum?: string | null;
+            /** @description This version and no other. */
+            pin?: string | null;
+        };
+        /** @description A named view. */
+        ViewView: {
+            /** @description The list: agents, audit, connections, runs, tasks, triggers. */
+            list: string;
+            /** @description Unique in the list, case ignored. */
+            name: string;
+            /** @description The filters, as in the console's address: `status=offline&sort=name`. */
+            query: string;
+        };
+        /** @description A webhook's new token; shown this once. */
+        WebhookView: {
+            /** @description The key of the signature, where the trigger asks for one. */
+            secret?: string | null;
+            /** @description The address to post to, with the token in it. */
+            url: string;
         };
         /** @description The supervisor beside the agent. */
         WrapperView: {
@@ -2389,6 +3341,37 @@ export interface operations {
             };
         };
     };
+    get_agents_id_history: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView_SpanView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
     put_agents_id_levels: {
         parameters: {
             query?: never;
@@ -2442,6 +3425,8 @@ export interface operations {
                 search?: string;
                 /** @description After the line with this `seq`. */
                 after?: number;
+                /** @description Before the line with this `seq`. */
+                before?: number;
                 /** @description Rows of a page, 1 to 500; 50 by default. */
                 limit?: number;
                 /** @description `next_cursor` of the page before, asked with the same `sort` and filters. */
@@ -2464,6 +3449,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageView_LineView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_agents_id_log_download: {
+        parameters: {
+            query?: {
+                /** @description Of this agent: id or name. */
+                agent?: string;
+                /** @description By the `agent`, its `wrapper`, or the `server` about it. */
+                source?: string;
+                /** @description At least this serious: Trace, Debug, Info, Warning, Error, Fatal. */
+                level?: string;
+                /** @description With this event, such as `heartbeatFailed`. */
+                event?: string;
+                /** @description Part of the message. */
+                search?: string;
+                /** @description After the line with this `seq`. */
+                after?: number;
+                /** @description Before the line with this `seq`. */
+                before?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `<name>.log` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
                 };
             };
             /** @description A problem; `code` says which */
@@ -2543,6 +3575,103 @@ export interface operations {
             };
         };
     };
+    post_agents_id_retry_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetryView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_agents_id_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionsView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    put_agents_id_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VersionsView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionsView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
     post_agents_id_rotate: {
         parameters: {
             query?: never;
@@ -2561,6 +3690,80 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Rotated"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_agents_id_uses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView_ServedView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_audit: {
+        parameters: {
+            query?: {
+                /** @description By this person's address. */
+                who?: string;
+                /** @description This action, or those that begin with it: `agent` has `agent.restart` among them. */
+                action?: string;
+                /** @description Part of who, action or the target's name. */
+                search?: string;
+                /** @description At or after this time. */
+                since?: string;
+                /** @description Rows of a page, 1 to 500; 50 by default. */
+                limit?: number;
+                /** @description `next_cursor` of the page before, asked with the same `sort` and filters. */
+                cursor?: string;
+                /** @description A column, `-` before it for descending. */
+                sort?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView_AuditView"];
                 };
             };
             /** @description A problem; `code` says which */
@@ -2802,6 +4005,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TestView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_connections_id_uses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView_UseView"];
                 };
             };
             /** @description A problem; `code` says which */
@@ -3106,6 +4340,8 @@ export interface operations {
                 search?: string;
                 /** @description After the line with this `seq`. */
                 after?: number;
+                /** @description Before the line with this `seq`. */
+                before?: number;
                 /** @description Rows of a page, 1 to 500; 50 by default. */
                 limit?: number;
                 /** @description `next_cursor` of the page before, asked with the same `sort` and filters. */
@@ -3153,6 +4389,8 @@ export interface operations {
                 search?: string;
                 /** @description After the line with this `seq`. */
                 after?: number;
+                /** @description Before the line with this `seq`. */
+                before?: number;
             };
             header?: {
                 /** @description The last line that was seen */
@@ -3211,6 +4449,551 @@ export interface operations {
             };
         };
     };
+    get_notifications_channels: {
+        parameters: {
+            query?: {
+                /** @description Rows of a page, 1 to 500; 50 by default. */
+                limit?: number;
+                /** @description `next_cursor` of the page before, asked with the same `sort` and filters. */
+                cursor?: string;
+                /** @description A column, `-` before it for descending. */
+                sort?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView_ChannelView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_notifications_channels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelDocument"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_notifications_channels_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    put_notifications_channels_id: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag, or * */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelDocument"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    delete_notifications_channels_id: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_notifications_channels_id_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_notifications_deliveries: {
+        parameters: {
+            query?: {
+                /** @description Through this channel: id or name. */
+                channel?: string;
+                /** @description Standing so: waiting, sent, failed, held or summed. */
+                state?: string;
+                /** @description Rows of a page, 1 to 500; 50 by default. */
+                limit?: number;
+                /** @description `next_cursor` of the page before, asked with the same `sort` and filters. */
+                cursor?: string;
+                /** @description A column, `-` before it for descending. */
+                sort?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView_DeliveryView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_release_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeysView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    put_release_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeysView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeysView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_releases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleasesView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_releases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignedView"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    put_releases_sha256_archive: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the archive */
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/zip": number[];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_releases_sha256_withdraw: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the archive */
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    put_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    put_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
     get_runs: {
         parameters: {
             query?: {
@@ -3222,6 +5005,12 @@ export interface operations {
                 open?: boolean;
                 /** @description Asked for at or after this time. */
                 since?: string;
+                /** @description With a step on this agent: id or name. */
+                agent?: string;
+                /** @description Part of the task's name. */
+                search?: string;
+                /** @description Started by: person, api, schedule, webhook, task. */
+                trigger?: string;
                 /** @description Rows of a page, 1 to 500; 50 by default. */
                 limit?: number;
                 /** @description `next_cursor` of the page before, asked with the same `sort` and filters. */
@@ -3581,6 +5370,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TaskView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_tasks_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewView"];
                 };
             };
             /** @description A problem; `code` says which */
@@ -4085,7 +5906,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TokenView"];
+                    "application/json": components["schemas"]["WebhookView"];
                 };
             };
             /** @description A problem; `code` says which */
@@ -4239,6 +6060,8 @@ export interface operations {
             query?: {
                 /** @description Of this task: id or name. */
                 task?: string;
+                /** @description How many coming times of each trigger to show, at most 100; five by default. */
+                next?: number;
                 /** @description Rows of a page, 1 to 500; 50 by default. */
                 limit?: number;
                 /** @description `next_cursor` of the page before, asked with the same `sort` and filters. */
@@ -4258,6 +6081,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageView_TriggerView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_users: {
+        parameters: {
+            query?: {
+                /** @description Rows of a page, 1 to 500; 50 by default. */
+                limit?: number;
+                /** @description `next_cursor` of the page before, asked with the same `sort` and filters. */
+                cursor?: string;
+                /** @description A column, `-` before it for descending. */
+                sort?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView_PersonView"];
                 };
             };
             /** @description A problem; `code` says which */
@@ -4354,6 +6212,103 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_views: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView_ViewView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    put_views_list_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description agents, audit, connections, runs, tasks or triggers */
+                list: string;
+                /** @description 1 to 60 characters */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SaveView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    delete_views_list_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The list */
+                list: string;
+                /** @description Its name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Forgotten */
             204: {
                 headers: {
                     [name: string]: unknown;

@@ -1,11 +1,12 @@
 // The connections of an environment, each tested from its agent.
 
-import { Anchor, Button, Text } from "@mantine/core";
-import { IconPlugConnected } from "@tabler/icons-react";
+import { Anchor, Button, Group, Text } from "@mantine/core";
+import { IconPlugConnected, IconPlus } from "@tabler/icons-react";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { useList } from "../api/queries";
 import type { Connection } from "../api/types";
+import { ConnectorIcon } from "../parts/ConnectorIcon";
 import { List, type Column } from "../parts/List";
 import { PageHead } from "../parts/PageHead";
 import { SearchField } from "../parts/SearchField";
@@ -15,8 +16,25 @@ import { TestDialog } from "./TestDialog";
 const route = getRouteApi("/shell/connections");
 
 const COLUMNS: Column<Connection>[] = [
-  { title: "Name", sort: "name", cell: (connection) => <Text size="sm" fw={500} className="name">{connection.name}</Text> },
-  { title: "Connector", sort: "kind", cell: (connection) => connection.kind },
+  {
+    title: "Name",
+    sort: "name",
+    cell: (connection) => (
+      <Anchor component={Link} to={`/connections/${connection.id}`} size="sm" fw={500} className="name">
+        {connection.name}
+      </Anchor>
+    ),
+  },
+  {
+    title: "Connector",
+    sort: "kind",
+    cell: (connection) => (
+      <Group gap={6} wrap="nowrap">
+        <ConnectorIcon kind={connection.kind} />
+        {connection.kind}
+      </Group>
+    ),
+  },
   {
     title: "Agent",
     sort: "agent",
@@ -39,7 +57,11 @@ export function ConnectionsPage() {
     void navigate({ search: (now) => ({ ...now, ...next }), replace: true });
   return (
     <>
-      <PageHead title="Connections" />
+      <PageHead title="Connections">
+        <Button component={Link} to="/new-connection" leftSection={<IconPlus size={16} />}>
+          Add
+        </Button>
+      </PageHead>
       <SearchField label="Search by name" value={search} onChange={(next) => change({ search: next })} />
       <div style={{ height: "var(--mantine-spacing-sm)" }} />
       <List
@@ -58,9 +80,12 @@ export function ConnectionsPage() {
           search ? (
             <Text c="dimmed">No connection fits the search.</Text>
           ) : (
-            <Text c="dimmed">
-              Connections are added on a terminal: <code>sallyport connections apply connection.yaml</code>
-            </Text>
+            <>
+              <Text c="dimmed">A connection says how an agent reaches a database or a folder.</Text>
+              <Button variant="light" component={Link} to="/new-connection" leftSection={<IconPlus size={16} />}>
+                Add a connection
+              </Button>
+            </>
           )
         }
       />

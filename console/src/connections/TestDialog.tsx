@@ -1,33 +1,15 @@
-// Tests a connection from its agent, and shows which stage failed.
+// Tests a connection from the list.
 
-import { Button, Group, Loader, Modal, Stack, Table, Text } from "@mantine/core";
-import { IconCircleCheck, IconCircleX } from "@tabler/icons-react";
-import { useQuery } from "@tanstack/react-query";
-import { get, path } from "../api/client";
-import type { Connection, ConnectionTest } from "../api/types";
-import { duration, words } from "../parts/format";
-import { Refused } from "../parts/Refused";
+import { Button, Group, Modal, Stack } from "@mantine/core";
+import type { Connection } from "../api/types";
+import { TestResult, useTest } from "./Test";
 
 export function TestDialog({ connection, onClose }: { connection: Connection; onClose: () => void }) {
-  const test = useQuery({
-    queryKey: ["test", connection.id],
-    queryFn: ({ signal }) => get<ConnectionTest>(path`/connections/${connection.id}/test`, { method: "POST", signal }),
-    // Each opening is a test of its own.
-    gcTime: 0,
-    staleTime: Infinity,
-    retry: false,
-  });
+  const test = useTest(connection, true);
   return (
     <Modal opened onClose={onClose} title={`Test of ${connection.name}`} size="lg">
       <Stack>
-        {test.isFetching && (
-          <Group gap="sm" role="status">
-            <Loader size="sm" />
-            <Text>Agent {connection.agent} tries it...</Text>
-          </Group>
-        )}
-        {!test.isFetching && <Refused error={test.error} title="Not tested" />}
-        {!test.isFetching && test.data && <Stages test={test.data} />}
+        <TestResult agent={connection.agent} test={test} />
         <Group justify="flex-end">
           <Button variant="default" loading={test.isFetching} onClick={() => void test.refetch()}>
             Test again
@@ -36,35 +18,5 @@ export function TestDialog({ connection, onClose }: { connection: Connection; on
         </Group>
       </Stack>
     </Modal>
-  );
-}
-
-function Stages({ test }: { test: ConnectionTest }) {
-  return (
-    <>
-      <Text fw={600} role="status" c={test.passed ? "green" : "red"}>
-        {test.passed ? "Every stage passed" : "The test failed"}
-      </Text>
-      <Table aria-label="Stages">
-        <Table.Tbody>
-          {test.stages.map((stage) => (
-            <Table.Tr key={stage.stage}>
-              <Table.Td w={1}>
-                {stage.ok ? (
-                  <IconCircleCheck size={18} color="var(--mantine-color-green-text)" aria-label="Passed" />
-                ) : (
-                  <IconCircleX size={18} color="var(--mantine-color-red-text)" aria-label="Failed" />
-                )}
-              </Table.Td>
-              <Table.Td fw={500}>{words(stage.stage)}</Table.Td>
-              <Table.Td style={{ overflowWrap: "anywhere" }}>{stage.detail}</Table.Td>
-              <Table.Td ta="right" style={{ whiteSpace: "nowrap" }}>
-                {duration(stage.millis)}
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </>
   );
 }

@@ -1,6 +1,6 @@
 // A list with columns that the server sorts: skeleton while it loads, words and a next action where it is empty.
 
-import { Button, Center, Group, Paper, Skeleton, Stack, Table, Text, UnstyledButton } from "@mantine/core";
+import { Button, Center, Checkbox, Group, Paper, Skeleton, Stack, Table, Text, UnstyledButton } from "@mantine/core";
 import { IconArrowDown, IconArrowUp } from "@tabler/icons-react";
 import type { ReactNode } from "react";
 import { count } from "./format";
@@ -24,17 +24,19 @@ interface Props<T> {
     total: number;
     isPending: boolean;
     error: unknown;
-    hasNextPage: boolean;
-    isFetchingNextPage: boolean;
-    fetchNextPage: () => unknown;
+    skipped?: number;
+    next?: (() => void) | undefined;
+    previous?: (() => void) | undefined;
   };
   sort: string;
   onSort: (sort: string) => void;
   empty: ReactNode;
   controls?: (row: T) => ReactNode;
+  /** Rows can be picked, by their ids. */
+  picked?: { ids: ReadonlySet<string>; onChange: (ids: ReadonlySet<string>) => void; name: (row: T) => string };
 }
 
-export function List<T>({ label, columns, id, list, sort, onSort, empty, controls }: Props<T>) {
+export function List<T>({ label, columns, id, list, sort, onSort, empty, controls, picked }: Props<T>) {
   if (list.error && list.rows.length === 0) return <Refused error={list.error} title={`The ${label.toLowerCase()} cannot be shown`} />;
   if (!list.isPending && list.rows.length === 0) {
     return (
@@ -52,10 +54,21 @@ export function List<T>({ label, columns, id, list, sort, onSort, empty, control
   }
   return (
     <Paper withBorder>
-      <Table.ScrollContainer minWidth={Math.max(480, columns.length * 125)}>
+      <Table.ScrollContainer minWidth={Math.max(480, columns.length * 125)} scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": label } }}>
         <Table highlightOnHover verticalSpacing="xs" aria-label={label} aria-busy={list.isPending}>
           <Table.Thead>
             <Table.Tr>
+              {picked && (
+                <Table.Th w={1}>
+                  <Checkbox
+                    size="xs"
+                    aria-label={`Pick all ${label.toLowerCase()} that are shown`}
+                    checked={list.rows.length > 0 && list.rows.every((row) => picked.ids.has(id(row)))}
+                    indeterminate={picked.ids.size > 0 && !list.rows.every((row) => picked.ids.has(id(row)))}
+                    onChange={(event) => picked.onChange(new Set(event.currentTarget.checked ? list.rows.map(id) : []))}
+                  />
+                </Table.Th>
+              )}
               {columns.map((column) => (
                 <Head key={column.title} column={column} sort={sort} onSort={onSort} />
               ))}
@@ -66,6 +79,7 @@ export function List<T>({ label, columns, id, list, sort, onSort, empty, control
             {list.isPending
               ? Array.from({ length: 6 }, (_, row) => (
                   <Table.Tr key={row}>
+                    {picked && <Table.Td />}
                     {columns.map((column) => (
                       <Table.Td key={column.title}>
                         <Skeleton height={16} my={6} />
@@ -75,9 +89,19 @@ export function List<T>({ label, columns, id, list, sort, onSort, empty, control
                   </Table.Tr>
                 ))
               : list.rows.map((row) => (
-                  <Table.Tr key={id(row)}>
+                  <Table.Tr key={id(row)} data-picked={picked?.ids.has(id(row)) || undefined}>
+                    {picked && (
+                      <Table.Td>
+                        <Checkbox
+                          size="xs"
+                          aria-label={`Pick ${picked.name(row)}`}
+                          checked={picked.ids.has(id(row))}
+                          onChange={() => picked.onChange(toggled(picked.ids, id(row)))}
+                        />
+                      </Table.Td>
+                    )}
                     {columns.map((column) => (
-                      <Table.Td key={column.title} ta={column.right ? "right" : undefined}>
+                      <Table.Td key={column.title} className={column.right ? "figure" : undefined}>
                         {column.cell(row)}
                       </Table.Td>
                     ))}
@@ -96,17 +120,37 @@ export function List<T>({ label, columns, id, list, sort, onSort, empty, control
       {list.rows.length > 0 && (
         <Group justify="space-between" px="sm" py="xs">
           <Text size="sm" c="dimmed">
-            {list.rows.length < list.total ? `${count(list.rows.length)} of ${count(list.total)}` : `${count(list.total)} in all`}
+            {extent(list.skipped ?? 0, list.rows.length, list.total)}
           </Text>
-          {list.hasNextPage && (
-            <Button variant="default" size="xs" loading={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
-              Show more
-            </Button>
+          {(list.previous ?? list.next) && (
+            <Group gap="xs">
+              <Button variant="default" size="xs" disabled={!list.previous} onClick={list.previous}>
+                Previous
+              </Button>
+              <Button variant="default" size="xs" disabled={!list.next} onClick={list.next}>
+                Next
+              </Button>
+            </Group>
           )}
         </Group>
       )}
     </Paper>
   );
+}
+
+/** The server counts no further. */
+const TOTAL_MAX = 10_000;
+
+function extent(skipped: number, shown: number, total: number): string {
+  const all = total >= TOTAL_MAX ? `${count(TOTAL_MAX)} or more` : count(total);
+  if (shown >= total) return `${all} in all`;
+  return `${count(skipped + 1)} to ${count(skipped + shown)} of ${all}`;
+}
+
+function toggled(ids: ReadonlySet<string>, id: string): ReadonlySet<string> {
+  const next = new Set(ids);
+  if (!next.delete(id)) next.add(id);
+  return next;
 }
 
 function Head<T>({ column, sort, onSort }: { column: Column<T>; sort: string; onSort: (sort: string) => void }) {

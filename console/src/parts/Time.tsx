@@ -1,7 +1,7 @@
 // A time as people say it, with the exact one on hover.
 
 import { Tooltip } from "@mantine/core";
-import { useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import { useZone } from "../shell/settings";
 import { absolute, relative } from "./format";
 
@@ -16,6 +16,17 @@ setInterval(() => {
 function subscribe(listener: () => void) {
   listeners.add(listener);
   return () => listeners.delete(listener);
+}
+
+/** The time, again every second while something goes on. */
+export function useNow(goesOn: boolean): number {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    if (!goesOn) return;
+    const tick = setInterval(() => setNow(Date.now()), 1000);
+    return () => clearInterval(tick);
+  }, [goesOn]);
+  return now;
 }
 
 export function Time({ at, none = "-" }: { at: string | null | undefined; none?: string }) {

@@ -20,17 +20,26 @@ export function relative(at: Date, now: number): string {
   return Math.abs(seconds) < 5 ? "just now" : RELATIVE.format(Math.trunc(seconds), "second");
 }
 
+// Making a format costs a hundred times more than using it.
+const FORMATS = new Map<string, Intl.DateTimeFormat>();
+
+function format(shape: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = JSON.stringify(shape);
+  const known = FORMATS.get(key) ?? new Intl.DateTimeFormat("sv-SE", shape);
+  FORMATS.set(key, known);
+  return known;
+}
+
 /** "2026-11-28 06:52:23 UTC" */
 export function absolute(at: Date, zone: string): string {
-  const text = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: zone }).format(at);
-  return `${text} ${zone}`;
+  return `${format({ dateStyle: "short", timeStyle: "medium", timeZone: zone }).format(at)} ${zone}`;
 }
 
 /** "06:52:23" */
 export function clock(at: Date, zone: string, millis = false): string {
   const fraction = millis ? { fractionalSecondDigits: 3 as const } : {};
   const shape = { hour: "2-digit", minute: "2-digit", second: "2-digit", ...fraction, timeZone: zone } as const;
-  return new Intl.DateTimeFormat("sv-SE", shape).format(at).replace(",", ".");
+  return format(shape).format(at).replace(",", ".");
 }
 
 export function count(value: number): string {

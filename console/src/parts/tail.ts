@@ -20,9 +20,9 @@ export interface Line {
 export interface Source<T extends Line> {
   /** Lines that stand already, the oldest first; none where the stream begins with them. */
   history?: (signal: AbortSignal) => Promise<T[]>;
-  /** Where lines come from, and with which filters. */
-  stream: string;
-  query: Query;
+  /** Where lines come from, and with which filters; none where only what stands is shown. */
+  stream?: string;
+  query?: Query;
 }
 
 export interface Tail<T> {
@@ -60,8 +60,9 @@ export function useTail<T extends Line>(key: string, source: Source<T>): Tail<T>
         after = lines.at(-1)?.seq ?? 0;
         change({ lines, loading: false, error: null });
       }
+      if (!source.stream) return true;
       let over = false;
-      const query = after === undefined ? source.query : { ...source.query, after };
+      const query = after === undefined ? (source.query ?? {}) : { ...source.query, after };
       const quiet = setTimeout(() => change({ loading: false, error: null }), 1000);
       try {
         await follow(source.stream, query, stop.signal, (events) => {

@@ -1,13 +1,11 @@
-// One run: its steps with every attempt, its figures, its log.
+// One run: what it waits for or why it failed, its steps as a table and in pictures, its log.
 
-import { Alert, Anchor, Button, Code, Group, Modal, Paper, Select, Skeleton, Stack, Table, Text } from "@mantine/core";
-import { IconPlayerStop, IconRefresh } from "@tabler/icons-react";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
-import { get, path, send } from "../api/client";
+import { Alert, Anchor, Code, Paper, SegmentedControl, Select, Skeleton, Stack } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { path } from "../api/client";
 import { runQuery } from "../api/queries";
-import type { Run, RunLine, StepRun } from "../api/types";
+import type { Run, RunLine } from "../api/types";
 import { Facts } from "../parts/Facts";
 import { bytes, count, duration, words } from "../parts/format";
 import { LevelFilter } from "../parts/LevelFilter";
@@ -15,48 +13,68 @@ import { LogView } from "../parts/LogView";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
 import { StateBadge } from "../parts/StateBadge";
-import { Time } from "../parts/Time";
+import { Time, useNow } from "../parts/Time";
 import { useTail } from "../parts/tail";
-import { failed, told } from "../parts/toast";
+import { newest } from "./layout";
+import { usePace } from "./pace";
+import { RunControls } from "./RunControls";
+import { RunGraph } from "./RunGraph";
+import { RunTimeline } from "./RunTimeline";
+import { Steps } from "./Steps";
+import { Waits, waitsOf } from "./Waits";
 
 const route = getRouteApi("/shell/runs/$id");
-
-/** States whose runs have something to repeat from. */
-const FAILED = ["failed", "timed_out", "finished_with_errors", "cancelled"];
 
 export function RunPage() {
   const { id } = route.useParams();
   const { data: run, error } = useQuery(runQuery(id));
   if (!run) return error ? <Refused error={error} title="The run cannot be shown" /> : <Skeleton h={320} aria-label="Loading" />;
+  return <Shown key={run.id} run={run} />;
+}
+
+function Shown({ run }: { run: Run }) {
+  const pace = usePace(run);
+  const now = useNow(!run.ended);
+  const waits = waitsOf(run);
   return (
     <>
       <PageHead title={run.task} badge={<StateBadge state={run.state} />}>
-        <Controls run={run} />
+        <RunControls run={run} />
       </PageHead>
       <Stack>
-        {run.reason && (
+        {run.reason && waits.length === 0 && (
           <Alert color={run.ended ? (run.failure ? "red" : "gray") : "yellow"} title={run.failure ? `${words(run.failure)} fault` : undefined}>
             {run.reason}
           </Alert>
         )}
-        <Facts title="Run" wide facts={facts(run)} />
-        <Steps steps={run.steps ?? []} />
-        <Log key={run.id} run={run} />
+        <Waits waits={waits} />
+        <Facts title="Run" wide facts={facts(run, now)} />
+        <Picture run={run} pace={pace} />
+        <Steps steps={run.steps ?? []} pace={pace} />
+        <Log run={run} />
       </Stack>
     </>
   );
 }
 
-function facts(run: Run): [string, React.ReactNode][] {
+function facts(run: Run, now: number): [string, React.ReactNode][] {
   const parameters = Object.entries(run.parameters ?? {});
+  const steps = newest(run.steps ?? []);
+  // What the last steps gave on or wrote: those that no other reads.
+  const last = steps.filter((step) => !steps.some((other) => other.inputs.includes(step.step)));
+  const took = run.duration_ms == null ? null : run.ended || !run.started_at ? run.duration_ms : Math.max(run.duration_ms, now - Date.parse(run.started_at));
   const all: [string, React.ReactNode][] = [
     ["Task", <TaskLink run={run} />],
     ["Started by", `${run.who} (${words(run.trigger_name ?? run.trigger).toLowerCase()})`],
     ["Asked for", <Time at={run.queued_at} />],
     ["Began", <Time at={run.started_at} />],
     ["Ended", <Time at={run.finished_at} />],
-    ["Took", run.duration_ms == null ? "-" : duration(run.duration_ms)],
+    ["Took", took === null ? "-" : duration(took)],
+    ["Rows", count(last.reduce((sum, step) => sum + step.rows_out, 0))],
+    ["Bytes", bytes(last.reduce((sum, step) => sum + step.bytes, 0))],
   ];
+  if (run.due_at) all.push(["Was due", <Time at={run.due_at} />]);
+  if (run.priority !== 0) all.push(["Priority", run.priority]);
   if (run.rerun_of) {
     all.push(["Repeats", <Anchor component={Link} to={`/runs/${run.rerun_of}`} size="sm">{run.rerun_of}</Anchor>]);
   }
@@ -74,137 +92,24 @@ function TaskLink({ run }: { run: Run }) {
   );
 }
 
-function Controls({ run }: { run: Run }) {
-  const [asking, setAsking] = useState(false);
-  const cache = useQueryClient();
-  const navigate = useNavigate();
-  const cancel = useMutation({
-    mutationFn: () => send(path`/runs/${run.id}/cancel`, { method: "POST", json: {} }),
-    onSuccess: () => told("The run is being cancelled"),
-    onError: (error) => failed("Not cancelled", error),
-    onSettled: () => {
-      setAsking(false);
-      return cache.invalidateQueries({ queryKey: ["runs"] });
-    },
-  });
-  const rerun = useMutation({
-    mutationFn: (from_failed: boolean) => get<Run>(path`/runs/${run.id}/rerun`, { method: "POST", json: { from_failed } }),
-    onSuccess: (next) => {
-      told("Started again");
-      void navigate({ to: `/runs/${next.id}` });
-    },
-    onError: (error) => failed("Not started again", error),
-  });
-  if (!run.ended) {
-    const open = (run.steps ?? []).filter((step) => !step.finished_at).map((step) => step.step);
-    return (
-      <>
-        <Button color="red" variant="light" leftSection={<IconPlayerStop size={16} />} onClick={() => setAsking(true)}>
-          Cancel
-        </Button>
-        <Modal opened={asking} onClose={() => setAsking(false)} title={`Cancel this run of ${run.task}?`}>
-          <Stack>
-            <Text>Every step stops on its agent and removes what it has half written{open.length > 0 ? `: ${[...new Set(open)].join(", ")}` : ""}.</Text>
-            <Group justify="flex-end">
-              <Button variant="default" onClick={() => setAsking(false)} data-autofocus>
-                Let it go on
-              </Button>
-              <Button color="red" loading={cancel.isPending} onClick={() => cancel.mutate()}>
-                Cancel the run
-              </Button>
-            </Group>
-          </Stack>
-        </Modal>
-      </>
-    );
-  }
+function Picture({ run, pace }: { run: Run; pace: ReadonlyMap<string, number> }) {
+  const { view = "timeline" } = route.useSearch();
+  const navigate = route.useNavigate();
   return (
-    <Group gap="xs">
-      {FAILED.includes(run.state) && (
-        <Button variant="default" loading={rerun.isPending} onClick={() => rerun.mutate(true)}>
-          Repeat from what failed
-        </Button>
-      )}
-      <Button leftSection={<IconRefresh size={16} />} loading={rerun.isPending} onClick={() => rerun.mutate(false)}>
-        Run again
-      </Button>
-    </Group>
-  );
-}
-
-function Steps({ steps }: { steps: StepRun[] }) {
-  return (
-    <Paper withBorder>
-      <Table.ScrollContainer minWidth={860}>
-        <Table verticalSpacing="xs" aria-label="Steps">
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>Step</Table.Th>
-              <Table.Th>State</Table.Th>
-              <Table.Th ta="right">Attempt</Table.Th>
-              <Table.Th>Agent</Table.Th>
-              <Table.Th ta="right">Rows in</Table.Th>
-              <Table.Th ta="right">Rows out</Table.Th>
-              <Table.Th ta="right">Rejected</Table.Th>
-              <Table.Th ta="right">Bytes</Table.Th>
-              <Table.Th ta="right">Rows/s</Table.Th>
-              <Table.Th ta="right">Took</Table.Th>
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
-            {steps.map((step) => (
-              <Step key={`${step.step} ${step.attempt}`} step={step} />
-            ))}
-          </Table.Tbody>
-        </Table>
-      </Table.ScrollContainer>
+    <Paper withBorder p="md" component="section" aria-label="Picture of the run">
+      <SegmentedControl
+        size="xs"
+        mb="sm"
+        aria-label="Picture"
+        data={[
+          { value: "timeline", label: "Timeline" },
+          { value: "graph", label: "Graph" },
+        ]}
+        value={view}
+        onChange={(next) => void navigate({ search: (now) => ({ ...now, view: next === "graph" ? "graph" : undefined }), replace: true })}
+      />
+      {view === "graph" ? <RunGraph run={run} pace={pace} /> : <RunTimeline run={run} />}
     </Paper>
-  );
-}
-
-function took(step: StepRun): string {
-  if (!step.started_at) return "-";
-  const until = step.finished_at ? Date.parse(step.finished_at) : Date.now();
-  return duration(Math.max(0, until - Date.parse(step.started_at)));
-}
-
-function Step({ step }: { step: StepRun }) {
-  const { failure } = step;
-  return (
-    <>
-      <Table.Tr>
-        <Table.Td fw={500}>{step.step}</Table.Td>
-        <Table.Td>
-          <StateBadge state={step.state} />
-        </Table.Td>
-        <Table.Td ta="right">{step.attempt}</Table.Td>
-        <Table.Td>
-          {step.agent ? (
-            <Anchor size="sm" renderRoot={(props) => <Link to="/agents/$id" params={{ id: step.agent ?? "" }} {...props} />}>
-              {step.agent}
-            </Anchor>
-          ) : (
-            "-"
-          )}
-        </Table.Td>
-        <Table.Td ta="right">{count(step.rows_in)}</Table.Td>
-        <Table.Td ta="right">{count(step.rows_out)}</Table.Td>
-        <Table.Td ta="right">{count(step.rows_rejected)}</Table.Td>
-        <Table.Td ta="right">{bytes(step.bytes)}</Table.Td>
-        <Table.Td ta="right">{step.rows_per_second == null ? "-" : count(step.rows_per_second)}</Table.Td>
-        <Table.Td ta="right">{took(step)}</Table.Td>
-      </Table.Tr>
-      {(failure ?? step.reason) && (
-        <Table.Tr>
-          <Table.Td colSpan={10} pt={0}>
-            <Text size="sm" c={failure ? "red" : "dimmed"}>
-              {failure ? failure.message : step.reason}
-            </Text>
-            {failure?.advice && <Text size="sm">{failure.advice}</Text>}
-          </Table.Td>
-        </Table.Tr>
-      )}
-    </>
   );
 }
 
@@ -212,7 +117,8 @@ function Log({ run }: { run: Run }) {
   const { level, step } = route.useSearch();
   const navigate = route.useNavigate();
   const filters = { level, step };
-  const tail = useTail<RunLine>(JSON.stringify([run.id, filters]), { stream: path`/runs/${run.id}/log/stream`, query: filters });
+  const key = JSON.stringify([run.id, filters]);
+  const tail = useTail<RunLine>(key, { stream: path`/runs/${run.id}/log/stream`, query: filters });
   const change = (next: Partial<typeof filters>) => void navigate({ search: (now) => ({ ...now, ...next }), replace: true });
   const steps = [...new Set((run.steps ?? []).map((one) => one.step))];
   return (
@@ -222,6 +128,7 @@ function Log({ run }: { run: Run }) {
       source={(line) => line.step ?? "run"}
       file={`${run.id}.log`}
       height="24rem"
+      of={key}
       filters={
         <>
           <LevelFilter value={level} onChange={(next) => change({ level: next })} />

@@ -3,11 +3,13 @@
 import { Anchor, Button, Group, Select, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { taskQuery, useList } from "../api/queries";
+import { agentQuery, taskQuery, useList } from "../api/queries";
 import type { Run } from "../api/types";
 import { duration, words } from "../parts/format";
 import { List, type Column } from "../parts/List";
 import { PageHead } from "../parts/PageHead";
+import { SavedViews } from "../parts/SavedViews";
+import { SearchField } from "../parts/SearchField";
 import { StateBadge } from "../parts/StateBadge";
 import { Time } from "../parts/Time";
 
@@ -24,6 +26,8 @@ const STATES = [
   "timed_out",
   "cancelled",
 ];
+
+const TRIGGERS = ["person", "api", "schedule", "webhook", "task"];
 
 const COLUMNS: Column<Run>[] = [
   {
@@ -50,28 +54,46 @@ const COLUMNS: Column<Run>[] = [
 ];
 
 export function RunsPage() {
-  const { task, state, sort = "-queued_at" } = route.useSearch();
+  const { task, state, trigger, agent, search, sort = "-queued_at" } = route.useSearch();
   const navigate = route.useNavigate();
-  const list = useList<Run>("runs", { task, state, sort }, 2000);
+  const list = useList<Run>("runs", { task, state: state === "open" ? undefined : state, open: state === "open" ? true : undefined, trigger, agent, search, sort }, 2000);
   const named = useQuery({ ...taskQuery(task ?? ""), enabled: task !== undefined }).data?.summary.name;
-  const change = (next: { task?: string | undefined; state?: string | undefined; sort?: string }) =>
+  const on = useQuery({ ...agentQuery(agent ?? ""), enabled: agent !== undefined }).data?.name;
+  const change = (next: Partial<Record<"task" | "state" | "trigger" | "agent" | "search" | "sort", string | undefined>>) =>
     void navigate({ search: (now) => ({ ...now, ...next }), replace: true });
   return (
     <>
-      <PageHead title={named ? `Runs of ${named}` : "Runs"} />
+      <PageHead title={["Runs", named && `of ${named}`, on && `on ${on}`].filter(Boolean).join(" ")}>
+        <SavedViews list="runs" />
+      </PageHead>
       <Group mb="sm" gap="sm">
+        <SearchField label="Search by task" value={search} onChange={(next) => change({ search: next })} />
         <Select
           w={200}
           aria-label="State"
           placeholder="Every state"
           clearable
-          data={STATES.map((value) => ({ value, label: words(value) }))}
+          data={[{ value: "open", label: "Not ended" }, ...STATES.map((value) => ({ value, label: words(value) }))]}
           value={state ?? null}
           onChange={(next) => change({ state: next ?? undefined })}
+        />
+        <Select
+          w={170}
+          aria-label="Started by"
+          placeholder="Every start"
+          clearable
+          data={TRIGGERS.map((value) => ({ value, label: value === "task" ? "Another task" : value === "api" ? "API" : words(value) }))}
+          value={trigger ?? null}
+          onChange={(next) => change({ trigger: next ?? undefined })}
         />
         {task && (
           <Button variant="subtle" onClick={() => change({ task: undefined })}>
             Show all tasks
+          </Button>
+        )}
+        {agent && (
+          <Button variant="subtle" onClick={() => change({ agent: undefined })}>
+            Show all agents
           </Button>
         )}
       </Group>
@@ -83,8 +105,13 @@ export function RunsPage() {
         sort={sort}
         onSort={(next) => change({ sort: next })}
         empty={
-          state || task ? (
-            <Text c="dimmed">No run fits the filters.</Text>
+          state || task || trigger || agent || search ? (
+            <>
+              <Text c="dimmed">No run fits the search and the filters.</Text>
+              <Button variant="light" onClick={() => void navigate({ search: {}, replace: true })}>
+                Show all
+              </Button>
+            </>
           ) : (
             <>
               <Text c="dimmed">Start a task, and its run appears here.</Text>

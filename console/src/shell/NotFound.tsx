@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 
 export function NotFound() {
   return (
-    <Center h="60vh">
+    <Center h="60vh" component="main">
       <Stack align="center" gap="xs">
         <Title order={1} size="h3">
           There is nothing at this address

@@ -2,24 +2,17 @@
 
 import { Anchor, AppShell, Burger, Group, NavLink, ScrollArea, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconListDetails, IconPlayerPlay, IconPlug, IconServer2 } from "@tabler/icons-react";
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { AgentStatus } from "./AgentStatus";
 import { EnvironmentSwitch } from "./EnvironmentSwitch";
+import { Find } from "./Find";
 import { Interrupted } from "./Interrupted";
 import { LicenceBanner } from "./LicenceBanner";
+import { ADMINISTRATION, START, WORK, type PageLink } from "./pages";
 import { PersonMenu } from "./PersonMenu";
-
-const PAGES = [
-  { to: "/agents", label: "Agents", Icon: IconServer2 },
-  { to: "/connections", label: "Connections", Icon: IconPlug },
-  { to: "/tasks", label: "Tasks", Icon: IconListDetails },
-  { to: "/runs", label: "Runs", Icon: IconPlayerPlay },
-] as const;
 
 export function Shell() {
   const [opened, { toggle, close }] = useDisclosure();
-  const here = useRouterState({ select: (state) => state.location.pathname });
   return (
     <AppShell
       header={{ height: 52 }}
@@ -41,24 +34,22 @@ export function Shell() {
             </Anchor>
             <EnvironmentSwitch />
           </Group>
-          <PersonMenu />
+          <Group gap="xs" wrap="nowrap">
+            <Find />
+            <PersonMenu />
+          </Group>
         </Group>
       </AppShell.Header>
       <AppShell.Navbar p="xs" component="nav" aria-label="Main">
         <AppShell.Section grow component={ScrollArea}>
-          {PAGES.map(({ to, label, Icon }) => (
-            <NavLink
-              key={to}
-              component={Link}
-              to={to}
-              label={label}
-              leftSection={<Icon size={18} aria-hidden />}
-              active={here.startsWith(to) || (to === "/tasks" && here === "/new-task")}
-              aria-current={here.startsWith(to) ? "page" : undefined}
-              onClick={close}
-              style={{ borderRadius: "var(--mantine-radius-md)" }}
-            />
-          ))}
+          <Pages pages={WORK} close={close} />
+          <Text size="xs" fw={600} c="dimmed" px="sm" pt="md" pb={4} id="administration">
+            Administration
+          </Text>
+          <Pages pages={ADMINISTRATION} close={close} />
+        </AppShell.Section>
+        <AppShell.Section>
+          <Pages pages={[START]} close={close} />
         </AppShell.Section>
       </AppShell.Navbar>
       <AppShell.Main>
@@ -71,4 +62,24 @@ export function Shell() {
       </AppShell.Footer>
     </AppShell>
   );
+}
+
+function Pages({ pages, close }: { pages: PageLink[]; close: () => void }) {
+  const here = useRouterState({ select: (state) => state.location.pathname });
+  return pages.map(({ to, label, Icon }) => {
+    const active = here === to || here.startsWith(`${to}/`) || (to === "/tasks" && here === "/new-task");
+    return (
+      <NavLink
+        key={to}
+        component={Link}
+        to={to}
+        label={label}
+        leftSection={<Icon size={18} aria-hidden />}
+        active={active}
+        aria-current={active ? "page" : undefined}
+        onClick={close}
+        style={{ borderRadius: "var(--mantine-radius-md)" }}
+      />
+    );
+  });
 }

@@ -1,0 +1,35 @@
+// What the browser tests share.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+
+/** What a program can find of WCAG 2.2 AA that is not kept. */
+export async function barriers(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate((rules) => globalThis.axe.run(document, { runOnly: rules }), RULES);
+  return found.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.target.join(" ")).join("; ")}`);
+}
+
+export async function accessible(page, where) {
+  assert.deepEqual(await barriers(page), [], `${where} is not accessible`);
+}
+
+/** Collects what the policy forbids and what scripts throw; refused requests are told by the page itself. */
+export function watch(page) {
+  const broken = [];
+  page.on("pageerror", (error) => broken.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) broken.push(message.text());
+  });
+  return broken;
+}
+
+/** Everything that was asked for is there. */
+export async function settled(page) {
+  await page.locator("main").first().waitFor();
+  await page.waitForFunction(() => !document.querySelector("[aria-busy=true], [aria-label=Loading], .mantine-Skeleton-root"));
+}
