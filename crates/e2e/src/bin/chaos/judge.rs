@@ -22,6 +22,7 @@ pub(crate) fn lane(world: &World, lane: &mut Lane, ended: &[Ended], report: &mut
     let kind = lane.kind;
     let held = held(world, kind).with_context(|| format!("reading the target of {}", kind.name()))?;
     let mut wrong = every_run_once(world, lane, ended)?;
+    wrong.extend(none_works(kind, ended));
     if kind == Kind::Incremental {
         wrong.extend(incremental(lane, ended, &held, report));
         if lane.owed.is_empty() {
@@ -50,6 +51,13 @@ impl Wrong {
         let what = format!("{} run {number}, {state} in {attempts} attempts{why}: {what}", kind.name());
         Self { what, run: Some(run.id.clone()) }
     }
+}
+
+/// Faults pass, and every step is tried again: a kind of which no run succeeds has another reason.
+fn none_works(kind: Kind, ended: &[Ended]) -> Option<Wrong> {
+    let works = ended.iter().any(|run| run.state == "succeeded" || run.state == "no_data");
+    let failed = ended.iter().find(|run| run.state == "failed")?;
+    (!works).then(|| Wrong::of(kind, failed, "no run of its kind has succeeded in this round"))
 }
 
 /// As many runs as were asked for, whatever was repeated.

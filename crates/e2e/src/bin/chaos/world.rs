@@ -192,15 +192,16 @@ impl World {
     }
 
     fn targets(&self) -> Result<()> {
-        let columns = |id: &str| {
-            format!("(run bigint not null, id bigint {id}, code text, cents bigint, note text, place bigint)")
+        let columns = |kind: Kind| {
+            let id = if kind.keeps_every_run() { "not null" } else { "primary key" };
+            let cursor = if kind == Kind::Incremental { ", place bigint" } else { "" };
+            format!("(run bigint not null, id bigint {id}, code text, cents bigint, note text{cursor})")
         };
         let sqlite = rusqlite::Connection::open(self.sqlite())?;
         for kind in Kind::ALL {
-            let id = if kind.keeps_every_run() { "not null" } else { "primary key" };
             match kind.target() {
-                Target::Table(table) => drop(self.postgres.sql(&format!("create table {table} {}", columns(id)))?),
-                Target::Sqlite(table) => sqlite.execute_batch(&format!("create table {table} {}", columns(id)))?,
+                Target::Table(table) => drop(self.postgres.sql(&format!("create table {table} {}", columns(kind)))?),
+                Target::Sqlite(table) => sqlite.execute_batch(&format!("create table {table} {}", columns(kind)))?,
                 Target::Folder(folder) => std::fs::create_dir_all(self.far_file(folder))?,
                 Target::SmallDisk => std::fs::create_dir_all(self.small())?,
                 Target::Parquet(_) => {}
