@@ -62,13 +62,15 @@ impl Shares {
     /// The most that one reservation which holds `held` bytes may come to.
     fn most(self, by: Use, held: usize, bytes: usize) -> usize {
         let half = bytes / 2;
+        let with_all_that_is_free = held + bytes.saturating_sub(self.reserved());
         match by {
             Use::Spills => {
                 let merges = if self.merges > 0 { half.max(self.merging) } else { self.merging };
                 bytes.saturating_sub(merges + self.other) / self.spillers.max(1)
             }
-            Use::Merges => half.saturating_sub(self.other) / self.merges.max(1),
-            Use::Other => held + bytes.saturating_sub(self.reserved()),
+            // Not less for what others hold just now: a merge that cannot have its share ends the query.
+            Use::Merges => (half / self.merges.max(1)).min(with_all_that_is_free),
+            Use::Other => with_all_that_is_free,
         }
     }
 }
@@ -158,6 +160,14 @@ mod tests {
         let full = Shares { spillable: 400, merging: 400, ..shares };
         assert_eq!(full.most(Use::Merges, 100, 800), 100, "no more, though it has its share still");
         assert_eq!(full.most(Use::Other, 0, 800), 0);
+    }
+
+    #[test]
+    fn a_merge_has_its_share_whatever_little_others_hold_and_no_more_than_is_free() {
+        let shares = Shares { spillers: 4, merges: 4, merging: 300, other: 10, ..Shares::default() };
+        assert_eq!(shares.most(Use::Merges, 0, 800), 100);
+        let full = Shares { other: 470, ..shares };
+        assert_eq!(full.most(Use::Merges, 0, 800), 30);
     }
 
     #[test]
