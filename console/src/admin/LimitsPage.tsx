@@ -1,6 +1,6 @@
 // How many runs an agent, a connection or the environment serves at one time.
 
-import { ActionIcon, Button, Group, Modal, NumberInput, Select, Stack, Text, Tooltip } from "@mantine/core";
+import { ActionIcon, Button, Modal, NumberInput, Select, Stack, Text, Tooltip } from "@mantine/core";
 import { IconPlus, IconTrash } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
@@ -9,6 +9,7 @@ import { meQuery } from "../api/queries";
 import type { Agent, Connection, Limit, Page } from "../api/types";
 import { ConfirmDialog } from "../parts/ConfirmDialog";
 import { count, words } from "../parts/format";
+import { FormButtons } from "../parts/FormButtons";
 import { List, type Column } from "../parts/List";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
@@ -124,14 +125,7 @@ function LimitDialog({ onClose }: { onClose: () => void }) {
           )}
           <NumberInput label="Runs at one time" required min={1} max={10_000} value={limit} onChange={setLimit} />
           <Refused error={save.error ?? names.error} title="Not set" />
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={save.isPending} disabled={target === ""}>
-              Set
-            </Button>
-          </Group>
+          <FormButtons verb="Set" sending={save.isPending} disabled={target === ""} onClose={onClose} />
         </Stack>
       </form>
     </Modal>

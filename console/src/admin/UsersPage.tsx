@@ -8,6 +8,7 @@ import { get, path, send } from "../api/client";
 import { meQuery, useList } from "../api/queries";
 import type { ApiToken, Person } from "../api/types";
 import { ConfirmDialog } from "../parts/ConfirmDialog";
+import { FormButtons } from "../parts/FormButtons";
 import { List, type Column } from "../parts/List";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
@@ -140,14 +141,7 @@ function TokenDialog({ onClose }: { onClose: () => void }) {
             <TextInput label="Name" description="What uses it." required maxLength={100} data-autofocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
             <NumberInput label="Good for" description="Days; empty: until it is revoked." min={1} max={3660} value={days} onChange={setDays} />
             <Refused error={add.error} title="Not added" />
-            <Group justify="flex-end">
-              <Button variant="default" onClick={onClose}>
-                Cancel
-              </Button>
-              <Button type="submit" loading={add.isPending}>
-                Add
-              </Button>
-            </Group>
+            <FormButtons verb="Add" sending={add.isPending} onClose={onClose} />
           </Stack>
         </form>
       )}

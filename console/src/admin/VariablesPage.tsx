@@ -1,6 +1,6 @@
 // Texts that tasks use by name. They are not secret.
 
-import { ActionIcon, Alert, Button, Group, Modal, Stack, Text, Textarea, TextInput, Tooltip } from "@mantine/core";
+import { ActionIcon, Alert, Button, Modal, Stack, Text, Textarea, TextInput, Tooltip } from "@mantine/core";
 import { IconEdit, IconPlus, IconTrash } from "@tabler/icons-react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
@@ -9,6 +9,7 @@ import { path, send } from "../api/client";
 import { useList } from "../api/queries";
 import type { Variable } from "../api/types";
 import { ConfirmDialog } from "../parts/ConfirmDialog";
+import { FormButtons } from "../parts/FormButtons";
 import { List, type Column } from "../parts/List";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
@@ -121,14 +122,7 @@ function VariableDialog({ variable, onClose }: { variable: Variable | undefined;
           <Textarea label="Value" autosize minRows={2} maxRows={10} data-autofocus={variable ? true : undefined} value={value} onChange={(event) => setValue(event.currentTarget.value)} />
           <Alert color="gray">Runs that have left the queue keep the value they found.</Alert>
           <Refused error={save.error} title="Not saved" />
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={save.isPending}>
-              Save
-            </Button>
-          </Group>
+          <FormButtons sending={save.isPending} onClose={onClose} />
         </Stack>
       </form>
     </Modal>

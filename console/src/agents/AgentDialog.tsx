@@ -1,10 +1,11 @@
 // *Agent settings*: a new agent, or what may be changed of one.
 
-import { Button, Group, Modal, Radio, Select, SimpleGrid, Stack, Tabs, Text, TextInput } from "@mantine/core";
+import { Modal, Radio, Select, SimpleGrid, Stack, Tabs, Text, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
 import { get, path } from "../api/client";
 import type { Agent } from "../api/types";
+import { FormButtons } from "../parts/FormButtons";
 import { Refused } from "../parts/Refused";
 import { told } from "../parts/toast";
 import { LEVELS } from "./levels";
@@ -86,14 +87,7 @@ export function AgentDialog({ agent, onClose }: Props) {
         </Tabs>
         <Stack mt="lg">
           <Refused error={save.error} title="Not saved" />
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={save.isPending}>
-              Save
-            </Button>
-          </Group>
+          <FormButtons sending={save.isPending} onClose={onClose} />
         </Stack>
       </form>
     </Modal>

@@ -8,6 +8,7 @@ import { useState, type FormEvent } from "react";
 import { path, send } from "../api/client";
 import { viewsQuery } from "../api/queries";
 import type { SavedView } from "../api/types";
+import { FormButtons } from "./FormButtons";
 import { Refused } from "./Refused";
 import { failed, told } from "./toast";
 
@@ -101,14 +102,7 @@ function SaveDialog({ list, query, onClose }: { list: string; query: string; onC
             onChange={(event) => setName(event.currentTarget.value)}
           />
           <Refused error={save.error} title="Not saved" />
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={save.isPending}>
-              Save
-            </Button>
-          </Group>
+          <FormButtons sending={save.isPending} onClose={onClose} />
         </Stack>
       </form>
     </Modal>

@@ -46,8 +46,7 @@ impl Retention {
 }
 
 fn before(days: Option<u32>, now: Timestamp) -> Option<Timestamp> {
-    let kept = Duration::from_secs(u64::from(days?) * 24 * 3600);
-    Some(Timestamp(now.0.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX))))
+    Some(now.minus(Duration::from_secs(u64::from(days?) * 24 * 3600)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sallyport_protocol::Timestamp;
 use sallyport_store::{Environment, Error, Removed};
 
 use crate::app::App;
@@ -44,14 +43,10 @@ async fn sweep(app: &App) -> Result<(), Error> {
         }
     }
     let now = app.clock.now();
-    while app.store.trim_audit(ago(now, AUDIT_KEPT)).await? > 0 {
+    while app.store.trim_audit(now.minus(AUDIT_KEPT)).await? > 0 {
         tokio::time::sleep(PAUSE).await;
     }
-    app.store.forget_log_batches(ago(now, PROCESS_KEPT)).await
-}
-
-fn ago(now: Timestamp, span: Duration) -> Timestamp {
-    Timestamp(now.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    app.store.forget_log_batches(now.minus(PROCESS_KEPT)).await
 }
 
 async fn empty(app: &App, environment: &Environment) -> Result<Removed, Error> {

@@ -65,27 +65,24 @@ const COLUMNS: &[Column] = &[
     column("CHANGED", |item| time(item, "updated_at")),
 ];
 
+const CONNECTIONS: Applied = Applied { word: "connection", address: "/api/v1/connections" };
+
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let client = context.client()?;
     match arguments {
         Arguments::List => {
-            let all = client.list("/api/v1/connections", &[])?;
+            let all = client.list(CONNECTIONS.address, &[])?;
             context.format.list(&all, COLUMNS, "No connections yet: `sallyport connections apply -f FILE`")
         }
-        Arguments::Show { connection } => context.format.structured(&client.get(&path(connection))?.body),
-        Arguments::Apply { file, ask, secret_file } => {
-            for document in read_all(file)? {
-                apply(&client, document, ask, secret_file)?;
-            }
-            Ok(())
-        }
+        Arguments::Show { connection } => context.format.structured(&client.get(&CONNECTIONS.path(connection))?.body),
+        Arguments::Apply { file, ask, secret_file } => CONNECTIONS.apply(&client, file, ask, secret_file),
         Arguments::Delete { connection } => {
-            client.send(&Method::DELETE, &path(connection), None, &[])?;
+            client.send(&Method::DELETE, &CONNECTIONS.path(connection), None, &[])?;
             say::note(&format!("{connection} is deleted"));
             Ok(())
         }
         Arguments::Test { connection } => {
-            let test = client.post(&format!("{}/test", path(connection)), None)?.body;
+            let test = client.post(&format!("{}/test", CONNECTIONS.path(connection)), None)?.body;
             show_test(connection, &test, context.format)
         }
     }
@@ -115,35 +112,67 @@ pub(super) fn open_secrets(document: &mut Document) -> Result<()> {
     Ok(())
 }
 
-fn apply(client: &Client, mut document: Document, ask: &[String], files: &[(String, PathBuf)]) -> Result<()> {
-    let name = text(&document.value, "name");
-    if name.is_empty() {
-        return Err(Error::usage(format!("{}: the document has no `name`", document.place)));
+/// What is applied from documents with secrets.
+#[derive(Clone, Copy)]
+pub(super) struct Applied {
+    /// Its word, for people.
+    pub(super) word: &'static str,
+    /// The address of all of them.
+    pub(super) address: &'static str,
+}
+
+impl Applied {
+    /// The address of one.
+    pub(super) fn path(self, name: &str) -> String {
+        format!("{}/{}", self.address, encode(name))
     }
-    open_secrets(&mut document)?;
-    add_secrets(&mut document, &name, ask, files)?;
-    let saved = match client.get(&path(&name)) {
-        Ok(now) => {
-            let tag = now.etag.unwrap_or_else(|| "*".into());
-            client.send(&Method::PUT, &path(&name), Some(&document.value), &[("if-match", &tag)]).map(|_| "changed")
+
+    /// Makes or changes each of the documents' things; secrets are asked for or taken from files.
+    pub(super) fn apply(
+        self,
+        client: &Client,
+        files: &[PathBuf],
+        ask: &[String],
+        secrets: &[(String, PathBuf)],
+    ) -> Result<()> {
+        for document in read_all(files)? {
+            self.apply_one(client, document, ask, secrets)?;
         }
-        Err(error) if error.exit == Exit::NotFound => {
-            client.post("/api/v1/connections", Some(&document.value)).map(|_| "made")
+        Ok(())
+    }
+
+    fn apply_one(
+        self,
+        client: &Client,
+        mut document: Document,
+        ask: &[String],
+        secrets: &[(String, PathBuf)],
+    ) -> Result<()> {
+        let name = text(&document.value, "name");
+        if name.is_empty() {
+            return Err(Error::usage(format!("{}: the document has no `name`", document.place)));
         }
-        Err(error) => Err(error),
-    };
-    let what = saved.map_err(|error| error.detail(format!("in {}", document.place)))?;
-    say::note(&format!("connection {name} {what}"));
-    Ok(())
+        open_secrets(&mut document)?;
+        add_secrets(&mut document, &name, ask, secrets)?;
+        let path = self.path(&name);
+        let saved = match client.get(&path) {
+            Ok(now) => {
+                let tag = now.etag.unwrap_or_else(|| "*".into());
+                client.send(&Method::PUT, &path, Some(&document.value), &[("if-match", &tag)]).map(|_| "changed")
+            }
+            Err(error) if error.exit == Exit::NotFound => {
+                client.post(self.address, Some(&document.value)).map(|_| "made")
+            }
+            Err(error) => Err(error),
+        };
+        let what = saved.map_err(|error| error.detail(format!("in {}", document.place)))?;
+        say::note(&format!("{} {name} {what}", self.word));
+        Ok(())
+    }
 }
 
 /// Adds secrets that are asked for or lie in files to a document named `name`.
-pub(super) fn add_secrets(
-    document: &mut Document,
-    name: &str,
-    ask: &[String],
-    files: &[(String, PathBuf)],
-) -> Result<()> {
+fn add_secrets(document: &mut Document, name: &str, ask: &[String], files: &[(String, PathBuf)]) -> Result<()> {
     let more = more_secrets(name, ask, files)?;
     if !more.is_empty() {
         let body = document.value.as_object_mut().ok_or_else(|| Error::usage("the document must be a mapping"))?;
@@ -196,10 +225,6 @@ pub(super) fn show_test(tested: &str, test: &Value, format: Format) -> Result<()
         None => Err(Error::failed(format!("the test of {tested} had no stages"))),
         Some(stage) => Err(Error::failed(format!("the test of {tested} failed at `{}`", text(stage, "stage")))),
     }
-}
-
-fn path(connection: &str) -> String {
-    format!("/api/v1/connections/{}", encode(connection))
 }
 
 pub(super) fn secret_file(text: &str) -> std::result::Result<(String, PathBuf), String> {

@@ -6,10 +6,8 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::Context;
-use super::connections::{add_secrets, open_secrets, read_all, secret_file, show_test};
-use crate::client::{Client, encode};
-use crate::document::Document;
-use crate::error::{Error, Exit, Result};
+use super::connections::{Applied, secret_file, show_test};
+use crate::error::Result;
 use crate::output::{Column, at, column, text, time};
 use crate::say;
 
@@ -89,27 +87,24 @@ const DELIVERIES: &[Column] = &[
     column("PROBLEM", |notice| text(notice, "problem")),
 ];
 
+const CHANNELS: Applied = Applied { word: "channel", address: "/api/v1/notifications/channels" };
+
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let client = context.client()?;
     match arguments {
         Arguments::List => {
-            let all = client.list(CHANNELS, &[])?;
+            let all = client.list(CHANNELS.address, &[])?;
             context.format.list(&all, COLUMNS, "No channels yet: `sallyport notifications apply -f FILE`")
         }
-        Arguments::Show { channel } => context.format.structured(&client.get(&path(channel))?.body),
-        Arguments::Apply { file, ask, secret_file } => {
-            for document in read_all(file)? {
-                apply(&client, document, ask, secret_file)?;
-            }
-            Ok(())
-        }
+        Arguments::Show { channel } => context.format.structured(&client.get(&CHANNELS.path(channel))?.body),
+        Arguments::Apply { file, ask, secret_file } => CHANNELS.apply(&client, file, ask, secret_file),
         Arguments::Delete { channel } => {
-            client.send(&Method::DELETE, &path(channel), None, &[])?;
+            client.send(&Method::DELETE, &CHANNELS.path(channel), None, &[])?;
             say::note(&format!("{channel} is deleted"));
             Ok(())
         }
         Arguments::Test { channel } => {
-            let test = client.post(&format!("{}/test", path(channel)), None)?.body;
+            let test = client.post(&format!("{}/test", CHANNELS.path(channel)), None)?.body;
             show_test(channel, &test, context.format)
         }
         Arguments::Deliveries { channel, state } => {
@@ -122,28 +117,6 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     }
 }
 
-const CHANNELS: &str = "/api/v1/notifications/channels";
-
-fn apply(client: &Client, mut document: Document, ask: &[String], files: &[(String, PathBuf)]) -> Result<()> {
-    let name = text(&document.value, "name");
-    if name.is_empty() {
-        return Err(Error::usage(format!("{}: the document has no `name`", document.place)));
-    }
-    open_secrets(&mut document)?;
-    add_secrets(&mut document, &name, ask, files)?;
-    let saved = match client.get(&path(&name)) {
-        Ok(now) => {
-            let tag = now.etag.unwrap_or_else(|| "*".into());
-            client.send(&Method::PUT, &path(&name), Some(&document.value), &[("if-match", &tag)]).map(|_| "changed")
-        }
-        Err(error) if error.exit == Exit::NotFound => client.post(CHANNELS, Some(&document.value)).map(|_| "made"),
-        Err(error) => Err(error),
-    };
-    let what = saved.map_err(|error| error.detail(format!("in {}", document.place)))?;
-    say::note(&format!("channel {name} {what}"));
-    Ok(())
-}
-
 fn stands(channel: &Value) -> String {
     let active = at(channel, "active").cloned().unwrap_or(json!(true));
     match (active == json!(true), text(channel, "problem").is_empty()) {
@@ -151,8 +124,4 @@ fn stands(channel: &Value) -> String {
         (true, true) => "active".to_owned(),
         (true, false) => "failing".to_owned(),
     }
-}
-
-fn path(channel: &str) -> String {
-    format!("{CHANNELS}/{}", encode(channel))
 }

@@ -22,7 +22,7 @@ mod wrapper;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_protocol::{Clock, Timestamp};
+use sallyport_protocol::Clock;
 use sallyport_store::{SessionKind, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -90,7 +90,7 @@ pub(crate) async fn keep_sessions(gateway: Handle) {
 async fn release_leftovers(gateway: &Handle) -> Result<(), sallyport_store::Error> {
     let Parts { store, clock, replica, .. } = gateway.parts();
     let now = clock.now();
-    let settled = Timestamp(now.0.saturating_sub(i64::try_from(SETTLED_AFTER.as_micros()).unwrap_or(i64::MAX)));
+    let settled = now.minus(SETTLED_AFTER);
     for kind in [SessionKind::Agent, SessionKind::Wrapper] {
         for (agent, epoch) in store.sessions_before(kind, replica, settled).await? {
             if !gateway.holds(kind, agent, epoch) && store.release(kind, agent, epoch, now).await? {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use sallyport_domain::agent::{Refused, check_name};
 use sallyport_protocol::LogLevel;
 use sallyport_store::{Agent, AgentEdit, AgentFilter, AgentKind, AgentUse, NewAgent};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::http::extract::{Body, IfMatch, Params, Path, etag};
+use crate::http::extract::{Body, IfMatch, Params, Path, etag, located};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::who::Who;
@@ -118,10 +118,7 @@ pub(crate) async fn create(
         NewAgent { name: create.name, levels: create.levels.into(), platform: create.platform, now: app.clock.now() };
     let agent = app.store.create_agent(who.environment.id, new).await?;
     tracing::info!(agent = %agent.id, name = agent.name, by = %who.person.id, "agent added");
-    let mut headers = etag(agent.version);
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/agents/{}", agent.id)) {
-        headers.insert(header::LOCATION, location);
-    }
+    let headers = located(etag(agent.version), &format!("/api/v1/agents/{}", agent.id));
     Ok((StatusCode::CREATED, headers, Json(AgentView::of(&agent, &app))))
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use sallyport_domain::connection::{Draft, check};
 use sallyport_protocol::{ConnectionId, ConnectionTest, Secret};
 use sallyport_store::{Agent, Connection, ConnectionEdit, ConnectionFilter, NewConnection, TaskVersion};
@@ -16,7 +16,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::http::extract::{Body, IfMatch, Params, Path, SomeIfMatch, etag};
+use crate::http::extract::{Body, IfMatch, Params, Path, SomeIfMatch, etag, located};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::secrets::{hidden, merge};
@@ -164,10 +164,7 @@ pub(crate) async fn create(
     let edit = edit(&app, &who, id, document, BTreeMap::new()).await?;
     let connection = app.store.create_connection(who.environment.id, NewConnection { id, edit }).await?;
     tracing::info!(connection = %id, name = connection.name, by = %who.person.id, "connection added");
-    let mut headers = etag(connection.version);
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/connections/{id}")) {
-        headers.insert(header::LOCATION, location);
-    }
+    let headers = located(etag(connection.version), &format!("/api/v1/connections/{id}"));
     Ok((StatusCode::CREATED, headers, Json(connection.into())))
 }
 

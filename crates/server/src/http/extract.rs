@@ -193,5 +193,13 @@ pub(crate) fn etag(version: i64) -> HeaderMap {
     headers
 }
 
+/// Adds where the answered thing lies.
+pub(crate) fn located(mut headers: HeaderMap, place: &str) -> HeaderMap {
+    if let Ok(place) = HeaderValue::from_str(place) {
+        headers.insert(header::LOCATION, place);
+    }
+    headers
+}
+
 #[cfg(test)]
 mod tests;

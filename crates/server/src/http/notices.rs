@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use sallyport_domain::notice::{Draft, Event, HOURLY_DEFAULT, Rule, Target, check};
 use sallyport_protocol::{ChannelId, Secret};
 use sallyport_store::{Channel, ChannelEdit, NewChannel};
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::http::connections::TestView;
-use crate::http::extract::{Body, IfMatch, Params, Path, SomeIfMatch, etag};
+use crate::http::extract::{Body, IfMatch, Params, Path, SomeIfMatch, etag, located};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::secrets::{hidden, merge};
@@ -149,10 +149,7 @@ pub(crate) async fn create(
     let edit = edit(&app, &who, id, document, BTreeMap::new()).await?;
     let channel = app.store.create_channel(who.environment.id, NewChannel { id, edit }).await?;
     tracing::info!(channel = %id, name = channel.name, by = %who.person.id, "notification channel added");
-    let mut headers = etag(channel.version);
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/notifications/channels/{id}")) {
-        headers.insert(header::LOCATION, location);
-    }
+    let headers = located(etag(channel.version), &format!("/api/v1/notifications/channels/{id}"));
     Ok((StatusCode::CREATED, headers, Json(channel.into())))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use sallyport_connectors::Promise;
 use sallyport_domain::plan::{PlannedStep, Work};
 use sallyport_domain::run::{Run as Machine, RunState};
@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::engine::{CancelError, Reads, StartError, StartRun};
-use crate::http::extract::{MaybeBody, Params, Path};
+use crate::http::extract::{MaybeBody, Params, Path, located};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::time::{maybe_rfc3339, parse, rfc3339};
@@ -341,10 +341,7 @@ pub(crate) async fn start(
 
 /// The answer to a start.
 pub(crate) fn started(started: &Started, app: &App) -> Response {
-    let mut headers = HeaderMap::new();
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/runs/{}", started.run.id)) {
-        headers.insert(header::LOCATION, location);
-    }
+    let headers = located(HeaderMap::new(), &format!("/api/v1/runs/{}", started.run.id));
     let status = if started.created { StatusCode::CREATED } else { StatusCode::OK };
     (status, headers, Json(RunView::of(&started.run, app))).into_response()
 }

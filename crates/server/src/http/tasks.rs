@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use sallyport_domain::plan::{check_calls, plan};
 use sallyport_domain::task::{self, parse};
 use sallyport_domain::trigger;
@@ -19,7 +19,7 @@ use similar::TextDiff;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::http::extract::{IfMatch, Params, Path, SomeIfMatch, Text, etag};
+use crate::http::extract::{IfMatch, Params, Path, SomeIfMatch, Text, etag, located};
 use crate::http::page::{PageView, Paging};
 use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::time::rfc3339;
@@ -177,10 +177,7 @@ pub(crate) async fn create(
     let task = app.store.create_task(who.environment.id, new).await?;
     app.live.schedule.changed();
     tracing::info!(task = %task.id, name = task.name, by = %who.person.id, "task added");
-    let mut headers = etag(task.current.number);
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/tasks/{}", task.id)) {
-        headers.insert(header::LOCATION, location);
-    }
+    let headers = located(etag(task.current.number), &format!("/api/v1/tasks/{}", task.id));
     Ok((StatusCode::CREATED, headers, Json(TaskView::from(task))).into_response())
 }
 

@@ -116,7 +116,7 @@ async fn turn(app: &App, now: Timestamp) -> Result<Option<Timestamp>, Error> {
 
 async fn deal_with(app: &App, notice: Notice, channel: Channel, now: Timestamp) -> Result<(), Error> {
     let (content, summed) = if notice.event.is_some() {
-        let an_hour_ago = Timestamp(now.0.saturating_sub(i64::try_from(HOUR.as_micros()).unwrap_or(0)));
+        let an_hour_ago = now.minus(HOUR);
         let (sent, first) = app.store.notices_sent(channel.id, an_hour_ago).await?;
         if !may_send(sent, channel.hourly) {
             tracing::warn!(channel = channel.name, "a channel has sent as many notices as it may in an hour");

@@ -114,7 +114,7 @@ impl DailyFile {
     /// Removes files from before the days that are kept. Names sort as their days do.
     fn remove_old(&self, now: Timestamp) {
         let kept = DAY * (RETENTION_DAYS - 1);
-        let oldest = day(Timestamp(now.0.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX))));
+        let oldest = day(now.minus(kept));
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();

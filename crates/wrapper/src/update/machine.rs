@@ -297,14 +297,10 @@ impl Machine {
         }
         // What is under way and no longer wanted is dropped where the old version still runs; threads that work on it
         // are not waited for: their answers find another stage.
-        if let (Stage::Draining { target, .. }, Wanted::Release(other)) = (&self.stage, &wanted)
-            && target.hash == other.hash
-        {
-            // The same as before.
-        } else if matches!(self.stage, Stage::Draining { .. }) {
+        self.wanted = wanted;
+        if matches!(&self.stage, Stage::Draining { target, .. } if !self.is_wanted(target)) {
             self.stage = Stage::Rest;
         }
-        self.wanted = wanted;
         Vec::new()
     }
 

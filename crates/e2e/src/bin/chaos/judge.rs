@@ -55,7 +55,7 @@ impl Wrong {
 
 /// Faults pass, and every step is tried again: a kind of which no run succeeds has another reason.
 fn none_works(kind: Kind, ended: &[Ended]) -> Option<Wrong> {
-    let works = ended.iter().any(|run| run.state == "succeeded" || run.state == "no_data");
+    let works = ended.iter().any(Ended::went_well);
     let failed = ended.iter().find(|run| run.state == "failed")?;
     (!works).then(|| Wrong::of(kind, failed, "no run of its kind has succeeded in this round"))
 }
@@ -75,10 +75,12 @@ fn every_run_once(world: &World, lane: &Lane, ended: &[Ended]) -> Result<Vec<Wro
     for run in ended.iter().filter(counts).filter(|run| run.rows != expected) {
         wrong.push(Wrong::of(lane.kind, run, &format!("it counts {} rows and not {expected}", run.rows)));
     }
-    // An attempt that goes on behind the last commit may find nothing new.
-    let nothing_new = if lane.kind == Kind::Incremental { "no_data" } else { "succeeded" };
-    let known = ["succeeded", "failed", "cancelled", nothing_new];
-    for run in ended.iter().filter(|run| !known.contains(&run.state.as_str())) {
+    let known = |run: &&Ended| match run.state.as_str() {
+        "succeeded" | "failed" | "cancelled" => true,
+        "no_data" => lane.kind == Kind::Incremental,
+        _ => false,
+    };
+    for run in ended.iter().filter(|run| !known(run)) {
         wrong.push(Wrong::of(lane.kind, run, "nothing asked for this state"));
     }
     Ok(wrong)
@@ -112,7 +114,7 @@ fn incremental(lane: &mut Lane, ended: &[Ended], held: &Tallies, report: &mut Re
     let kind = lane.kind;
     for run in ended {
         lane.owed.insert(run.number);
-        if run.state == "succeeded" || run.state == "no_data" {
+        if run.went_well() {
             lane.owed.clear();
         }
     }

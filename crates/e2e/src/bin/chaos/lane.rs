@@ -38,6 +38,13 @@ pub(crate) struct Ended {
     pub(crate) failure: String,
 }
 
+impl Ended {
+    /// Whether all its rows are where they belong; one that goes on behind the last commit may find nothing new.
+    pub(crate) fn went_well(&self) -> bool {
+        self.state == "succeeded" || self.state == "no_data"
+    }
+}
+
 /// What the lanes and the driver tell each other.
 #[derive(Default)]
 pub(crate) struct Signals {
