@@ -12,6 +12,9 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Connections that are kept for the next request: enough for every client of a benchmark to have its own.
+const KEPT_MAX: usize = 64;
+
 /// A client of one server.
 #[derive(Clone)]
 pub struct Api {
@@ -53,6 +56,8 @@ impl Api {
             .tls_config(tls)
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT))
+            .max_idle_connections(KEPT_MAX)
+            .max_idle_connections_per_host(KEPT_MAX)
             .build();
         Self { agent: config.new_agent(), url: url.to_owned(), token: None }
     }

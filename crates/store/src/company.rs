@@ -141,12 +141,11 @@ impl Store {
     pub async fn environment(&self, company: CompanyId, id_or_name: Option<&str>) -> Result<Environment, Error> {
         let wanted = id_or_name.map(ToOwned::to_owned);
         self.read(move |sql| {
-            sql.query_row(
+            sql.prepare_cached(
                 "SELECT * FROM environment WHERE company = ?1 AND (?2 IS NULL OR id = ?2 OR name = ?2) \
                  ORDER BY created_at, id LIMIT 1",
-                params![Text(company), wanted],
-                environment_row,
-            )
+            )?
+            .query_row(params![Text(company), wanted], environment_row)
             .optional()?
             .ok_or(Error::NotFound)
         })
@@ -174,18 +173,18 @@ impl Store {
 }
 
 pub(crate) fn find_company(sql: &Sqlite, id: CompanyId) -> Result<Company, Error> {
-    sql.query_row("SELECT * FROM company WHERE id = ?", params![Text(id)], company_row)
+    sql.prepare_cached("SELECT * FROM company WHERE id = ?")?
+        .query_row(params![Text(id)], company_row)
         .optional()?
         .ok_or(Error::NotFound)
 }
 
 /// The company that owns an environment.
 pub(crate) fn company_of(sql: &Sqlite, environment: EnvironmentId) -> Result<CompanyId, Error> {
-    sql.query_row("SELECT company FROM environment WHERE id = ?", params![Text(environment)], |row| {
-        Ok(row.get::<_, Text<CompanyId>>(0)?.0)
-    })
-    .optional()?
-    .ok_or(Error::NotFound)
+    sql.prepare_cached("SELECT company FROM environment WHERE id = ?")?
+        .query_row(params![Text(environment)], |row| Ok(row.get::<_, Text<CompanyId>>(0)?.0))
+        .optional()?
+        .ok_or(Error::NotFound)
 }
 
 fn insert_environment(sql: &Sqlite, company: CompanyId, name: &str, now: Timestamp) -> Result<Environment, Error> {
