@@ -53,11 +53,13 @@ impl Wrong {
     }
 }
 
-/// Faults pass, and every step is tried again: a kind of which no run succeeds has another reason.
+/// One fault may outlast all attempts of a run or two; a kind of which many fail and none succeeds has another reason.
 fn none_works(kind: Kind, ended: &[Ended]) -> Option<Wrong> {
+    const MANY: usize = 5;
     let works = ended.iter().any(Ended::went_well);
-    let failed = ended.iter().find(|run| run.state == "failed")?;
-    (!works).then(|| Wrong::of(kind, failed, "no run of its kind has succeeded in this round"))
+    let mut failed = ended.iter().filter(|run| run.state == "failed");
+    let many = failed.nth(MANY - 1)?;
+    (!works).then(|| Wrong::of(kind, many, "no run of its kind has succeeded in this round"))
 }
 
 /// As many runs as were asked for, whatever was repeated.
