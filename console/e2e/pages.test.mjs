@@ -41,6 +41,7 @@ nodeTest("the first steps lead from nothing to an agent that is online and a tas
   await accessible(page, "the first steps");
   const saved = page.waitForEvent("download");
   await page.getByRole("button", { name: "Download" }).click();
+  await page.getByRole("menuitem", { name: "Restricted" }).click();
   const download = await saved;
   const zip = join(system.folder, "first.zip");
   await download.saveAs(zip);
@@ -59,11 +60,12 @@ for (const scheme of ["light", "dark"]) {
   test(`every page is accessible, ${scheme}`, async () => {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     const found = [];
-    for (const [name, address, act] of pages(seeded)) {
+    for (const [name, address, act, undo] of pages(seeded)) {
       await page.goto(address);
       await settled(page);
       await act?.(page);
       for (const barrier of await barriers(page)) found.push(`${name}: ${barrier}`);
+      await undo?.(page);
     }
     assert.deepEqual(found, []);
   });
@@ -75,8 +77,9 @@ test("no page is wider than a telephone", async () => {
   for (const [name, address] of pages(seeded)) {
     await narrow.goto(address);
     await settled(narrow);
-    const width = await narrow.evaluate(() => document.documentElement.scrollWidth);
-    if (width > 390) wide.push(`${name}: ${width} px`);
+    // Nor is a list, in which nothing is to be looked for beyond the edge.
+    const widths = await narrow.evaluate(() => [document.documentElement, ...document.querySelectorAll(".cards [data-scrollarea-viewport]")].map((box) => box.scrollWidth));
+    if (widths.some((width) => width > 390)) wide.push(`${name}: ${widths.join(", ")} px`);
   }
   assert.deepEqual(wide, []);
   await narrow.context().close();
@@ -162,6 +165,72 @@ test("several agents are restarted at once, and what it cancels is listed first"
   assert.equal(run.state, "cancelled");
   await page.goto("/audit?action=agent");
   await page.getByRole("row").filter({ hasText: "restart" }).filter({ hasText: "client-server" }).waitFor();
+});
+
+test("an update says what it cancels, and each agent's refusal stands at its name", async () => {
+  await page.goto("/agents");
+  await settled(page);
+  await pick("client-server", "training-pc")(page);
+  await page.getByRole("region", { name: "Picked agents" }).getByRole("button", { name: /Update/ }).click();
+  const dialog = page.getByRole("dialog", { name: "Update 2 agents?" });
+  await dialog.getByText("It executes nothing now.").first().waitFor();
+  await dialog.getByRole("button", { name: "Update 2 agents" }).click();
+  await until("both refusals", async () => (await dialog.getByText(/there is no release for this platform/).count()) === 2);
+  await accessible(page, "agents that were not updated");
+  await dialog.getByRole("button", { name: "Close" }).last().click();
+  await page.goto(`/agents/${seeded.agents["client-server"]}`);
+  await page.getByText("There is no release for this platform").waitFor();
+  await page.getByRole("button", { name: "Update", exact: true }).click();
+  await page.getByRole("dialog", { name: "Update agent client-server?" }).getByText(/Once it has rehearsed/).waitFor();
+});
+
+test("the doctor examines an installation, and a bundle is fetched", async () => {
+  await page.goto(`/agents/${seeded.agents["training-pc"]}?tab=doctor`);
+  await page.getByRole("button", { name: "Examine", exact: true }).click();
+  const findings = page.getByRole("list", { name: "Findings" });
+  await findings.getByText("Disk", { exact: true }).waitFor();
+  assert.ok((await findings.getByRole("listitem").count()) > 10);
+  const saved = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Support bundle" }).click();
+  assert.equal((await saved).suggestedFilename(), "training-pc.bundle.zip");
+  await page.getByRole("tab", { name: "Crash reports" }).click();
+  await page.waitForURL("**tab=crashes");
+  await page.getByText("Neither agent nor wrapper has crashed.").waitFor();
+  // Without its wrapper nobody can look.
+  await page.goto(`/agents/${seeded.agents[seeded.long]}?tab=doctor`);
+  await page.getByText("Its wrapper is not connected.").waitFor();
+  assert.ok(await page.getByRole("button", { name: "Examine", exact: true }).isDisabled());
+});
+
+test("a page that is open goes on after a restart of the server", async () => {
+  const agent = seeded.agents["training-pc"];
+  await page.goto(`/agents/${agent}/log`);
+  const log = page.getByRole("log", { name: "Agent log" });
+  const online = log.getByText(/^online from machine/);
+  await online.first().waitFor();
+  const before = await online.count();
+  await system.stopServer();
+  await page.getByText(/^Live updates interrupted, data as of/).waitFor();
+  await system.startServer();
+  await page.getByText(/^Live updates interrupted/).waitFor({ state: "detached" });
+  // Written after the restart, seen without anybody asking for it.
+  await until("a line of the new server", async () => (await online.count()) > before);
+  await page.getByText("Live lines interrupted").waitFor({ state: "detached" });
+});
+
+test("lines of a log are marked by keyboard", async () => {
+  await page.goto(`/agents/${seeded.agents["training-pc"]}/log`);
+  const log = page.getByRole("log", { name: "Agent log" });
+  await log.locator(".log-line").first().waitFor();
+  await log.focus();
+  await page.keyboard.press("ArrowUp");
+  const marked = log.locator("[data-marked]");
+  const last = Number(await marked.getAttribute("data-index"));
+  await page.keyboard.press("ArrowUp");
+  assert.equal(Number(await marked.getAttribute("data-index")), last - 1);
+  await page.keyboard.press("ArrowDown");
+  assert.equal(Number(await marked.getAttribute("data-index")), last);
+  assert.ok(await page.getByRole("button", { name: "Copy a link to the marked line" }).isEnabled());
 });
 
 const database = () => join(system.folder, "data", "sallyport.db");

@@ -10,7 +10,7 @@ const SHOWN = {
   "console-first-steps": "start-light-wide",
   "console-restart": "agents-restart-light-wide",
   "console-run": "run-running-light-wide",
-  "console-connectors": "connectors-light-wide",
+  "console-task": "task-step-light-wide",
 };
 const WIDTH = 1000;
 const BYTES_MAX = 60_000;

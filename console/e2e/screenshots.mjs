@@ -37,7 +37,11 @@ try {
       const page = await context.newPage();
       const shoot = async (name) => {
         await settled(page);
-        await page.screenshot({ path: join(out, `${name}-${colorScheme}-${size}.png`), fullPage: size === "narrow" });
+        // The whole of it, with what stands at the bottom of the window at the bottom of the picture.
+        const whole = await page.evaluate(() => document.documentElement.scrollHeight);
+        if (size === "narrow") await page.setViewportSize({ ...viewport, height: Math.max(viewport.height, whole) });
+        await page.screenshot({ path: join(out, `${name}-${colorScheme}-${size}.png`) });
+        await page.setViewportSize(viewport);
         taken += 1;
       };
       if ("sign-in".includes(only)) {
@@ -45,13 +49,17 @@ try {
         await shoot("sign-in");
       }
       await signIn(page);
-      for (const [name, address, before] of pages(seeded)) {
+      for (const [name, address, before, after] of pages(seeded)) {
         if (!name.includes(only)) continue;
         await page.goto(address);
         await page.locator("main").first().waitFor();
         await settled(page);
-        await before?.(page);
+        await before?.(page).catch(async (error) => {
+          await page.screenshot({ path: join(out, `${name}-FAILED.png`) });
+          throw error;
+        });
         await shoot(name);
+        await after?.(page);
       }
       await context.close();
     }

@@ -6,8 +6,6 @@ import { ConnectorsPage } from "./admin/ConnectorsPage";
 import { HealthPage } from "./admin/HealthPage";
 import { LicencePage } from "./admin/LicencePage";
 import { LimitsPage } from "./admin/LimitsPage";
-import { NotificationsPage } from "./admin/NotificationsPage";
-import { TriggersPage } from "./admin/TriggersPage";
 import { UsersPage } from "./admin/UsersPage";
 import { VariablesPage } from "./admin/VariablesPage";
 import { AgentLogPage } from "./agents/AgentLogPage";
@@ -16,14 +14,18 @@ import { AgentsPage } from "./agents/AgentsPage";
 import { client, onSignedOut } from "./api/cache";
 import { ApiError } from "./api/client";
 import { meQuery } from "./api/queries";
+import { NotificationsPage } from "./channels/NotificationsPage";
 import { ConnectionsPage } from "./connections/ConnectionsPage";
+import { isUnsaved } from "./parts/unsaved";
 import { RunPage } from "./runs/RunPage";
 import { RunsPage } from "./runs/RunsPage";
 import { NotFound } from "./shell/NotFound";
 import { Shell } from "./shell/Shell";
 import { SignIn } from "./shell/SignIn";
+import { askAgain } from "./shell/SignInAgain";
 import { StartPage } from "./start/StartPage";
 import { TasksPage } from "./tasks/TasksPage";
+import { TriggersPage } from "./triggers/TriggersPage";
 
 type Search = Record<string, unknown>;
 
@@ -107,7 +109,12 @@ const agents = createRoute({
   component: AgentsPage,
 });
 
-const agent = createRoute({ getParentRoute: () => shell, path: "/agents/$id", component: AgentPage });
+const agent = createRoute({
+  getParentRoute: () => shell,
+  path: "/agents/$id",
+  validateSearch: (search: Search): Pick<Filters, "tab"> => ({ tab: text(search["tab"]) }),
+  component: AgentPage,
+});
 
 const agentLog = createRoute({
   getParentRoute: () => shell,
@@ -188,6 +195,9 @@ const connections = createRoute({
   component: ConnectionsPage,
 });
 
+/** Whether what was saved just now is tested at once. */
+const tested = (search: Search): Pick<Filters, "test"> => ({ test: search["test"] === true ? true : undefined });
+
 const newConnection = createRoute({
   getParentRoute: () => shell,
   path: "/new-connection",
@@ -197,8 +207,21 @@ const newConnection = createRoute({
 const connection = createRoute({
   getParentRoute: () => shell,
   path: "/connections/$id",
-  validateSearch: (search: Search): Pick<Filters, "test"> => ({ test: search["test"] === true ? true : undefined }),
+  validateSearch: tested,
   component: lazyRouteComponent(() => import("./connections/ConnectionPage"), "ConnectionPage"),
+});
+
+const newChannel = createRoute({
+  getParentRoute: () => shell,
+  path: "/new-channel",
+  component: lazyRouteComponent(() => import("./channels/ChannelPage"), "NewChannelPage"),
+});
+
+const channel = createRoute({
+  getParentRoute: () => shell,
+  path: "/notifications/$id",
+  validateSearch: tested,
+  component: lazyRouteComponent(() => import("./channels/ChannelPage"), "ChannelPage"),
 });
 
 /** A page that takes these words of the address. */
@@ -222,7 +245,7 @@ const audit = page("/audit", ["search", "action"], AuditPage);
 const health = page("/health", [], HealthPage);
 
 const work = [index, agents, agent, agentLog, runs, run, tasks, newTask, task, versions, connections, newConnection, connection];
-const administration = [start, triggers, connectors, licences, users, notifications, variables, limits, audit, health];
+const administration = [start, triggers, connectors, licences, users, notifications, variables, newChannel, channel, limits, audit, health];
 
 export const router = createRouter({
   routeTree: root.addChildren([signIn, shell.addChildren([...work, ...administration])]),
@@ -231,6 +254,7 @@ export const router = createRouter({
 
 onSignedOut(() => {
   if (router.state.location.pathname === "/sign-in") return;
+  if (isUnsaved()) return askAgain();
   client.clear();
   void router.navigate({ to: "/sign-in", search: { to: router.state.location.href }, replace: true });
 });

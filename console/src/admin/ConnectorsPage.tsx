@@ -1,13 +1,15 @@
 // What tasks can read and write.
 
-import { Badge, Group, Paper, SimpleGrid, Skeleton, Table, Text, Title } from "@mantine/core";
+import { Badge, Group, Paper, SimpleGrid, Skeleton, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { get } from "../api/client";
 import type { Connector, Page } from "../api/types";
-import { words } from "../parts/format";
+import { FactList, type Fact } from "../parts/Facts";
+import { sentence, words } from "../parts/format";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
+import { Said } from "../parts/Said";
 import { SearchField } from "../parts/SearchField";
 
 const route = getRouteApi("/shell/connectors");
@@ -37,12 +39,12 @@ export function ConnectorsPage() {
 
 function Card({ connector }: { connector: Connector }) {
   const can = [connector.read_schema && "reads", connector.write_schema && "writes"].filter(Boolean).join(" and ");
-  const facts: [string, string][] = [
-    ["In tasks", connector.needs_connection ? `connection of kind ${connector.kind}` : `connector: ${connector.kind}`],
-    ["Can", can || "-"],
+  const facts: Fact[] = [
+    ["In tasks", connector.needs_connection ? `By a connection of kind ${connector.kind}` : <code>connector: {connector.kind}</code>],
+    ["Can", can ? sentence(can) : "-"],
     ["Reaches", REACH[connector.reach] ?? words(connector.reach)],
-    ["Delivery", connector.promise ?? "-"],
-    ["Secrets", connector.secrets?.join(", ") || "none"],
+    ["Delivery", connector.promise ? <Said text={connector.promise} /> : "-"],
+    ["Secrets", connector.secrets?.join(", ") || "None"],
   ];
   return (
     <Paper withBorder p="md" component="section">
@@ -57,25 +59,14 @@ function Card({ connector }: { connector: Connector }) {
       <Text size="sm" mb="xs">
         {connector.summary}
       </Text>
-      <Table verticalSpacing={4} withRowBorders={false} aria-label={connector.title}>
-        <Table.Tbody>
-          {facts.map(([name, value]) => (
-            <Table.Tr key={name}>
-              <Table.Th c="dimmed" fw={400} w={100} pl={0} scope="row">
-                {name}
-              </Table.Th>
-              <Table.Td className="wraps">{value}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
+      <FactList facts={facts} />
     </Paper>
   );
 }
 
 const REACH: Record<string, string> = {
-  nothing: "nothing but its input and output",
-  files: "files below the agent's folder",
-  network: "other hosts",
-  programs: "whatever the program it starts reaches",
+  nothing: "Nothing but its input and output",
+  files: "Files below the agent's folder",
+  network: "Other hosts",
+  programs: "Whatever the program it starts reaches",
 };

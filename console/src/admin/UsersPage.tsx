@@ -1,13 +1,14 @@
 // The company's people, and the API tokens of whoever looks.
 
-import { ActionIcon, Alert, Badge, Button, Code, CopyButton, Group, Modal, NumberInput, Stack, Text, TextInput, Title, Tooltip } from "@mantine/core";
-import { IconCheck, IconCopy, IconPlus, IconTrash } from "@tabler/icons-react";
+import { ActionIcon, Alert, Badge, Button, Group, Modal, NumberInput, Stack, Text, TextInput, Title, Tooltip } from "@mantine/core";
+import { IconPlus, IconTrash } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
 import { get, path, send } from "../api/client";
 import { meQuery, useList } from "../api/queries";
 import type { ApiToken, Person } from "../api/types";
 import { ConfirmDialog } from "../parts/ConfirmDialog";
+import { CopyText } from "../parts/CopyText";
 import { FormButtons } from "../parts/FormButtons";
 import { List, type Column } from "../parts/List";
 import { PageHead } from "../parts/PageHead";
@@ -121,17 +122,8 @@ function TokenDialog({ onClose }: { onClose: () => void }) {
           <Alert color="yellow" title="Copy it now">
             It is not shown again. Whoever has it can do what you can do.
           </Alert>
-          <Code block className="wraps">
-            {add.data.secret}
-          </Code>
+          <CopyText label="Token" clear text={add.data.secret} verb="Copy the token" />
           <Group justify="flex-end">
-            <CopyButton value={add.data.secret}>
-              {({ copied, copy }) => (
-                <Button variant="default" leftSection={copied ? <IconCheck size={16} /> : <IconCopy size={16} />} onClick={copy}>
-                  {copied ? "Copied" : "Copy"}
-                </Button>
-              )}
-            </CopyButton>
             <Button onClick={onClose}>Done</Button>
           </Group>
         </Stack>

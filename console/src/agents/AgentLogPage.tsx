@@ -64,7 +64,7 @@ export function AgentLogPage() {
         link={(line) => `${location.origin}/agents/${id}/log?line=${line.seq}`}
         onLive={() => named !== undefined && change({})}
         whole={async () => {
-          const whole = await download(path`/agents/${id}/log/download`, filters);
+          const whole = await download(path`/agents/${id}/log/download`, { query: filters });
           save(whole.name, whole.blob);
         }}
         of={key}

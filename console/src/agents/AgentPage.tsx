@@ -1,19 +1,25 @@
 // One agent: where it runs, what it may do, what it works on.
 
-import { Alert, Anchor, Code, Group, Paper, SimpleGrid, Skeleton, Stack, Text, Title } from "@mantine/core";
+import { Alert, Anchor, Code, Paper, SimpleGrid, Skeleton, Stack, Tabs, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { agentQuery, connectionsOfQuery, latelyOnQuery, licenceQuery, stepsOn, usesQuery, workOfQuery } from "../api/queries";
 import type { Agent, Run } from "../api/types";
-import { Facts } from "../parts/Facts";
+import { Facts, type Fact } from "../parts/Facts";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
+import { Said } from "../parts/Said";
+import { Words } from "../parts/schema/Words";
 import { AgentBadge, StateBadge } from "../parts/StateBadge";
 import { Time } from "../parts/Time";
 import { AgentControls } from "./AgentControls";
 import { Commands } from "./Commands";
+import { Crashes } from "./health/Crashes";
+import { Doctor } from "./health/Doctor";
+import { Liveness } from "./health/Liveness";
 import { History } from "./History";
 import { standing } from "./standing";
+import { Update } from "./Update";
 
 const route = getRouteApi("/shell/agents/$id");
 
@@ -28,25 +34,58 @@ export function AgentPage() {
       <PageHead title={agent.name} badge={<AgentBadge agent={agent} />}>
         <AgentControls agent={agent} />
       </PageHead>
-      <Stack>
-        <WhyOffline agent={agent} />
-        <SimpleGrid cols={{ base: 1, md: 2 }}>
-          <Facts title="Detail" facts={detail(agent)} />
-          <Facts title="Versions and connection" facts={connection(agent)} />
-          <Work agent={agent} />
-          <Uses agent={agent} />
-          <Lately agent={agent} />
-          <Connections agent={agent} />
-        </SimpleGrid>
-        <History agent={agent} />
-      </Stack>
+      <WhyOffline agent={agent} />
+      {agent.kind === "remote" ? <Parts agent={agent} /> : <Overview agent={agent} />}
     </>
+  );
+}
+
+function Parts({ agent }: { agent: Agent }) {
+  const { tab = "overview" } = route.useSearch();
+  const navigate = route.useNavigate();
+  return (
+    <Tabs value={tab} keepMounted={false} onChange={(next) => void navigate({ search: { tab: next && next !== "overview" ? next : undefined }, replace: true })}>
+      <Tabs.List mb="md">
+        <Tabs.Tab value="overview">Overview</Tabs.Tab>
+        <Tabs.Tab value="doctor">Doctor</Tabs.Tab>
+        <Tabs.Tab value="crashes">Crash reports</Tabs.Tab>
+      </Tabs.List>
+      <Tabs.Panel value="overview">
+        <Overview agent={agent} />
+      </Tabs.Panel>
+      <Tabs.Panel value="doctor">
+        <Doctor agent={agent} />
+      </Tabs.Panel>
+      <Tabs.Panel value="crashes">
+        <Crashes agent={agent} />
+      </Tabs.Panel>
+    </Tabs>
+  );
+}
+
+function Overview({ agent }: { agent: Agent }) {
+  return (
+    <SimpleGrid cols={{ base: 1, md: 2 }}>
+      <Stack>
+        <Facts title="Detail" facts={detail(agent)} />
+        {agent.kind === "remote" && <Update agent={agent} />}
+        <Uses agent={agent} />
+        <Connections agent={agent} />
+      </Stack>
+      <Stack>
+        <Facts title="Connection" facts={connection(agent)} />
+        {agent.liveness && <Liveness liveness={agent.liveness} />}
+        <History agent={agent} />
+        <Work agent={agent} />
+        <Lately agent={agent} />
+      </Stack>
+    </SimpleGrid>
   );
 }
 
 const yes = (value: boolean | undefined) => (value === undefined ? "-" : value ? "Yes" : "No");
 
-function detail({ detail, address, machine_name }: Agent): [string, React.ReactNode][] {
+function detail({ detail, address, machine_name }: Agent): Fact[] {
   return [
     ["Can execute process", yes(detail?.can_execute_process)],
     ["Can write", yes(detail?.can_write)],
@@ -55,18 +94,17 @@ function detail({ detail, address, machine_name }: Agent): [string, React.ReactN
     ["Is 64 bit process", yes(detail?.is_64_bit)],
     ["Machine name", machine_name ?? "-"],
     ["Process ID", detail?.process_id ?? "-"],
+    ["Site's policy", detail?.policy ?? "-"],
+    ["Key", detail?.key ?? "-"],
     ["Source IP", address ?? "-"],
   ];
 }
 
-function connection(agent: Agent): [string, React.ReactNode][] {
-  const { detail, wrapper, clock_offset_ms: offset } = agent;
+function connection(agent: Agent): Fact[] {
+  const { detail, clock_offset_ms: offset } = agent;
   return [
     ["Connected since", <Time at={agent.connected_since} />],
     ["Last seen", <Time at={agent.last_seen_at} none="Never" />],
-    ["Agent version", detail?.agent_version ?? "-"],
-    ["Wrapper", wrapper.version ? `${wrapper.version}, ${wrapper.status}` : wrapper.status],
-    ["Last update", <Time at={agent.last_update} />],
     ["System", detail ? `${detail.os}, ${detail.architecture}` : "-"],
     ["Clock", offset === null || offset === undefined ? "-" : `${Math.abs(offset)} ms ${offset < 0 ? "behind" : "ahead of"} the server`],
     ["Logging", `File ${agent.levels.file}, console ${agent.levels.console}`],
@@ -77,16 +115,16 @@ function WhyOffline({ agent }: { agent: Agent }) {
   const licence = useQuery(licenceQuery).data;
   const { word, why } = standing(agent, licence);
   if (agent.status === "online") return null;
-  if (!agent.active) return <Alert color="gray">{why} Reactivate it to use it again.</Alert>;
+  if (!agent.active) return <Alert mb="md" color="gray">{why} Reactivate it to use it again.</Alert>;
   if (word === "Never connected") return <FirstStart agent={agent} />;
   const { last_exit: exit } = agent;
   return (
-    <Alert color="yellow" title={word}>
-      {why} Last seen <Time at={agent.last_seen_at} none="never" />.
+    <Alert mb="md" color="yellow" title={word}>
+      {agent.liveness?.cause_text ? <Said text={agent.liveness.cause_text} /> : why} Last seen <Time at={agent.last_seen_at} none="never" />.
       {exit && word !== "Starting again" && (
         <>
           {" "}
-          Its process ended <Time at={exit.at} />: {exit.text}
+          Its process ended <Time at={exit.at} />: <Words text={exit.text} />.
         </>
       )}
       {exit && exit.stderr.length > 0 && (
@@ -100,7 +138,7 @@ function WhyOffline({ agent }: { agent: Agent }) {
 
 function FirstStart({ agent }: { agent: Agent }) {
   return (
-    <Alert color="blue" title="It was never connected">
+    <Alert mb="md" color="blue" title="It was never connected">
       <Text size="sm" mb="xs">
         Download it, bring the file to the machine that reaches the data, and start it there. This page shows when it comes online.
       </Text>
@@ -127,15 +165,17 @@ function Part<T>({ title, rows, none, children }: { title: string; rows: T[] | u
   );
 }
 
-function RunRow({ run, children }: { run: Run; children?: React.ReactNode }) {
+function RunRow({ run, children }: { run: Run; children: React.ReactNode }) {
   return (
-    <Group gap="xs">
+    <div className="entry">
       <Anchor component={Link} to={`/runs/${run.id}`} size="sm" className="wraps">
         {run.task}
       </Anchor>
       <StateBadge state={run.state} />
-      {children}
-    </Group>
+      <Text size="sm" c="dimmed" component="span">
+        {children}
+      </Text>
+    </div>
   );
 }
 
@@ -144,9 +184,7 @@ function Work({ agent }: { agent: Agent }) {
     <Part title="Runs here now" rows={useQuery(workOfQuery(agent)).data} none="It executes nothing now.">
       {(run) => (
         <RunRow key={run.id} run={run}>
-          <Text size="sm" c="dimmed">
-            {stepsOn(run, agent.name).join(", ")}
-          </Text>
+          {stepsOn(run, agent.name).join(", ")}
         </RunRow>
       )}
     </Part>
@@ -159,9 +197,7 @@ function Lately({ agent }: { agent: Agent }) {
     <Part title="Runs here lately" rows={runs} none="No run of the last seven days had a step here.">
       {(run) => (
         <RunRow key={run.id} run={run}>
-          <Text size="sm" c="dimmed" component="span">
-            <Time at={run.queued_at} />
-          </Text>
+          <Time at={run.queued_at} />
         </RunRow>
       )}
     </Part>

@@ -42,7 +42,7 @@ const COLUMNS: Column<Agent>[] = [
   },
 ];
 
-/** The badge, and below it why the agent is offline. */
+/** The badge, and below it why the agent is offline, or what is done to it. */
 function Status({ agent }: { agent: Agent }) {
   const licence = useQuery(licenceQuery).data;
   const { interrupted } = useLive();
@@ -50,7 +50,7 @@ function Status({ agent }: { agent: Agent }) {
   return (
     <>
       <AgentBadge agent={agent} />
-      {agent.active && agent.status === "offline" && !interrupted && (
+      {agent.active && word !== "Online" && !interrupted && (
         <Tooltip label={why} multiline maw={320}>
           <Text size="xs" c="dimmed" tabIndex={0} w="max-content">
             {word}

@@ -1,13 +1,13 @@
 // What can be done to several agents at once.
 
 import { Button, Group, Paper, Text } from "@mantine/core";
-import { IconPlayerPause, IconPlayerPlay, IconRotateClockwise, IconX } from "@tabler/icons-react";
+import { IconPackageImport, IconPlayerPause, IconPlayerPlay, IconRotateClockwise, IconX } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Agent } from "../api/types";
 import { BulkDialog } from "./BulkDialog";
 import { BULK, type Bulk } from "./bulk";
 
-const ICONS = { restart: IconRotateClockwise, deactivate: IconPlayerPause, reactivate: IconPlayerPlay };
+const ICONS = { restart: IconRotateClockwise, update: IconPackageImport, deactivate: IconPlayerPause, reactivate: IconPlayerPlay };
 
 export function BulkBar({ agents, onClear }: { agents: Agent[]; onClear: () => void }) {
   const [asking, setAsking] = useState<Bulk | null>(null);

@@ -7,6 +7,7 @@ import { useState } from "react";
 import { path, send } from "../api/client";
 import { stepsOn, usesQuery, workOfQuery } from "../api/queries";
 import type { Agent } from "../api/types";
+import { Said } from "../parts/Said";
 import { said } from "../parts/toast";
 import type { Bulk } from "./bulk";
 
@@ -80,10 +81,10 @@ export function BulkDialog({ what, agents: asked, onClose, onDone }: Props) {
 
 /** What is cancelled by a restart, or stands against a deactivation. */
 function Meaning({ what, agent }: { what: Bulk; agent: Agent }) {
-  const work = useQuery({ ...workOfQuery(agent), enabled: what.verb === "restart" });
+  const work = useQuery({ ...workOfQuery(agent), enabled: what.cancels });
   const uses = useQuery({ ...usesQuery(agent.id), enabled: what.verb === "deactivate" });
   if (work.error ?? uses.error) return <Note>What it executes is not known: {said(work.error ?? uses.error)}</Note>;
-  if (what.verb === "restart") {
+  if (what.cancels) {
     if (!work.data) return <Note>Looking for what it executes...</Note>;
     if (work.data.length === 0) return <Note>It executes nothing now.</Note>;
     return <Note>Cancels {work.data.map((run) => `${run.task}: ${stepsOn(run, agent.name).join(", ")}`).join("; ")}</Note>;
@@ -107,7 +108,7 @@ function Outcome({ went, done }: { went: Went | undefined; done: string }) {
   return (
     <Group gap={4} wrap="nowrap" align="flex-start" c={ok ? "green" : "red"} role={ok ? undefined : "alert"}>
       {ok ? <IconCheck size={16} aria-hidden /> : <IconX size={16} aria-hidden />}
-      <Text size="sm">{ok ? `It ${done}` : said(went.error)}</Text>
+      <Text size="sm">{ok ? `It ${done}` : <Said text={said(went.error)} />}</Text>
     </Group>
   );
 }

@@ -16,6 +16,8 @@ const RANGES = [
   { value: "168", label: "Week" },
 ];
 
+const AGO: Record<string, string> = { 1: "1 hour ago", 24: "1 day ago", 168: "1 week ago" };
+
 export function History({ agent }: { agent: Agent }) {
   const [hours, setHours] = useState("24");
   const [zone] = useZone();
@@ -26,9 +28,11 @@ export function History({ agent }: { agent: Agent }) {
     .map((span) => ({ from: Math.max(Date.parse(span.since), begin), to: Math.min(span.until ? Date.parse(span.until) : now, now), span }))
     .filter(({ from, to }) => to > begin && to >= from);
   const online = shown.reduce((sum, { from, to }) => sum + (to - from), 0);
-  const share = Math.min(100, (100 * online) / (now - begin));
+  // Before it was added it could not be online.
+  const young = Math.max(begin, Date.parse(agent.created_at));
+  const share = Math.min(100, (100 * online) / Math.max(now - young, 1));
   const place = (at: number) => (100 * (at - begin)) / (now - begin);
-  const words = `Online for ${share >= 99.95 ? "all" : `${share.toFixed(1)} %`} of the time, in ${shown.length} ${shown.length === 1 ? "connection" : "connections"}`;
+  const words = `Online for ${share >= 99.95 ? "all" : `${share.toFixed(1)} %`} of the time${young > begin ? " since it was added" : ""}, in ${shown.length} ${shown.length === 1 ? "connection" : "connections"}`;
   return (
     <Paper withBorder p="md" component="section">
       <Group justify="space-between" mb="sm">
@@ -46,13 +50,13 @@ export function History({ agent }: { agent: Agent }) {
                 key={span.since}
                 label={`Online ${duration(Math.max(0, Math.round(to - from)))} from ${absolute(new Date(span.since), zone)}${span.address ? `, ${span.address}` : ""}`}
               >
-                <div className="history-online" style={{ left: `${place(from)}%`, width: `max(3px, ${place(to) - place(from)}%)` }} />
+                <div className="history-online" style={{ left: `min(${place(from)}%, 100% - 4px)`, width: `${place(to) - place(from)}%` }} />
               </Tooltip>
             ))}
           </div>
           <Group justify="space-between" mt={4}>
             <Text size="xs" c="dimmed">
-              {duration(Number(hours) * HOUR_MS)} ago
+              {AGO[hours]}
             </Text>
             <Text size="xs" c="dimmed">
               now

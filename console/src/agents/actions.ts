@@ -11,22 +11,29 @@ export function useAgentActions() {
   const refresh = () => cache.invalidateQueries({ queryKey: ["agents"] });
 
   const fetchZip = useMutation({
-    mutationFn: async (agent: Agent) => {
+    mutationFn: async ({ agent, policy }: { agent: Agent; policy: "restricted" | "permissive" }) => {
       const toast = informed("Retrieving a file...");
       try {
-        const file = await download(path`/agents/${agent.id}/download`);
+        const file = await download(path`/agents/${agent.id}/download`, { query: { policy } });
         save(file.name, file.blob);
       } finally {
         notifications.hide(toast);
       }
     },
-    onError: (error, agent) => failed(`Agent ${agent.name} was not downloaded`, error),
+    onError: (error, { agent }) => failed(`Agent ${agent.name} was not downloaded`, error),
   });
 
   const restart = useMutation({
     mutationFn: (agent: Agent) => send(path`/agents/${agent.id}/restart`, { method: "POST" }),
     onSuccess: (_, agent) => told(`Agent ${agent.name} restarts`),
     onError: (error, agent) => failed(`Agent ${agent.name} was not restarted`, error),
+    onSettled: refresh,
+  });
+
+  const update = useMutation({
+    mutationFn: (agent: Agent) => send(path`/agents/${agent.id}/update`, { method: "POST" }),
+    onSuccess: (_, agent) => told(`Agent ${agent.name} is being updated`),
+    onError: (error, agent) => failed(`Agent ${agent.name} is not updated`, error),
     onSettled: refresh,
   });
 
@@ -44,5 +51,5 @@ export function useAgentActions() {
     onSettled: refresh,
   });
 
-  return { fetchZip, restart, deactivate, reactivate };
+  return { fetchZip, restart, update, deactivate, reactivate };
 }

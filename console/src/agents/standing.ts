@@ -1,6 +1,7 @@
 // How an agent stands, finer than online and offline, and why, in words.
 
 import type { Agent, Licence } from "../api/types";
+import { sentence } from "../parts/format";
 
 export interface Standing {
   /** In a word or two. */
@@ -16,8 +17,18 @@ function turnedAway(agent: Agent, licence: Licence | undefined) {
   return Date.parse(refused.last_at) > Date.parse(agent.last_seen_at ?? agent.created_at) ? refused : undefined;
 }
 
+/** What its wrapper says of a version that comes or is new; an old word of a wrapper that is gone says nothing. */
+const STEPS: Record<string, string> = { fetching: "Updating", rehearsing: "Updating", draining: "Draining", confirming: "On trial" };
+
+function update({ wrapper, update }: Agent): Standing | undefined {
+  const word = update && wrapper.status === "online" ? STEPS[update.step] : undefined;
+  return word && update ? { word, why: `${sentence(update.text)}.` } : undefined;
+}
+
 export function standing(agent: Agent, licence?: Licence): Standing {
   if (!agent.active) return { word: "Inactive", why: "It is deactivated and cannot log in." };
+  const updating = update(agent);
+  if (updating) return updating;
   if (agent.status === "online") return { word: "Online" };
   if (turnedAway(agent, licence)) {
     return { word: "Turned away", why: `All ${licence?.agents_max ?? ""} agents of the licence are online. Stop another one, or ask the operator for a larger licence.` };

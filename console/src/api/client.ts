@@ -79,8 +79,8 @@ async function refusal(response: Response): Promise<ApiError> {
 }
 
 /** A file as the server names it; the whole of it is held, so that a refusal can be told. */
-export async function download(to: string, query?: Query): Promise<{ name: string; blob: Blob }> {
-  const response = await send(to, { query });
+export async function download(to: string, ask: Ask = {}): Promise<{ name: string; blob: Blob }> {
+  const response = await send(to, ask);
   const said = response.headers.get("content-disposition") ?? "";
   const encoded = /filename\*=UTF-8''([^;]+)/i.exec(said)?.[1];
   const plain = /filename="([^"]+)"/i.exec(said)?.[1];

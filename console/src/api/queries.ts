@@ -3,7 +3,7 @@
 import { keepPreviousData, queryOptions, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { get, path, type Query } from "./client";
-import type { Agent, AgentCounts, AgentUse, Connection, Connector, Environment, Licence, Me, OnlineSpan, Page, Run, SavedView, Task, TaskSummary } from "./types";
+import type { Agent, AgentCounts, AgentUse, Channel, Connection, Connector, Crash, Environment, Licence, Me, OnlineSpan, Page, Run, SavedView, Task, TaskSummary } from "./types";
 
 /** Lists and states that people watch. */
 export const EVERY_MS = 3000;
@@ -58,6 +58,12 @@ export const connectionQuery = (id: string) =>
   queryOptions({
     queryKey: ["connections", "one", id],
     queryFn: ({ signal }) => get<Connection>(path`/connections/${id}`, { signal }),
+  });
+
+export const channelQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["notifications/channels", "one", id],
+    queryFn: ({ signal }) => get<Channel>(path`/notifications/channels/${id}`, { signal }),
   });
 
 /** Those among which a form lets choose. */
@@ -127,6 +133,13 @@ export const usesQuery = (agent: string) =>
   queryOptions({
     queryKey: ["agents", "uses", agent],
     queryFn: ({ signal }) => get<Page<AgentUse>>(path`/agents/${agent}/uses`, { signal }),
+    refetchInterval: 5 * EVERY_MS,
+  });
+
+export const crashesQuery = (agent: string) =>
+  queryOptions({
+    queryKey: ["agents", "crashes", agent],
+    queryFn: ({ signal }) => get<Page<Crash>>(path`/agents/${agent}/crashes`, { signal }),
     refetchInterval: 5 * EVERY_MS,
   });
 

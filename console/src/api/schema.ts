@@ -57,6 +57,57 @@ export interface paths {
         patch: operations["patch_agents_id"];
         trace?: never;
     };
+    "/api/v1/agents/{id}/bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Fetch a support bundle from an agent's wrapper: a zip with logs, settings without secrets and the doctor's findings. */
+        post: operations["post_agents_id_bundle"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{id}/crashes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The crashes of an agent and its wrapper, the newest first: at most 50. */
+        get: operations["get_agents_id_crashes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{id}/crashes/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download a crash file, with stack and last log lines. */
+        get: operations["get_agents_id_crashes_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents/{id}/deactivate": {
         parameters: {
             query?: never;
@@ -68,6 +119,26 @@ export interface paths {
         put?: never;
         /** Deactivate an agent. Refused while it is online, and while an active step of an active task is served by it. */
         post: operations["post_agents_id_deactivate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{id}/doctor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have an agent's wrapper examine the installation: process, network, proxy, TLS, clock, credentials, disk and more.
+         *     It works while the agent is down.
+         */
+        post: operations["post_agents_id_doctor"];
         delete?: never;
         options?: never;
         head?: never;
@@ -242,6 +313,26 @@ export interface paths {
         put?: never;
         /** Revoke every password of an agent at once and disconnect it; download it again for a new one. */
         post: operations["post_agents_id_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{id}/update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Update an agent now, whatever percentage and maintenance windows say. What it executes is cancelled, with this as the
+         *     reason, once the new version has rehearsed.
+         */
+        post: operations["post_agents_id_update"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1253,6 +1344,7 @@ export interface components {
             id: string;
             /** @description `remote`, or `background` for the platform's own. */
             kind: string;
+            last_crash?: components["schemas"]["CrashView"] | null;
             last_exit?: components["schemas"]["ExitView"] | null;
             /** @description The last sign of life. */
             last_seen_at?: string | null;
@@ -1260,6 +1352,7 @@ export interface components {
             last_update?: string | null;
             /** @description For log file and console. */
             levels: components["schemas"]["LevelsView"];
+            liveness?: components["schemas"]["LivenessView"] | null;
             /** @description The machine it runs or ran on. */
             machine_name?: string | null;
             /** @description Unique in the environment, case ignored. */
@@ -1280,6 +1373,11 @@ export interface components {
             version: number;
             /** @description Its wrapper. */
             wrapper: components["schemas"]["WrapperView"];
+        };
+        /** @description What was asked for. */
+        AskedView: {
+            /** @description What happens next. */
+            next: string;
         };
         /** @description A change that somebody made. */
         AuditView: {
@@ -1511,6 +1609,27 @@ export interface components {
              */
             online: number;
         };
+        /** @description A crash of an agent or its wrapper. */
+        CrashView: {
+            /** @description When, by the machine's clock. */
+            at: string;
+            /** @description panic, hang, out_of_memory, descriptors_exhausted, abort, stack_overflow, bad_memory or other. */
+            cause: string;
+            /** @description The file's name, to download it by. */
+            file: string;
+            /** @description What it said, or how it ended. */
+            message: string;
+            /** @description Where in the source. */
+            place?: string | null;
+            /** @description agent or wrapper. */
+            program: string;
+            /** @description When the server heard of it. */
+            received_at: string;
+            /** @description The thread. */
+            thread?: string | null;
+            /** @description Its version. */
+            version: string;
+        };
         /** @description An agent to add. */
         CreateAgent: {
             /** @description For log file and console; Info by default. */
@@ -1590,10 +1709,14 @@ export interface components {
             ip_address?: string | null;
             /** @description Whether the process is a 64-bit one. */
             is_64_bit: boolean;
+            /** @description The fingerprint of its key, which seals streams to other agents. */
+            key?: string | null;
             /** @description The host's name. */
             machine_name: string;
             /** @description Operating system with version. */
             os: string;
+            /** @description How the site's policy stands: none, permissive or restricted. */
+            policy?: string | null;
             /**
              * Format: int32
              * @description Process id.
@@ -1643,10 +1766,26 @@ export interface components {
             /** @description Unique in the company. */
             name: string;
         };
+        /** @description What a wrapper found. */
+        ExaminationView: {
+            /** @description When, by the machine's clock. */
+            at: string;
+            /** @description One for each check. */
+            findings: components["schemas"]["FindingView"][];
+            /** @description The worst of the findings: ok, warning or failed. */
+            verdict: string;
+            /** @description The wrapper's version. */
+            wrapper_version: string;
+        };
         /** @description How an agent's process ended. */
         ExitView: {
             /** @description When. */
             at: string;
+            /**
+             * @description hang, panic, out_of_memory, descriptors_exhausted, abort, stack_overflow, bad_memory, killed or other; null
+             *     where the wrapper cannot tell.
+             */
+            cause?: string | null;
             /**
              * Format: int32
              * @description The exit code.
@@ -1693,6 +1832,20 @@ export interface components {
             /** @description The step's name, where it is in one. */
             step?: string | null;
         };
+        /** @description One check. */
+        FindingView: {
+            /** @description What to do. */
+            advice?: string | null;
+            /**
+             * @description process, service, settings, dns, proxy, route, tls, clock, credentials, licence, version, logs, disk,
+             *     descriptors, memory, updates, policy or crashes.
+             */
+            check: string;
+            /** @description What was seen. */
+            seen: string;
+            /** @description ok, warning, failed or skipped. */
+            verdict: string;
+        };
         /** @description The publisher's keys. */
         KeysView: {
             /** @description Public keys, `ed25519:` and base64. */
@@ -1728,6 +1881,15 @@ export interface components {
             refused_agents: components["schemas"]["RefusedView"][];
             /** @description trial, standard, premium or enterprise. */
             tier: string;
+        };
+        /** @description A part's state. */
+        LifeView: {
+            /** @description Since when. */
+            since?: string | null;
+            /** @description online, stopped (on purpose), lost or unknown. */
+            state: string;
+            /** @description What was seen of it last. */
+            text: string;
         };
         /** @description A limit. */
         LimitView: {
@@ -1774,6 +1936,22 @@ export interface components {
             /** @description The part of the program. */
             target: string;
         };
+        /** @description Agent, wrapper and target, each apart. */
+        LivenessView: {
+            /** @description The agent's connection. */
+            agent: components["schemas"]["LifeView"];
+            /**
+             * @description Why it is likely not online: deactivated, never_started, stopped, update, credentials, licence, refused, hang,
+             *     crash, not_running, network or machine_off; null while it is.
+             */
+            cause?: string | null;
+            /** @description The same in words. */
+            cause_text?: string | null;
+            /** @description The system that a connection of the agent was tested with last. */
+            target: components["schemas"]["LifeView"];
+            /** @description The wrapper's connection. */
+            wrapper: components["schemas"]["LifeView"];
+        };
         /** @description A login. Browsers get the token as a cookie too. */
         LoginView: {
             /** @description When it ends. */
@@ -1816,6 +1994,7 @@ export interface components {
                 id: string;
                 /** @description `remote`, or `background` for the platform's own. */
                 kind: string;
+                last_crash?: components["schemas"]["CrashView"] | null;
                 last_exit?: components["schemas"]["ExitView"] | null;
                 /** @description The last sign of life. */
                 last_seen_at?: string | null;
@@ -1823,6 +2002,7 @@ export interface components {
                 last_update?: string | null;
                 /** @description For log file and console. */
                 levels: components["schemas"]["LevelsView"];
+                liveness?: components["schemas"]["LivenessView"] | null;
                 /** @description The machine it runs or ran on. */
                 machine_name?: string | null;
                 /** @description Unique in the environment, case ignored. */
@@ -2041,6 +2221,37 @@ export interface components {
                  * @description Grows with every change; the `ETag`.
                  */
                 version: number;
+            }[];
+            /** @description Asks for the next page; null on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, counted up to 10,000.
+             */
+            total: number;
+        };
+        /** @description A part of a list. */
+        PageView_CrashView: {
+            /** @description In the order asked for. */
+            items: {
+                /** @description When, by the machine's clock. */
+                at: string;
+                /** @description panic, hang, out_of_memory, descriptors_exhausted, abort, stack_overflow, bad_memory or other. */
+                cause: string;
+                /** @description The file's name, to download it by. */
+                file: string;
+                /** @description What it said, or how it ended. */
+                message: string;
+                /** @description Where in the source. */
+                place?: string | null;
+                /** @description agent or wrapper. */
+                program: string;
+                /** @description When the server heard of it. */
+                received_at: string;
+                /** @description The thread. */
+                thread?: string | null;
+                /** @description Its version. */
+                version: string;
             }[];
             /** @description Asks for the next page; null on the last. */
             next_cursor?: string | null;
@@ -2628,11 +2839,6 @@ export interface components {
              * @description Days for which a run is kept after its end, 1 to 36500; null is for ever. The last run of each task is kept longer.
              */
             runs_days: number | null;
-        };
-        /** @description What was asked for. */
-        RetryView: {
-            /** @description What happens next. */
-            next: string;
         };
         /** @description What is set for the environment. */
         RolloutView: {
@@ -3275,6 +3481,103 @@ export interface operations {
             };
         };
     };
+    post_agents_id_bundle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `<name>.bundle.zip` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": number[];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_agents_id_crashes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView_CrashView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_agents_id_crashes_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+                /** @description Its name */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The crash file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
     post_agents_id_deactivate: {
         parameters: {
             query?: never;
@@ -3306,11 +3609,47 @@ export interface operations {
             };
         };
     };
+    post_agents_id_doctor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExaminationView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
     get_agents_id_download: {
         parameters: {
             query?: {
                 /** @description linux-x86_64, linux-aarch64, windows-x86_64 or macos-aarch64; the agent's own setting by default. */
                 platform?: string;
+                /**
+                 * @description What the site's `policy.toml` says at first: `restricted` (nothing but what the site adds) by default, or
+                 *     `permissive`.
+                 */
+                policy?: string;
             };
             header?: never;
             path: {
@@ -3592,7 +3931,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RetryView"];
+                    "application/json": components["schemas"]["AskedView"];
                 };
             };
             /** @description A problem; `code` says which */
@@ -3690,6 +4029,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Rotated"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_agents_id_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedView"];
                 };
             };
             /** @description A problem; `code` says which */

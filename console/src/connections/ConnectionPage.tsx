@@ -1,27 +1,31 @@
 // One connection: its settings as its connector wants them, its test, who uses it.
 
-import { Alert, Button, Grid, Group, Paper, Select, Skeleton, Stack, Text, TextInput, Title } from "@mantine/core";
-import { IconPlugConnected, IconTrash } from "@tabler/icons-react";
+import { Button, Grid, Group, Paper, Select, Skeleton, Stack, Text, TextInput, Title } from "@mantine/core";
+import { IconTrash } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { getRouteApi, useBlocker, useNavigate } from "@tanstack/react-router";
-import { useMemo, useRef, useState, type FormEvent } from "react";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { useMemo, useState, type FormEvent } from "react";
 import { ApiError, get, path } from "../api/client";
 import { agentNamesQuery, connectionQuery, connectorsQuery } from "../api/queries";
 import type { Connection } from "../api/types";
 import { ConnectorIcon } from "../parts/ConnectorIcon";
+import { Overtaken } from "../parts/Overtaken";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
 import { fieldsOf } from "../parts/schema/fields";
 import { wrongAt } from "../parts/schema/problems";
 import { SchemaForm } from "../parts/schema/SchemaForm";
+import { setIn } from "../parts/schema/set";
 import { Words } from "../parts/schema/Words";
+import { Secrets } from "../parts/Secrets";
 import { Time } from "../parts/Time";
 import { told } from "../parts/toast";
+import { Trial } from "../parts/Trial";
+import { useUnsaved } from "../parts/unsaved";
 import { DeleteDialog } from "./DeleteDialog";
-import { bodyOf, draftOf, setIn, type Draft } from "./draft";
+import { bodyOf, draftOf, type Draft } from "./draft";
 import { Kinds } from "./Kinds";
-import { Secrets } from "./Secrets";
-import { TestResult, useTest } from "./Test";
+import { tried } from "./tried";
 import { UsesList, useUses } from "./Uses";
 
 const route = getRouteApi("/shell/connections/$id");
@@ -48,7 +52,7 @@ export function ConnectionPage() {
         </Grid.Col>
         <Grid.Col span={{ base: 12, lg: 5 }}>
           <Stack>
-            <Trial key={connection.version} connection={connection} at={test === true} />
+            <Trial key={connection.version} of={tried(connection)} at={test === true} means={`Agent ${connection.agent} tries what is saved, stage by stage.`} />
             <Uses connection={connection} />
           </Stack>
         </Grid.Col>
@@ -71,37 +75,6 @@ export function NewConnectionPage() {
   );
 }
 
-function Trial({ connection, at }: { connection: Connection; at: boolean }) {
-  const [wanted, setWanted] = useState(at);
-  const test = useTest(connection, wanted);
-  return (
-    <Paper withBorder p="md" component="section" aria-label="Test">
-      <Stack gap="sm">
-        <Group justify="space-between">
-          <Title order={2} size="h5">
-            Test
-          </Title>
-          <Button
-            size="xs"
-            variant="default"
-            leftSection={<IconPlugConnected size={14} />}
-            loading={test.isFetching}
-            onClick={() => (wanted ? void test.refetch() : setWanted(true))}
-          >
-            {test.data || test.error ? "Test again" : "Test"}
-          </Button>
-        </Group>
-        {!wanted && (
-          <Text size="sm" c="dimmed">
-            Agent {connection.agent} tries what is saved, stage by stage.
-          </Text>
-        )}
-        <TestResult agent={connection.agent} test={test} />
-      </Stack>
-    </Paper>
-  );
-}
-
 function Uses({ connection }: { connection: Connection }) {
   const uses = useUses(connection);
   return (
@@ -119,7 +92,7 @@ function Editor({ connection }: { connection?: Connection }) {
   const [base, setBase] = useState(connection);
   const [draft, setDraft] = useState<Draft>(() => draftOf(connection));
   const [changed, setChanged] = useState(false);
-  const saved = useRef(false);
+  const saved = useUnsaved(changed);
   const connectors = useQuery(connectorsQuery);
   const agents = useQuery(agentNamesQuery);
   const cache = useQueryClient();
@@ -145,10 +118,6 @@ function Editor({ connection }: { connection?: Connection }) {
     setDraft(draftOf(next));
     setChanged(false);
   };
-  useBlocker({
-    shouldBlockFn: ({ current, next }) => changed && !saved.current && current.pathname !== next.pathname && !window.confirm("Leave without saving what you have written?"),
-    enableBeforeUnload: changed,
-  });
   const edit = (next: Partial<Draft>) => {
     saved.current = false;
     setChanged(true);
@@ -211,6 +180,7 @@ function Editor({ connection }: { connection?: Connection }) {
             />
             <Secrets
               known={kind.secrets}
+              about="Encrypted on the server; sent only to the agent."
               open={kind.origin === "third_party"}
               set={Object.keys(base?.secrets ?? {})}
               value={draft.secrets}
@@ -223,21 +193,13 @@ function Editor({ connection }: { connection?: Connection }) {
               </Text>
             )}
             {overtaken && base ? (
-              <Alert color="orange" title="Somebody else has changed this connection meanwhile">
-                <Group justify="space-between">
-                  <Text size="sm">Load it as it is now, then make your change again.</Text>
-                  <Button
-                    size="xs"
-                    variant="default"
-                    onClick={() => {
-                      save.reset();
-                      void cache.fetchQuery({ ...connectionQuery(base.id), staleTime: 0 }).then(take);
-                    }}
-                  >
-                    Load the newest version
-                  </Button>
-                </Group>
-              </Alert>
+              <Overtaken
+                what="connection"
+                onLoad={() => {
+                  save.reset();
+                  void cache.fetchQuery({ ...connectionQuery(base.id), staleTime: 0 }).then(take);
+                }}
+              />
             ) : (
               !nameTaken && <Refused error={save.error} title="Not saved" />
             )}

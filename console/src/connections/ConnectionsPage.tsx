@@ -11,7 +11,8 @@ import { List, type Column } from "../parts/List";
 import { PageHead } from "../parts/PageHead";
 import { SearchField } from "../parts/SearchField";
 import { Time } from "../parts/Time";
-import { TestDialog } from "./TestDialog";
+import { TestDialog } from "../parts/Trial";
+import { tried } from "./tried";
 
 const route = getRouteApi("/shell/connections");
 
@@ -89,7 +90,7 @@ export function ConnectionsPage() {
           )
         }
       />
-      {testing && <TestDialog connection={testing} onClose={() => setTesting(null)} />}
+      {testing && <TestDialog of={tried(testing)} onClose={() => setTesting(null)} />}
     </>
   );
 }

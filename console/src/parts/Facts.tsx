@@ -3,11 +3,13 @@
 import { Paper, Title } from "@mantine/core";
 import { Fragment, type ReactNode } from "react";
 
+export type Fact = [name: string, value: ReactNode];
+
 interface Props {
   title: string;
   /** Two beside each other, where there is room. */
   wide?: boolean;
-  facts: [name: string, value: ReactNode][];
+  facts: Fact[];
 }
 
 export function Facts({ title, wide = false, facts }: Props) {
@@ -16,14 +18,20 @@ export function Facts({ title, wide = false, facts }: Props) {
       <Title order={2} size="h5" mb="sm">
         {title}
       </Title>
-      <dl className={wide ? "facts facts-wide" : "facts"}>
-        {facts.map(([name, value]) => (
-          <Fragment key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </Fragment>
-        ))}
-      </dl>
+      <FactList wide={wide} facts={facts} />
     </Paper>
+  );
+}
+
+export function FactList({ wide = false, facts }: Omit<Props, "title">) {
+  return (
+    <dl className={wide ? "facts facts-wide" : "facts"}>
+      {facts.map(([name, value]) => (
+        <Fragment key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </Fragment>
+      ))}
+    </dl>
   );
 }

@@ -1,10 +1,12 @@
-// A list with columns that the server sorts: skeleton while it loads, words and a next action where it is empty.
+// A list with columns that the server sorts: skeleton while it loads, words and a next action where it is empty. Where
+// there is no room for columns each row is a card; the roles stand there because the layout then is no table's.
 
-import { Button, Center, Checkbox, Group, Paper, Skeleton, Stack, Table, Text, UnstyledButton } from "@mantine/core";
+import { Button, Center, Checkbox, Group, Paper, Select, Skeleton, Stack, Table, Text, UnstyledButton } from "@mantine/core";
 import { IconArrowDown, IconArrowUp } from "@tabler/icons-react";
 import type { ReactNode } from "react";
 import { count } from "./format";
 import { Refused } from "./Refused";
+import "./cards.css";
 
 export interface Column<T> {
   title: string;
@@ -53,45 +55,40 @@ export function List<T>({ label, columns, id, list, sort, onSort, empty, control
     );
   }
   return (
-    <Paper withBorder>
+    <Paper withBorder className="cards">
+      <Narrow columns={columns} sort={sort} onSort={onSort} all={picked && <PickAll label={label} rows={list.rows.map(id)} picked={picked} words="All" />} />
       <Table.ScrollContainer minWidth={Math.max(480, columns.length * 125)} scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": label } }}>
-        <Table highlightOnHover verticalSpacing="xs" aria-label={label} aria-busy={list.isPending}>
-          <Table.Thead>
-            <Table.Tr>
+        <Table role="table" highlightOnHover verticalSpacing="xs" aria-label={label} aria-busy={list.isPending}>
+          <Table.Thead role="rowgroup">
+            <Table.Tr role="row">
               {picked && (
-                <Table.Th w={1}>
-                  <Checkbox
-                    size="xs"
-                    aria-label={`Pick all ${label.toLowerCase()} that are shown`}
-                    checked={list.rows.length > 0 && list.rows.every((row) => picked.ids.has(id(row)))}
-                    indeterminate={picked.ids.size > 0 && !list.rows.every((row) => picked.ids.has(id(row)))}
-                    onChange={(event) => picked.onChange(new Set(event.currentTarget.checked ? list.rows.map(id) : []))}
-                  />
+                <Table.Th role="columnheader" w={1}>
+                  <PickAll label={label} rows={list.rows.map(id)} picked={picked} />
                 </Table.Th>
               )}
               {columns.map((column) => (
                 <Head key={column.title} column={column} sort={sort} onSort={onSort} />
               ))}
-              {controls && <Table.Th w={1} aria-label="Actions" />}
+              {controls && <Table.Th role="columnheader" w={1} aria-label="Actions" />}
             </Table.Tr>
           </Table.Thead>
-          <Table.Tbody>
+          <Table.Tbody role="rowgroup">
             {list.isPending
               ? Array.from({ length: 6 }, (_, row) => (
-                  <Table.Tr key={row}>
-                    {picked && <Table.Td />}
+                  <Table.Tr role="row" key={row}>
+                    {picked && <Table.Td role="cell" className="card-more" />}
                     {columns.map((column) => (
-                      <Table.Td key={column.title}>
+                      <Table.Td role="cell" key={column.title} className="card-more">
                         <Skeleton height={16} my={6} />
                       </Table.Td>
                     ))}
-                    {controls && <Table.Td />}
+                    {controls && <Table.Td role="cell" className="card-more" />}
                   </Table.Tr>
                 ))
               : list.rows.map((row) => (
-                  <Table.Tr key={id(row)} data-picked={picked?.ids.has(id(row)) || undefined}>
+                  <Table.Tr role="row" key={id(row)} data-picked={picked?.ids.has(id(row)) || undefined}>
                     {picked && (
-                      <Table.Td>
+                      <Table.Td role="cell" className="card-pick">
                         <Checkbox
                           size="xs"
                           aria-label={`Pick ${picked.name(row)}`}
@@ -100,13 +97,13 @@ export function List<T>({ label, columns, id, list, sort, onSort, empty, control
                         />
                       </Table.Td>
                     )}
-                    {columns.map((column) => (
-                      <Table.Td key={column.title} className={column.right ? "figure" : undefined}>
-                        {column.cell(row)}
+                    {columns.map((column, at) => (
+                      <Table.Td role="cell" key={column.title} className={at === 0 ? "card-name" : column.right ? "card-fact figure" : "card-fact"} data-title={column.title}>
+                        <div>{column.cell(row)}</div>
                       </Table.Td>
                     ))}
                     {controls && (
-                      <Table.Td>
+                      <Table.Td role="cell" className="card-controls">
                         <Group gap={4} wrap="nowrap" justify="flex-end">
                           {controls(row)}
                         </Group>
@@ -138,6 +135,40 @@ export function List<T>({ label, columns, id, list, sort, onSort, empty, control
   );
 }
 
+interface PickAllProps<T> {
+  label: string;
+  rows: string[];
+  picked: NonNullable<Props<T>["picked"]>;
+  /** Beside the box. */
+  words?: string;
+}
+
+function PickAll<T>({ label, rows, picked, words }: PickAllProps<T>) {
+  const all = rows.length > 0 && rows.every((row) => picked.ids.has(row));
+  return (
+    <Checkbox
+      size="xs"
+      label={words}
+      aria-label={`Pick all ${label.toLowerCase()} that are shown`}
+      checked={all}
+      indeterminate={picked.ids.size > 0 && !all}
+      onChange={(event) => picked.onChange(new Set(event.currentTarget.checked ? rows : []))}
+    />
+  );
+}
+
+/** What the columns' heads are for, where there are no columns. */
+function Narrow<T>({ columns, sort, onSort, all }: Pick<Props<T>, "columns" | "sort" | "onSort"> & { all: ReactNode }) {
+  const sorts = columns.flatMap(({ sort: word, title }) => (word ? [{ value: word, label: `By ${title.toLowerCase()}` }, { value: `-${word}`, label: `By ${title.toLowerCase()}, last first` }] : []));
+  if (sorts.length === 0 && !all) return null;
+  return (
+    <Group hiddenFrom="sm" justify="space-between" px="sm" py="xs" wrap="nowrap" className="cards-head">
+      {all}
+      {sorts.length > 0 && <Select size="xs" aria-label="Sort" allowDeselect={false} data={sorts} value={sort} onChange={(next) => next && onSort(next)} ml="auto" />}
+    </Group>
+  );
+}
+
 /** The server counts no further. */
 const TOTAL_MAX = 10_000;
 
@@ -155,11 +186,11 @@ function toggled(ids: ReadonlySet<string>, id: string): ReadonlySet<string> {
 
 function Head<T>({ column, sort, onSort }: { column: Column<T>; sort: string; onSort: (sort: string) => void }) {
   const { sort: word, title } = column;
-  if (!word) return <Table.Th ta={column.right ? "right" : undefined}>{title}</Table.Th>;
+  if (!word) return <Table.Th role="columnheader" ta={column.right ? "right" : undefined}>{title}</Table.Th>;
   const up = sort === word;
   const down = sort === `-${word}`;
   return (
-    <Table.Th ta={column.right ? "right" : undefined} aria-sort={up ? "ascending" : down ? "descending" : "none"}>
+    <Table.Th role="columnheader" ta={column.right ? "right" : undefined} aria-sort={up ? "ascending" : down ? "descending" : "none"}>
       <UnstyledButton fz="sm" fw={700} onClick={() => onSort(up ? `-${word}` : word)}>
         <Group gap={4} wrap="nowrap">
           <span style={{ whiteSpace: "nowrap" }}>{title}</span>

@@ -13,6 +13,8 @@ import { LINES_MAX, type Line, type Tail } from "./tail";
 import { failed, told } from "./toast";
 
 const LINE_PX = 20;
+/** Where a line is longer than what is in sight, it wraps unless somebody says otherwise. */
+const NARROW = "(max-width: 48em)";
 const SERIOUS = ["Error", "Fatal"];
 const serious = (line: Line) => SERIOUS.includes(line.level);
 
@@ -42,7 +44,7 @@ interface Props<T extends Line> {
 
 export function LogView<T extends Line>({ label, tail, source, file, filters, height, older, seek, line: named, link, onLive, whole, of }: Props<T>) {
   const [zone] = useZone();
-  const [wrap, setWrap] = useState(false);
+  const [wrap, setWrap] = useState(() => window.matchMedia(NARROW).matches);
   // While paused, the lines that stood then; what comes meanwhile is only counted.
   const [frozen, setFrozen] = useState<T[] | null>(null);
   const [earlier, setEarlier] = useState<T[]>([]);
@@ -93,6 +95,15 @@ export function LogView<T extends Line>({ label, tail, source, file, filters, he
     if (!frozen) setFrozen(tail.lines);
     setMarked(lines[at]?.seq);
     rows.scrollToIndex(at, { align: "center" });
+  };
+  /** Marks the line before or after the marked one; the first to be marked is the last in sight. */
+  const markNext = (by: number) => {
+    const at = lines.findIndex((line) => line.seq === marked);
+    const next = at < 0 ? (rows.range?.endIndex ?? 0) : at + by;
+    if (next < 0 || next >= lines.length) return;
+    pause();
+    setMarked(lines[next]?.seq);
+    rows.scrollToIndex(next, { align: "auto" });
   };
   const jumpToError = async () => {
     const at = lines.findIndex((line) => line.seq === marked);
@@ -156,7 +167,7 @@ export function LogView<T extends Line>({ label, tail, source, file, filters, he
             </ActionIcon>
           </Tooltip>
           {link && (
-            <Tooltip label={markedLine ? "Copy a link to the marked line" : "Mark a line by its time to copy a link to it"}>
+            <Tooltip label={markedLine ? "Copy a link to the marked line" : "Mark a line by its time, or with the arrow keys, to copy a link to it"}>
               <ActionIcon variant="subtle" color="gray" aria-label="Copy a link to the marked line" disabled={!markedLine} onClick={() => copyLink(markedLine)}>
                 <IconLink size={18} />
               </ActionIcon>
@@ -209,7 +220,10 @@ export function LogView<T extends Line>({ label, tail, source, file, filters, he
           if (event.deltaY < 0) pause();
         }}
         onKeyDown={(event) => {
-          if (["ArrowUp", "PageUp", "Home"].includes(event.key)) pause();
+          if (link && event.target === event.currentTarget && ["ArrowUp", "ArrowDown"].includes(event.key)) {
+            event.preventDefault();
+            markNext(event.key === "ArrowUp" ? -1 : 1);
+          } else if (["ArrowUp", "PageUp", "Home"].includes(event.key)) pause();
         }}
       >
         {tail.loading && <Skeleton h={LINE_PX * 5} m="xs" w="60%" />}

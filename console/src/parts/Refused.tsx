@@ -3,6 +3,7 @@
 import { Alert, List } from "@mantine/core";
 import { IconAlertTriangle } from "@tabler/icons-react";
 import { ApiError } from "../api/client";
+import { Said } from "./Said";
 import { said } from "./toast";
 
 export function Refused({ error, title }: { error: unknown; title: string }) {
@@ -10,13 +11,13 @@ export function Refused({ error, title }: { error: unknown; title: string }) {
   const problems = error instanceof ApiError ? error.problems : [];
   return (
     <Alert color="red" icon={<IconAlertTriangle />} title={title} role="alert">
-      {said(error)}
+      <Said text={said(error)} />
       {problems.length > 1 && (
         <List size="sm" mt="xs">
           {problems.map((problem) => (
             <List.Item key={problem.path + problem.message}>
               {problem.step ? `Step ${problem.step}: ` : ""}
-              {problem.message}
+              <Said text={problem.message} />
             </List.Item>
           ))}
         </List>

@@ -69,6 +69,10 @@ export function duration(millis: number): string {
 
 /** "waiting_for_agent" as "Waiting for agent". */
 export function words(word: string): string {
-  const text = word.replaceAll("_", " ");
+  return sentence(word.replaceAll("_", " "));
+}
+
+/** With a large first letter. */
+export function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

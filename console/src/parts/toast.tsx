@@ -2,6 +2,8 @@
 
 import { notifications } from "@mantine/notifications";
 import { IconCheck, IconInfoCircle, IconX } from "@tabler/icons-react";
+import { sentence } from "./format";
+import { Said } from "./Said";
 
 export function told(message: string) {
   notifications.show({ color: "green", icon: <IconCheck size={18} />, message });
@@ -17,13 +19,12 @@ export function failed(title: string, error: unknown) {
     color: "red",
     icon: <IconX size={18} />,
     title,
-    message: said(error),
+    message: <Said text={said(error)} />,
     autoClose: 15_000,
   });
 }
 
 /** An error in a sentence. */
 export function said(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return sentence(error instanceof Error ? error.message : String(error));
 }

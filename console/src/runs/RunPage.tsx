@@ -6,12 +6,13 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { path } from "../api/client";
 import { runQuery } from "../api/queries";
 import type { Run, RunLine } from "../api/types";
-import { Facts } from "../parts/Facts";
+import { Facts, type Fact } from "../parts/Facts";
 import { bytes, count, duration, words } from "../parts/format";
 import { LevelFilter } from "../parts/LevelFilter";
 import { LogView } from "../parts/LogView";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
+import { Said } from "../parts/Said";
 import { StateBadge } from "../parts/StateBadge";
 import { Time, useNow } from "../parts/Time";
 import { useTail } from "../parts/tail";
@@ -44,7 +45,7 @@ function Shown({ run }: { run: Run }) {
       <Stack>
         {run.reason && waits.length === 0 && (
           <Alert color={run.ended ? (run.failure ? "red" : "gray") : "yellow"} title={run.failure ? `${words(run.failure)} fault` : undefined}>
-            {run.reason}
+            <Said text={run.reason} />
           </Alert>
         )}
         <Waits waits={waits} />
@@ -57,13 +58,13 @@ function Shown({ run }: { run: Run }) {
   );
 }
 
-function facts(run: Run, now: number): [string, React.ReactNode][] {
+function facts(run: Run, now: number): Fact[] {
   const parameters = Object.entries(run.parameters ?? {});
   const steps = newest(run.steps ?? []);
   // What the last steps gave on or wrote: those that no other reads.
   const last = steps.filter((step) => !steps.some((other) => other.inputs.includes(step.step)));
   const took = run.duration_ms == null ? null : run.ended || !run.started_at ? run.duration_ms : Math.max(run.duration_ms, now - Date.parse(run.started_at));
-  const all: [string, React.ReactNode][] = [
+  const all: Fact[] = [
     ["Task", <TaskLink run={run} />],
     ["Started by", `${run.who} (${words(run.trigger_name ?? run.trigger).toLowerCase()})`],
     ["Asked for", <Time at={run.queued_at} />],

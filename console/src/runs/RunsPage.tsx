@@ -8,6 +8,7 @@ import type { Run } from "../api/types";
 import { duration, words } from "../parts/format";
 import { List, type Column } from "../parts/List";
 import { PageHead } from "../parts/PageHead";
+import { Said } from "../parts/Said";
 import { SavedViews } from "../parts/SavedViews";
 import { SearchField } from "../parts/SearchField";
 import { StateBadge } from "../parts/StateBadge";
@@ -44,7 +45,7 @@ const COLUMNS: Column<Run>[] = [
     title: "Reason",
     cell: (run) => (
       <Text size="sm" lineClamp={2} maw={360} title={run.reason ?? undefined}>
-        {run.reason ?? "-"}
+        {run.reason ? <Said text={run.reason} /> : "-"}
       </Text>
     ),
   },
@@ -69,7 +70,7 @@ export function RunsPage() {
       <Group mb="sm" gap="sm">
         <SearchField label="Search by task" value={search} onChange={(next) => change({ search: next })} />
         <Select
-          w={200}
+          w={{ base: "calc(50% - 6px)", xs: 200 }}
           aria-label="State"
           placeholder="Every state"
           clearable
@@ -78,7 +79,7 @@ export function RunsPage() {
           onChange={(next) => change({ state: next ?? undefined })}
         />
         <Select
-          w={170}
+          w={{ base: "calc(50% - 6px)", xs: 170 }}
           aria-label="Started by"
           placeholder="Every start"
           clearable

@@ -4,6 +4,8 @@ import { Anchor, Paper, Table, Text, Tooltip } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import type { StepRun } from "../api/types";
 import { bytes, count, duration, words } from "../parts/format";
+import { Said } from "../parts/Said";
+import "../parts/cards.css";
 import { StateBadge } from "../parts/StateBadge";
 import { useNow } from "../parts/Time";
 
@@ -13,21 +15,21 @@ const WORDS = ["Agent"];
 export function Steps({ steps, pace }: { steps: StepRun[]; pace: ReadonlyMap<string, number> }) {
   const now = useNow(steps.some((step) => step.started_at && !step.finished_at));
   return (
-    <Paper withBorder>
+    <Paper withBorder className="cards">
       <Table.ScrollContainer minWidth={900} scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": "Steps" } }}>
-        <Table verticalSpacing="xs" aria-label="Steps">
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>Step</Table.Th>
-              <Table.Th>State</Table.Th>
+        <Table role="table" verticalSpacing="xs" aria-label="Steps">
+          <Table.Thead role="rowgroup">
+            <Table.Tr role="row">
+              <Table.Th role="columnheader">Step</Table.Th>
+              <Table.Th role="columnheader">State</Table.Th>
               {COLUMNS.map((title) => (
-                <Table.Th key={title} ta={WORDS.includes(title) ? undefined : "right"}>
+                <Table.Th role="columnheader" key={title} ta={WORDS.includes(title) ? undefined : "right"}>
                   {title}
                 </Table.Th>
               ))}
             </Table.Tr>
           </Table.Thead>
-          <Table.Tbody>
+          <Table.Tbody role="rowgroup">
             {steps.map((step) => (
               <Step key={`${step.step} ${step.attempt}`} step={step} now={now} pace={pace.get(step.step)} />
             ))}
@@ -51,8 +53,8 @@ function Step({ step, now, pace }: { step: StepRun; now: number; pace: number | 
   const more = failure ?? step.reason ?? step.committed;
   return (
     <>
-      <Table.Tr className={more ? "row-open" : undefined}>
-        <Table.Td>
+      <Table.Tr role="row" className={more ? "row-open" : undefined}>
+        <Table.Td role="cell" className="card-name">
           <Text size="sm" fw={500} className="wraps">
             {step.step}
           </Text>
@@ -64,11 +66,11 @@ function Step({ step, now, pace }: { step: StepRun; now: number; pace: number | 
             </Tooltip>
           )}
         </Table.Td>
-        <Table.Td>
+        <Table.Td role="cell" className="card-controls">
           <StateBadge state={step.state} />
         </Table.Td>
-        <Table.Td className="figure">{step.attempt}</Table.Td>
-        <Table.Td>
+        <Figure title="Attempt">{step.attempt}</Figure>
+        <Table.Td role="cell" className="card-fact" data-title="Agent">
           {step.agent ? (
             <Anchor size="sm" renderRoot={(props) => <Link to="/agents/$id" params={{ id: step.agent ?? "" }} {...props} />}>
               {step.agent}
@@ -77,22 +79,26 @@ function Step({ step, now, pace }: { step: StepRun; now: number; pace: number | 
             "-"
           )}
         </Table.Td>
-        <Table.Td className="figure">{count(step.rows_in)}</Table.Td>
-        <Table.Td className="figure">{count(step.rows_out)}</Table.Td>
-        <Table.Td className="figure">{count(step.rows_rejected)}</Table.Td>
-        <Table.Td className="figure">{bytes(step.bytes)}</Table.Td>
-        <Table.Td className="figure">{rate == null ? "-" : count(rate)}</Table.Td>
-        <Table.Td className="figure">{took(step, now)}</Table.Td>
+        <Figure title="Rows in">{count(step.rows_in)}</Figure>
+        <Figure title="Rows out">{count(step.rows_out)}</Figure>
+        <Figure title="Rejected">{count(step.rows_rejected)}</Figure>
+        <Figure title="Bytes">{bytes(step.bytes)}</Figure>
+        <Figure title="Rows/s">{rate == null ? "-" : count(rate)}</Figure>
+        <Figure title="Took">{took(step, now)}</Figure>
       </Table.Tr>
       {more && (
-        <Table.Tr>
-          <Table.Td colSpan={10} pt={0}>
+        <Table.Tr role="row">
+          <Table.Td role="cell" colSpan={10} pt={0} className="card-more wraps">
             {(failure ?? step.reason) && (
               <Text size="sm" c={failure ? "red" : "dimmed"}>
-                {failure ? failure.message : step.reason}
+                <Said text={failure ? failure.message : (step.reason ?? "")} />
               </Text>
             )}
-            {failure?.advice && <Text size="sm">{failure.advice}</Text>}
+            {failure?.advice && (
+              <Text size="sm">
+                <Said text={failure.advice} />
+              </Text>
+            )}
             {step.committed && (
               <Text size="xs" c="dimmed">
                 {count(step.committed.rows)} rows are in the target, up to {JSON.stringify(step.committed.checkpoint)}
@@ -102,5 +108,13 @@ function Step({ step, now, pace }: { step: StepRun; now: number; pace: number | 
         </Table.Tr>
       )}
     </>
+  );
+}
+
+function Figure({ title, children }: { title: string; children: React.ReactNode }) {
+  return (
+    <Table.Td role="cell" className="card-fact figure" data-title={title}>
+      <div>{children}</div>
+    </Table.Td>
   );
 }

@@ -93,7 +93,7 @@ function FindDialog({ onClose }: { onClose: () => void }) {
           event.preventDefault();
         }}
       />
-      <ScrollArea.Autosize mah="55dvh" type="auto" viewportRef={box} viewportProps={{ tabIndex: 0, role: "region", "aria-label": "What was found" }}>
+      <ScrollArea.Autosize mah="55dvh" type="auto" scrollbars="y" className="find-box" viewportRef={box} viewportProps={{ tabIndex: 0, role: "region", "aria-label": "What was found" }}>
         <div role="listbox" id={list} aria-label="Found" className="find-hits">
           {hits.map((hit, index) => (
             <div key={`${hit.kind} ${hit.to}`} id={`${list}-${index}`} role="option" aria-selected={index === chosen} onClick={() => go(hit)} onMouseMove={() => setAt(index)}>
@@ -101,7 +101,7 @@ function FindDialog({ onClose }: { onClose: () => void }) {
               <Text size="sm" truncate flex={1}>
                 {hit.label}
               </Text>
-              <Text size="xs" className="find-kind">
+              <Text size="xs" truncate className="find-kind">
                 {hit.note ?? hit.kind}
               </Text>
             </div>

@@ -10,6 +10,7 @@ import { Interrupted } from "./Interrupted";
 import { LicenceBanner } from "./LicenceBanner";
 import { ADMINISTRATION, START, WORK, type PageLink } from "./pages";
 import { PersonMenu } from "./PersonMenu";
+import { SignInAgain } from "./SignInAgain";
 
 export function Shell() {
   const [opened, { toggle, close }] = useDisclosure();
@@ -57,6 +58,7 @@ export function Shell() {
         <LicenceBanner />
         <Outlet />
       </AppShell.Main>
+      <SignInAgain />
       <AppShell.Footer>
         <AgentStatus />
       </AppShell.Footer>
@@ -64,10 +66,13 @@ export function Shell() {
   );
 }
 
+/** Pages on which something is made, and to which others they belong. */
+const NEW: Record<string, string> = { "/new-task": "/tasks", "/new-connection": "/connections", "/new-channel": "/notifications" };
+
 function Pages({ pages, close }: { pages: PageLink[]; close: () => void }) {
   const here = useRouterState({ select: (state) => state.location.pathname });
   return pages.map(({ to, label, Icon }) => {
-    const active = here === to || here.startsWith(`${to}/`) || (to === "/tasks" && here === "/new-task");
+    const active = here === to || here.startsWith(`${to}/`) || NEW[here] === to;
     return (
       <NavLink
         key={to}

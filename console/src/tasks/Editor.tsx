@@ -4,13 +4,14 @@ import { Anchor, Button, Group, Paper, SegmentedControl, Stack } from "@mantine/
 import { useDebouncedValue } from "@mantine/hooks";
 import { IconAlertTriangle, IconDeviceFloppy } from "@tabler/icons-react";
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useBlocker, useNavigate, useSearch } from "@tanstack/react-router";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo, useRef, useState } from "react";
 import { ApiError, get, path } from "../api/client";
 import { taskQuery, taskSchemaQuery } from "../api/queries";
 import type { FieldProblem, Task, Validation } from "../api/types";
 import { Refused } from "../parts/Refused";
 import { told } from "../parts/toast";
+import { useUnsaved } from "../parts/unsaved";
 import { addStep } from "./document/edit";
 import { rangeOf, read, type Step } from "./document/model";
 import { Findings } from "./Findings";
@@ -37,7 +38,6 @@ export function Editor({ task }: { task?: Task }) {
   const [text, setText] = useState(base.document);
   const [checked] = useDebouncedValue(text, PAUSE_MS);
   const editor = useRef<Handle>(null);
-  const saved = useRef(false);
   const [looking, setLooking] = useState<Step | null>(null);
   const findings = useRef<HTMLDivElement>(null);
   const cache = useQueryClient();
@@ -50,6 +50,7 @@ export function Editor({ task }: { task?: Task }) {
   const chosen = wanted === undefined ? undefined : model.steps.find((one) => one.name === wanted);
   const unsaved = text !== base.document;
   const changed = task === undefined || unsaved;
+  const saved = useUnsaved(unsaved);
   const check = useQuery({
     queryKey: ["validate", checked],
     queryFn: ({ signal }) => get<Validation>("/tasks/validate", { method: "POST", text: checked, signal }),
@@ -96,10 +97,6 @@ export function Editor({ task }: { task?: Task }) {
       void cache.invalidateQueries({ queryKey: ["tasks"], refetchType: "none" });
       if (!task) void navigate({ to: `/tasks/${next.summary.id}`, search: { layout: layout === "both" ? undefined : layout, step: wanted }, replace: true });
     },
-  });
-  useBlocker({
-    shouldBlockFn: ({ current, next }) => unsaved && !saved.current && current.pathname !== next.pathname && !window.confirm("Leave without saving what you have written?"),
-    enableBeforeUnload: unsaved,
   });
   const show = (problem: FieldProblem) => {
     const index = /^\/steps\/(\d+)/.exec(problem.path)?.[1];

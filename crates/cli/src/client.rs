@@ -27,6 +27,7 @@ pub(crate) struct Client {
     agent: Agent,
     address: String,
     token: Option<Secret>,
+    ca: Option<String>,
 }
 
 /// The body of a request.
@@ -87,12 +88,19 @@ impl Client {
             .user_agent(concat!("sallyport/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Ok(Self { agent, address: address.trim_end_matches('/').to_owned(), token })
+        let (address, ca) = (address.trim_end_matches('/').to_owned(), ca.map(str::to_owned));
+        Ok(Self { agent, address, token, ca })
     }
 
     /// The address it talks to.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What a connection beside the API is made with: whom to trust, and the value of the `Authorization` header.
+    pub(crate) fn credentials(&self) -> Result<(Arc<rustls::ClientConfig>, Secret)> {
+        let token = self.token.as_ref().map(Secret::expose).unwrap_or_default();
+        Ok((trust::config(self.ca.as_deref())?, Secret::new(format!("Bearer {token}"))))
     }
 
     /// Reads one thing.
@@ -182,8 +190,17 @@ impl Client {
     }
 
     /// Saves an answer to a new file that only its owner can read; gives its size. `progress` hears of every piece.
-    pub(crate) fn download(&self, path: &str, to: &Path, mut progress: impl FnMut(u64)) -> Result<u64> {
-        let response = self.request(&Method::GET, path, None, &[])?;
+    pub(crate) fn download(&self, path: &str, to: &Path, progress: impl FnMut(u64)) -> Result<u64> {
+        self.save(&Method::GET, path, to, progress)
+    }
+
+    /// The same of what is only made when it is asked for.
+    pub(crate) fn fetch(&self, path: &str, to: &Path) -> Result<u64> {
+        self.save(&Method::POST, path, to, |_| {})
+    }
+
+    fn save(&self, method: &Method, path: &str, to: &Path, mut progress: impl FnMut(u64)) -> Result<u64> {
+        let response = self.request(method, path, None, &[])?;
         let mut reader = response.into_body().into_with_config().limit(u64::MAX).reader();
         let mut file = private_file(to).doing(|| format!("writing {}", to.display()))?;
         let mut buffer = vec![0; 64 * 1024];

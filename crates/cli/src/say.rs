@@ -93,7 +93,7 @@ pub(crate) fn tone_of(state: &str) -> Tone {
     match state {
         "succeeded" | "online" | "ok" => Tone::Good,
         "failed" | "timed_out" | "lost" | "finished_with_errors" => Tone::Bad,
-        "cancelled" | "waiting_for_agent" | "no_data" => Tone::Warn,
+        "cancelled" | "waiting_for_agent" | "no_data" | "warning" => Tone::Warn,
         "offline" | "inactive" | "deactivated" | "skipped" => Tone::Dim,
         other if other.starts_with("failed") => Tone::Bad,
         _ => Tone::Strong,

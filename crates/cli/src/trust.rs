@@ -37,6 +37,18 @@ pub(crate) fn roots(pem: Option<&str>) -> Result<Vec<CertificateDer<'static>>> {
     Ok(all)
 }
 
+/// Trusts the system's roots and, if given, those in a PEM text.
+pub(crate) fn config(pem: Option<&str>) -> Result<Arc<ClientConfig>> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots(pem)?);
+    let config = ClientConfig::builder_with_provider(sallyport_site::tls::provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::failed(error.to_string()))?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
 /// What a look at a server's certificate gave.
 pub(crate) enum Seen {
     /// The roots vouch for it.

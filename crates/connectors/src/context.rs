@@ -1,11 +1,14 @@
 //! What a step gives its connector besides rows and settings.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sallyport_dataplane::{Cancel, Progress};
 use sallyport_protocol::{Checkpoint, Committed, Incremental, LogLevel};
+use sallyport_site::policy::PolicyFile;
+
+use crate::Error;
 
 /// Takes a line for the step's log.
 pub type LogSink = Arc<dyn Fn(LogLevel, String) + Send + Sync>;
@@ -93,6 +96,20 @@ pub struct Site {
     pub confined: bool,
     /// Third-party connectors by name.
     pub programs: BTreeMap<String, Program>,
+    /// What may be touched at all.
+    pub policy: Arc<PolicyFile>,
+}
+
+impl Site {
+    /// Whether a path without links may be touched.
+    pub(crate) fn may_touch(&self, path: &Path) -> Result<(), Error> {
+        let policy = self.policy.now();
+        if policy.folders.is_none() {
+            return Ok(());
+        }
+        let own = std::fs::canonicalize(&self.files_root).unwrap_or_else(|_| self.files_root.clone());
+        policy.may_touch(path, &own).map_err(|refused| Error::not_allowed(&refused))
+    }
 }
 
 /// A program that the site's administrator registered as a connector.

@@ -2,6 +2,7 @@
 
 use sallyport_dataplane::{Cancelled, EdgeError};
 use sallyport_protocol::{Failure, FailureKind};
+use sallyport_site::policy::Refused;
 
 /// Why a step's connector ended early.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +48,12 @@ impl Error {
     pub fn unknown_connector(kind: &str) -> Self {
         Self::permanent(FailureKind::Connector, "unknown_connector", format!("this agent has no connector `{kind}`"))
             .advise("update the agent, or correct the connector's name")
+    }
+
+    /// The site's administrator does not allow it.
+    pub fn not_allowed(refused: &Refused) -> Self {
+        Self::permanent(FailureKind::Connector, "not_allowed_by_site", refused.to_string())
+            .advise(refused.advice.clone())
     }
 
     /// The system has no thread to spare.

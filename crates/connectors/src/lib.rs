@@ -18,10 +18,11 @@ mod promise;
 mod reject;
 mod settings;
 pub mod sqlite;
+mod tcp;
 mod text;
 
 use sallyport_dataplane::{Cancel, Input, Output};
-use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor};
+use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor, Stage};
 use serde_json::Value;
 
 pub use context::{Checkpointing, CommitKey, Context, LogSink, Program, Provenance, Site};
@@ -63,7 +64,26 @@ pub struct Written {
 
 /// Every connector this build knows.
 pub fn catalog() -> Vec<Descriptor> {
-    vec![postgres::descriptor(), sqlite::descriptor(), file::descriptor(), program::descriptor()]
+    vec![postgres::descriptor(), sqlite::descriptor(), file::descriptor(), program::descriptor(), tcp::descriptor()]
+}
+
+/// Where a connection leads, for a tunnel: host and port; `None` where its kind is no TCP service.
+pub fn endpoint(kind: &str, settings: &Value) -> Option<(String, u16)> {
+    match kind {
+        "postgres" => postgres::endpoint(settings),
+        "tcp" => tcp::endpoint(settings),
+        _ => None,
+    }
+}
+
+/// What a use of a connection touches, in words for the site: host and port, or what on the machine itself.
+pub fn target(kind: &str, connection: Option<&ConnectionOrder>, settings: &Value) -> String {
+    if let Some((host, port)) = connection.and_then(|connection| endpoint(kind, &connection.settings)) {
+        return format!("{host}:{port}");
+    }
+    let said = connection.map(|connection| &connection.settings).into_iter().chain([settings]);
+    let words = said.flat_map(|value| ["root", "program", "path"].map(|name| value.get(name).and_then(Value::as_str)));
+    words.flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// Makes the source of a step from its connection and its `with`; checks both.
@@ -73,6 +93,7 @@ pub fn source(kind: &str, connection: Option<&ConnectionOrder>, settings: &Value
         "sqlite" => sqlite::source(connection, settings),
         "file" => file::source(connection, settings),
         "program" => program::source(connection, settings),
+        "tcp" => Err(tcp::no_step()),
         _ => Err(Error::unknown_connector(kind)),
     }
 }
@@ -84,19 +105,25 @@ pub fn sink(kind: &str, connection: Option<&ConnectionOrder>, settings: &Value) 
         "sqlite" => sqlite::sink(connection, settings),
         "file" => file::sink(connection, settings),
         "program" => program::sink(connection, settings),
+        "tcp" => Err(tcp::no_step()),
         _ => Err(Error::unknown_connector(kind)),
     }
 }
 
 /// Tries a connection stage by stage from this machine; the first failed stage is the last.
 pub fn test(kind: &str, connection: &ConnectionOrder, site: &Site, cancel: &Cancel) -> ConnectionTest {
+    if let Err(refused) = site.policy.now().may_use(kind) {
+        let detail = format!("{refused}; {}", refused.advice);
+        return ConnectionTest { stages: vec![Stage { stage: "policy".into(), ok: false, detail, millis: 0 }] };
+    }
     match kind {
-        "postgres" => postgres::test(connection, cancel),
+        "postgres" => postgres::test(connection, site, cancel),
         "sqlite" => sqlite::test(connection, site, cancel),
         "file" => file::test(connection, site),
         "program" => program::test(connection, site),
+        "tcp" => tcp::test(connection, site, cancel),
         _ => ConnectionTest {
-            stages: vec![sallyport_protocol::Stage {
+            stages: vec![Stage {
                 stage: "settings".into(),
                 ok: false,
                 detail: Error::unknown_connector(kind).to_string(),

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod connection;
 pub mod licence;
+pub mod liveness;
 pub mod notice;
 pub mod plan;
 pub mod queue;

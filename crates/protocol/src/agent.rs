@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AttemptKey, ConnectionOrder, ConnectionTest, InstallationId, InstanceId, LogBatch, LogLevel, OrderReport, Presence,
-    Preview, PreviewOrder, Refusal, RequestId, StepCounts, Timestamp, Versions, WorkOrder,
+    Preview, PreviewOrder, Refusal, RequestId, StepCounts, Timestamp, TunnelId, Versions, WorkOrder,
 };
 
 /// Log levels of an agent, set apart for file and console.
@@ -161,6 +161,18 @@ pub enum ServerToAgent {
         request: RequestId,
         /// What to look at.
         order: PreviewOrder,
+    },
+    /// Open tunnel lines to the server, which wait there for streams.
+    DialTunnels {
+        /// How many.
+        count: u32,
+    },
+    /// A tunnel has ended: nothing more comes for it.
+    TunnelEnded {
+        /// Which.
+        tunnel: TunnelId,
+        /// Why, for the log.
+        reason: String,
     },
     /// Cancel everything, end, and be started again by the wrapper.
     Restart {

@@ -157,3 +157,8 @@ id!(
     RequestId,
     "req"
 );
+id!(
+    /// What a person opened to reach a target: one or many TCP streams.
+    TunnelId,
+    "tunnel"
+);

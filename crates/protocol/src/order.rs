@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Incremental, RunId, Secret, Ticket};
+use crate::{AgentId, Incremental, RunId, Secret, Ticket};
 
 /// Names one attempt at one pipeline of a run. Steps joined by data edges form a pipeline and are tried together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct WorkOrder {
     /// Whether its streams to other agents go on after a lost connection: every agent of the attempt can do that.
     #[serde(default)]
     pub resumes: bool,
+    /// Who asked for the run: a person's e-mail address, or what started it. For the site's ledger.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub who: String,
 }
 
 /// One step to run.
@@ -107,6 +110,18 @@ pub struct Outlet {
     pub to: String,
     /// Opens the stream at the relay.
     pub ticket: Ticket,
+    /// Given where the stream is sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Peer>,
+}
+
+/// The agent at the other end of a sealed stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Which.
+    pub agent: AgentId,
+    /// Its name, for people.
+    pub name: String,
 }
 
 /// How rows pass from one step to the next.
@@ -119,6 +134,9 @@ pub enum Via {
     Relay {
         /// Opens the stream.
         ticket: Ticket,
+        /// Given where the stream is sealed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<Peer>,
     },
     /// A way this build does not know; the step fails.
     #[serde(other)]

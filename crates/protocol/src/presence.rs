@@ -55,6 +55,12 @@ pub struct Presence {
     pub can_execute_process: bool,
     /// Whether it may write to its folder.
     pub can_write: bool,
+    /// How the site's policy stands: `none` (no file), `permissive` or `restricted`; absent from a wrapper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The fingerprint of the agent's own key; absent from a wrapper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// When the process started.
     pub started_at: Timestamp,
     /// The process's clock when this was said; the server derives the clock offset from it.

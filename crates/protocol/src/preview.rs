@@ -19,6 +19,9 @@ pub struct PreviewOrder {
     pub settings: Value,
     /// How many rows to show.
     pub rows: u32,
+    /// Who looks, for the site's ledger.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub who: String,
 }
 
 /// What was seen.

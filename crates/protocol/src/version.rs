@@ -20,8 +20,16 @@ pub mod path {
     pub const DATA: &str = "/connect/data";
     /// The control connection of a new agent version that only tries whether it would be let in.
     pub const REHEARSAL: &str = "/connect/rehearsal";
+    /// What a login would meet: answers with a [`Checkup`](crate::Checkup) and begins no session.
+    pub const CHECKUP: &str = "/connect/checkup";
+    /// Where the wrapper sends a support bundle that it was asked for (`?request=`).
+    pub const BUNDLE: &str = "/connect/bundle";
     /// The wrapper's download of a release's archive (`?sha256=`), from any byte on.
     pub const ARCHIVE: &str = "/connect/archive";
+    /// A tunnel line of an agent: it waits for streams that the server opens.
+    pub const TUNNEL: &str = "/connect/tunnel";
+    /// A tunnel line of a person (`?connection=NAME&tunnel=ID`), with a login or API token.
+    pub const STREAM: &str = "/connect/stream";
     /// The wrapper's download of the agent program for its platform (`?platform=linux-x86_64`).
     pub const RELEASE: &str = "/connect/release";
 }
@@ -36,10 +44,16 @@ pub mod capability {
     pub const CHECKPOINT: &str = "checkpoint";
     /// Goes on with a stream to another agent after its connection was lost.
     pub const RESUME: &str = "resume";
+    /// Seals streams to other agents, see [`crate::Peer`].
+    pub const SEAL: &str = "seal";
+    /// Opens TCP streams for people, see [`crate::TunnelWord`].
+    pub const TUNNEL: &str = "tunnel";
     /// Tests connections stage by stage.
     pub const TEST_CONNECTION: &str = "test_connection";
     /// Shows the first rows that a step would read.
     pub const PREVIEW: &str = "preview";
+    /// A wrapper's: examines the installation and makes a support bundle when asked.
+    pub const EXAMINE: &str = "examine";
 }
 
 /// The protocol versions and capabilities of one side, said first on every control connection.

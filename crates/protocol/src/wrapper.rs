@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InstallationId, InstanceId, LogBatch, Presence, Refusal, ReleaseOffer, Timestamp, UpdateReport, Versions};
+use crate::{
+    Crash, Examination, ExitCause, InstallationId, InstanceId, LogBatch, Presence, Refusal, ReleaseOffer, RequestId,
+    Timestamp, UpdateReport, Versions,
+};
 
 /// How an agent process ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,9 @@ pub struct AgentExit {
     /// Whether it was asked to end.
     #[serde(default)]
     pub expected: bool,
+    /// Why it ended, where the wrapper can tell.
+    #[serde(default)]
+    pub cause: Option<ExitCause>,
 }
 
 /// What a wrapper says.
@@ -60,6 +66,18 @@ pub enum WrapperMessage {
     AgentExited {
         /// How.
         exit: AgentExit,
+    },
+    /// An agent or wrapper left a crash file; repeated after a reconnect if it was not delivered.
+    Crashed {
+        /// What the file says, [`Crash::bounded`].
+        crash: Crash,
+    },
+    /// The answer to [`ServerToWrapper::Examine`].
+    Examined {
+        /// The question's id.
+        request: RequestId,
+        /// What was found.
+        examination: Examination,
     },
     /// Where an update stands; said first after the welcome and whenever it changes. The last one counts.
     Update {
@@ -141,6 +159,17 @@ pub enum ServerToWrapper {
     RetryUpdate {
         /// Who wants it, for the log.
         reason: String,
+    },
+    /// Examine the installation. Only to a wrapper with the capability `examine`.
+    Examine {
+        /// To answer with.
+        request: RequestId,
+    },
+    /// Make a support bundle and send it to [`path::BUNDLE`](crate::path::BUNDLE). Only to a wrapper with the capability
+    /// `examine`.
+    Bundle {
+        /// To send it under.
+        request: RequestId,
     },
     /// The server stops: reconnect after a random part of `spread_ms`.
     GoAway {

@@ -3,7 +3,7 @@
 
 use sallyport_protocol::{
     AgentId, AgentMessage, Clock, DataReply, DataRequest, LogLevel, Secret, ServerToAgent, ServerToWrapper, Timestamp,
-    Versions, WrapperMessage,
+    TunnelWord, Versions, WrapperMessage,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,6 +41,7 @@ fn messages_of_release_0_1_0_are_understood() {
     check::<ServerToWrapper>(include_str!("golden/0.1.0-to-wrapper.jsonl"));
     check::<DataRequest>(include_str!("golden/0.1.0-data-request.jsonl"));
     check::<DataReply>(include_str!("golden/0.1.0-data-reply.jsonl"));
+    check::<TunnelWord>(include_str!("golden/0.1.0-tunnel.jsonl"));
 }
 
 #[test]

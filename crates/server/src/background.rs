@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sallyport_agent::{
-    Agent as Core, Behaviour, BoxFuture, Identity, Link, OpenData, OpenError, ServerEnd, SessionEnd, Surroundings,
+    Agent as Core, Behaviour, BoxFuture, Egress, Identity, Link, OpenData, OpenError, ServerEnd, SessionEnd,
+    Surroundings,
 };
 use sallyport_connectors::Site;
 use sallyport_dataplane::Transport;
@@ -87,6 +88,8 @@ async fn run(gateway: Handle, agent: Agent, folders: Folders) {
         transform_memory: TRANSFORM_MEMORY,
         clock: gateway.parts().clock.clone(),
         background: true,
+        egress: Egress::unkept(),
+        seal: None,
     };
     let mut core = Core::new(identity(&gateway, folders.files, instance), surroundings, behaviour(), None);
     let ship = ship(gateway.clone(), agent.id, instance, (queue, dropped));
@@ -171,10 +174,19 @@ fn identity(gateway: &Handle, folder: PathBuf, instance: InstanceId) -> Identity
         is_64_bit: cfg!(target_pointer_width = "64"),
         can_execute_process: false,
         can_write: true,
+        policy: None,
+        key: None,
         started_at,
         said_at: clock.now(),
     };
-    Identity { presence: Box::new(presence), installation: InstallationId::new(), instance, programs: Vec::new() }
+    Identity {
+        presence: Box::new(presence),
+        installation: InstallationId::new(),
+        instance,
+        programs: Vec::new(),
+        tunnels: false,
+        seals: false,
+    }
 }
 
 fn behaviour() -> Behaviour {
@@ -183,6 +195,7 @@ fn behaviour() -> Behaviour {
         print_queue_events: false,
         // It logs through the server's own log.
         on_levels: Box::new(|_| {}),
+        on_tunnel: Box::new(|_| {}),
         on_online: Box::new(|_| {}),
     }
 }

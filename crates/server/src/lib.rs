@@ -27,6 +27,7 @@ mod schedule;
 mod secrets;
 mod serve;
 mod tls;
+mod tunnel;
 mod world;
 
 pub use config::{Config, Error as ConfigError, Flags, Tls};

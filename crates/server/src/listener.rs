@@ -10,6 +10,7 @@ use axum::extract::ConnectInfo;
 use http::{HeaderMap, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use sallyport_dataplane::Ahead;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -88,7 +89,7 @@ impl Listener {
         let shake = async {
             stream.peek(&mut [0]).await?;
             let _turn = handshakes.acquire().await.map_err(std::io::Error::other)?;
-            tls.accept(stream).await
+            tls.accept(Ahead::new(stream)).await
         };
         match tokio::time::timeout(HANDSHAKE_MAX, shake).await {
             Ok(Ok(stream)) => self.speak(stream, from, false).await,

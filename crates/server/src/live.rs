@@ -18,6 +18,7 @@ pub(crate) use crate::engine::OpenSecrets;
 use crate::gateway::HashCredential;
 use crate::relay::Relay;
 use crate::secrets::Secrets;
+use crate::tunnel::Tunnels;
 use crate::{background, engine, gateway, outbox, schedule};
 
 /// The name under which this process holds sessions; with more processes each will have its own.
@@ -60,6 +61,7 @@ pub(crate) struct Live {
     pub(crate) schedule: schedule::Handle,
     pub(crate) gateway: gateway::Handle,
     pub(crate) relay: Relay,
+    pub(crate) tunnels: Tunnels,
     news: watch::Sender<()>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -90,11 +92,13 @@ impl Live {
         let scheduled =
             schedule::Parts { store: store.clone(), clock: clock.clone(), engine: engine.clone(), news: news.clone() };
         let schedule = schedule::Handle::start(scheduled, &tasks, &stop);
+        let tunnels = Tunnels::new(tasks.clone(), stop.clone());
         let gateway = gateway::Handle::new(gateway::Parts {
             store,
             clock,
             engine: engine.clone(),
             relay: relay.clone(),
+            tunnels: tunnels.clone(),
             hash_credential,
             heartbeat_seconds: parts.heartbeat_seconds,
             replica: REPLICA.to_owned(),
@@ -105,7 +109,7 @@ impl Live {
         sallyport_agent::clear_scratch(&scratch_root);
         let folders = background::Folders { files: files_root, scratch: scratch_root };
         background::start(&gateway, folders).await.context("starting the background agents")?;
-        Ok(Self { engine, schedule, gateway, relay, news, tasks, stop, broken })
+        Ok(Self { engine, schedule, gateway, relay, tunnels, news, tasks, stop, broken })
     }
 
     /// Changes when something has happened to a run.

@@ -118,6 +118,7 @@ impl Rig {
             clock: clock.clone(),
             engine: engine.clone(),
             relay: relay.clone(),
+            tunnels: crate::tunnel::Tunnels::new(tasks.clone(), stop.clone()),
             hash_credential: Arc::new(|password| password.as_bytes().to_vec()),
             heartbeat_seconds: 60,
             replica: "rig".into(),

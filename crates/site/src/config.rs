@@ -13,6 +13,8 @@ pub struct Environment {
     pub no_colour: bool,
     /// The user's name as the login set it (`USER`, `USERNAME`); a fallback only.
     pub user: Option<String>,
+    /// Whether there is a desktop that could show a browser (`DISPLAY`, `WAYLAND_DISPLAY`); Linux only.
+    pub desktop: bool,
     /// `COMPUTERNAME` (Windows).
     pub computer: Option<String>,
 }
@@ -43,6 +45,7 @@ impl Environment {
             no_proxy: variable("NO_PROXY").or_else(|| variable("no_proxy")),
             no_colour: variable("NO_COLOR").is_some(),
             user: variable("USER").or_else(|| variable("USERNAME")),
+            desktop: variable("DISPLAY").or_else(|| variable("WAYLAND_DISPLAY")).is_some(),
             computer: variable("COMPUTERNAME"),
         }
     }

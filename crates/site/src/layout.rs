@@ -18,6 +18,8 @@ impl Layout {
     pub const SERVER_CA_FILE: &'static str = "server-ca.pem";
     /// The publisher's public keys.
     pub const TRUST_FILE: &'static str = "trust.json";
+    /// The site's policy.
+    pub const POLICY_FILE: &'static str = "policy.toml";
     /// The agent's folder.
     pub const AGENT_FOLDER: &'static str = "Agent";
 
@@ -106,6 +108,11 @@ impl Layout {
         self.state().join("wrapper.lock")
     }
 
+    /// The service of the machine's manager that this folder is; absent where it is none.
+    pub fn service(&self) -> PathBuf {
+        self.state().join("service.json")
+    }
+
     /// Held by the running agent.
     pub fn agent_lock(&self) -> PathBuf {
         self.state().join("agent.lock")
@@ -114,6 +121,11 @@ impl Layout {
     /// What the wrapper and its agent do now.
     pub fn status(&self) -> PathBuf {
         self.state().join("status.json")
+    }
+
+    /// The newest crash file that is on its way to the server.
+    pub fn crashes_told(&self) -> PathBuf {
+        self.state().join("crashes-told")
     }
 
     /// A command for the running wrapper.
@@ -129,6 +141,21 @@ impl Layout {
     /// What the agent has begun and how it ended, as far as the server has not stored it.
     pub fn journal(&self) -> PathBuf {
         self.state().join("journal")
+    }
+
+    /// What the agent has moved, for whom and where to.
+    pub fn ledger(&self) -> PathBuf {
+        self.state().join("ledger")
+    }
+
+    /// The agent's own key.
+    pub fn key(&self) -> PathBuf {
+        self.state().join("key.p8")
+    }
+
+    /// The keys of other agents that this one has met.
+    pub fn peers(&self) -> PathBuf {
+        self.state().join("peers.json")
     }
 
     /// Log lines that wait for the server.
@@ -149,6 +176,11 @@ impl Layout {
     /// The site's own registry of third-party connectors; absent when it has none.
     pub fn programs(&self) -> PathBuf {
         self.home.join("programs.json")
+    }
+
+    /// What the agent may touch, as the site's administrator says; absent where nobody has said.
+    pub fn policy(&self) -> PathBuf {
+        self.home.join(Self::POLICY_FILE)
     }
 
     /// Makes the folders that are made at run time; an error names the folder. `state/` is for the owner only.

@@ -105,15 +105,20 @@ fn holder_path(path: &Path) -> PathBuf {
     path.with_extension("holder")
 }
 
-fn described(holder: Option<&Holder>) -> String {
-    let Some(holder) = holder else { return String::new() };
-    let way = match holder.executed_by {
+/// How a process was started, in words.
+pub fn way(executed_by: ExecutedBy) -> &'static str {
+    match executed_by {
         ExecutedBy::Foreground => "in the foreground",
         ExecutedBy::Background => "in the background",
         ExecutedBy::Service => "as a service",
         ExecutedBy::Server => "inside the server",
         ExecutedBy::Other => "in an unknown way",
-    };
+    }
+}
+
+fn described(holder: Option<&Holder>) -> String {
+    let Some(holder) = holder else { return String::new() };
+    let way = way(holder.executed_by);
     let since = jiff::Timestamp::from_microsecond(holder.since.0)
         .map_or_else(|_| String::new(), |at| format!(", since {at:.0}"));
     format!(" ({way}, process {}{since})", holder.process_id)

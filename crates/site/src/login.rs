@@ -11,7 +11,7 @@ pub fn basic(username: &str, password: &Secret) -> Secret {
 }
 
 /// Understands the answer to a refused login (any status but 101); a body that is not ours still gives a refusal
-/// that names the status, because a proxy or load balancer may stand between.
+/// that names the status, because a proxy or load balancer may stand between. The API's problems are read too.
 pub fn refusal(status: u16, body: &[u8]) -> Refusal {
     #[derive(Deserialize)]
     struct Body {
@@ -19,6 +19,14 @@ pub fn refusal(status: u16, body: &[u8]) -> Refusal {
     }
     if let Ok(Body { refusal }) = serde_json::from_slice(body) {
         return refusal;
+    }
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    if let Ok(Problem { detail }) = serde_json::from_slice(body) {
+        let code = if status >= 500 { RefusalCode::Unavailable } else { RefusalCode::Other };
+        return Refusal { code, message: detail, retry_after_seconds: None };
     }
     let (code, hint) = match status {
         401 | 403 => {

@@ -1,5 +1,6 @@
 //! Bodies of messages for the log (`LogAPICallBody`), with what is secret removed.
 
+use sallyport_protocol::Secret;
 use serde_json::Value;
 
 /// The longest body that is logged, in bytes; the rest is cut.
@@ -25,9 +26,7 @@ const MARKS: [&str; 14] = [
 
 /// The message as one line of JSON: every value below a key that sounds secret becomes `***`.
 pub fn body(message: &Value) -> String {
-    let mut copy = message.clone();
-    scrub(&mut copy);
-    let mut text = copy.to_string();
+    let mut text = document(message).to_string();
     if text.len() > BODY_BYTES_MAX {
         let cut = (0..=BODY_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(cut);
@@ -40,6 +39,19 @@ pub fn body(message: &Value) -> String {
 pub fn text(message: &str) -> String {
     serde_json::from_str(message)
         .map_or_else(|_| format!("({} bytes that are no JSON)", message.len()), |json| body(&json))
+}
+
+/// A text in which none of these secrets stands; those of less than four characters are left, or every word would go.
+pub fn without(text: &str, secrets: &[Secret]) -> String {
+    let known = secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= 4);
+    known.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
+/// A document with every value hidden whose key sounds secret.
+pub fn document(value: &Value) -> Value {
+    let mut copy = value.clone();
+    scrub(&mut copy);
+    copy
 }
 
 fn scrub(value: &mut Value) {

@@ -4,10 +4,13 @@ use std::io;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::crypto::CryptoProvider;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
+use rustls::{CertificateError, CipherSuite, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 /// The trust could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,26 @@ pub enum Error {
 
 /// Trusts the authorities in `ca_file`, if the file is there, and the system's.
 pub fn client_config(ca_file: &Path) -> Result<Arc<ClientConfig>, Error> {
+    trusting(ca_file, Arc::new(DefaultTimeProvider))
+}
+
+/// The same as if it were `at`: for a look past a certificate that this machine's clock takes for invalid, at what the
+/// server says the time is. Nothing secret may be sent over such a connection.
+pub fn client_config_at(ca_file: &Path, at: UnixTime) -> Result<Arc<ClientConfig>, Error> {
+    trusting(ca_file, Arc::new(Standing(at)))
+}
+
+/// A clock that stands.
+#[derive(Debug)]
+struct Standing(UnixTime);
+
+impl TimeProvider for Standing {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0)
+    }
+}
+
+fn trusting(ca_file: &Path, clock: Arc<dyn TimeProvider>) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore::empty();
     if ca_file.exists() {
         for certificate in pinned(ca_file)? {
@@ -43,14 +66,22 @@ pub fn client_config(ca_file: &Path) -> Result<Arc<ClientConfig>, Error> {
     if roots.is_empty() {
         return Err(Error::NoRoots { path: ca_file.display().to_string() });
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let config = ClientConfig::builder_with_details(provider(), clock)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
 
-fn pinned(ca_file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// The cryptography of what carries bulk: the cheapest of the good ciphers is asked for first.
+pub fn provider() -> Arc<CryptoProvider> {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    Arc::new(provider)
+}
+
+/// The certificates in a file of authorities.
+pub fn pinned(ca_file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let certificates = CertificateDer::pem_file_iter(ca_file)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| unreadable(ca_file, &error))?;
@@ -70,6 +101,8 @@ pub struct Failure {
     pub word: &'static str,
     /// What happened and what to do, in one sentence.
     pub message: String,
+    /// For `tls_expired` and `tls_not_yet_valid`: a time at which the certificate is valid.
+    pub valid_at: Option<UnixTime>,
 }
 
 /// Completes the handshake on a dialled stream. `host` is what the certificate must name.
@@ -94,6 +127,7 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, Failure> {
         message: format!(
             "`{host}` is neither a host name nor an IP address; correct ServerAddress in appsettings.json"
         ),
+        valid_at: None,
     })
 }
 
@@ -112,7 +146,7 @@ pub fn explain_io(error: &io::Error, host: &str) -> Failure {
         ),
         _ => ("tls_failed", format!("the TLS handshake with {host} failed: {error}")),
     };
-    Failure { word, message }
+    Failure { word, message, valid_at: None }
 }
 
 /// Says what a TLS error means for the person who runs the agent.
@@ -148,7 +182,20 @@ pub fn explain(error: &rustls::Error, host: &str) -> Failure {
         }
         other => ("tls_failed", format!("the TLS handshake with {host} failed: {other}")),
     };
-    Failure { word, message }
+    Failure { word, message, valid_at: valid_at(error) }
+}
+
+/// A second within the time for which the certificate is valid, seen from the end that this machine's clock is past.
+fn valid_at(error: &rustls::Error) -> Option<UnixTime> {
+    use CertificateError as Bad;
+    let seconds = match error {
+        rustls::Error::InvalidCertificate(Bad::ExpiredContext { not_after, .. }) => {
+            not_after.as_secs().checked_sub(1)?
+        }
+        rustls::Error::InvalidCertificate(Bad::NotValidYetContext { not_before, .. }) => not_before.as_secs() + 1,
+        _ => return None,
+    };
+    Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
 }
 
 #[cfg(test)]

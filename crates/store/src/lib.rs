@@ -12,6 +12,7 @@ mod company;
 mod connection;
 mod credential;
 mod error;
+mod life;
 mod limit;
 mod log;
 mod migrate;
@@ -51,6 +52,7 @@ pub use company::{Company, Environment, First};
 pub use connection::{Connection, ConnectionEdit, ConnectionFilter, NewConnection};
 pub use credential::{Credential, CredentialState};
 pub use error::Error;
+pub use life::{CRASHES_MAX, StoredCrash};
 pub use limit::RunLimit;
 pub use log::{AgentLogEntry, LogFilter, LogSource, RunLogEntry, RunLogLine};
 pub use notice::{

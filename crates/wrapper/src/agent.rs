@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sallyport_protocol::ExecutedBy;
 use sallyport_site::Layout;
+use sallyport_site::pulse::{self, Strainer};
 
 use crate::supervise::{Event, Exit};
 use crate::tail::Tail;
@@ -40,6 +41,13 @@ impl Agent {
         }
     }
 
+    /// Asks the agent for a sign of progress; one that no longer listens says so by its silence.
+    pub(crate) fn ask_for_beat(&self) {
+        if let Some(alive) = self.alive.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            let _ = writeln!(alive.life_pipe, "{}", pulse::PING).and_then(|()| alive.life_pipe.flush());
+        }
+    }
+
     /// Kills the agent and what it started.
     pub(crate) fn kill(&self) {
         if let Some(alive) = self.alive.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
@@ -58,7 +66,7 @@ impl Agent {
             }
         };
         let process_id = child.id();
-        let output = child.stderr.take().map(Output::follow);
+        let output = child.stderr.take().map(|stderr| Output::follow(stderr, events.clone()));
         if let Some(life_pipe) = child.stdin.take() {
             *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(Alive { process_id, life_pipe });
         }
@@ -114,15 +122,22 @@ struct Output {
 }
 
 impl Output {
-    fn follow(mut stderr: ChildStderr) -> Self {
+    fn follow(mut stderr: ChildStderr, events: SyncSender<Event>) -> Self {
         let tail = Arc::new(Mutex::new(Tail::default()));
         let shared = Arc::clone(&tail);
         let reader = thread::spawn(move || {
             let mut chunk = [0u8; 4096];
+            let mut strainer = Strainer::default();
             while let Ok(count @ 1..) = stderr.read(&mut chunk) {
-                let bytes = chunk.get(..count).unwrap_or_default();
-                shared.lock().unwrap_or_else(PoisonError::into_inner).feed(bytes);
-                console::pass_on(bytes);
+                let (bytes, beats) = strainer.strain(chunk.get(..count).unwrap_or_default());
+                if beats > 0 {
+                    // Where there is no room the loop is late, and asks again.
+                    let _ = events.try_send(Event::Beat);
+                }
+                if !bytes.is_empty() {
+                    shared.lock().unwrap_or_else(PoisonError::into_inner).feed(&bytes);
+                    console::pass_on(&bytes);
+                }
             }
         });
         Self { tail, reader }

@@ -1,48 +1,26 @@
-//! Putting the parts together: checks, lock, log, threads, and the loop that drives the supervisor.
+//! From the command line to what is done.
+
+mod prepare;
+mod running;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
-use sallyport_protocol::{Clock, ExecutedBy, InstanceId, Timestamp, WrapperMessage, event};
-use sallyport_site::config::Environment;
-use sallyport_site::dial::Dialer;
-use sallyport_site::durable::{self, Readers};
-use sallyport_site::lines::Spool;
-use sallyport_site::lock::{self, Lock};
-use sallyport_site::presence::Machine;
-use sallyport_site::{Layout, Settings, identity, log, random, tls};
-use tracing::{error, info, warn};
+use sallyport_site::Layout;
 
-use crate::agent::Agent;
 use crate::args::{Arguments, Command, USAGE};
-use crate::command::{self, Word};
-use crate::fetch::Door;
-use crate::link::{Link, Stop};
-use crate::moment::Watch;
-use crate::reports::Reports;
-use crate::status::{self, AgentState, AgentStatus, Board, Server, Status, UpdateStatus, Wrapper};
-use crate::supervise::{EXIT_BAD_CONFIGURATION, Effect, Event, State, Supervisor};
-use crate::update::{Updater, offer};
-use crate::{console, install, platform};
+use crate::supervise::EXIT_BAD_CONFIGURATION;
+use crate::{bundle, command, console, doctor, keys, ledger, page, policy, service};
+use running::Running;
 
 /// Exit codes of the wrapper; the same meanings as in the rest of Sallyport.
 pub(crate) const EXIT_OK: u8 = 0;
 pub(crate) const EXIT_FAILED: u8 = 1;
 pub(crate) const EXIT_USAGE: u8 = 2;
 pub(crate) const EXIT_NOT_FOUND: u8 = 3;
-const EXIT_CONFLICT: u8 = 4;
-
-/// How often commands, signals and delays are looked at.
-const TICK: Duration = Duration::from_millis(200);
-/// Events that wait for the supervisor: a handful at most, from two threads.
-const EVENTS_MAX: usize = 16;
-/// How long the connection may take to say farewell.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(crate) const EXIT_CONFLICT: u8 = 4;
+pub(crate) const EXIT_NOT_ALLOWED: u8 = 5;
 
 /// Why the wrapper does not start.
 struct Refusal {
@@ -60,16 +38,16 @@ impl Refusal {
     }
 }
 
-/// Does what the command line says.
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+/// Does what the command line says; gives the exit code. `stop` is what a service manager sets to end it.
+pub(crate) fn run(arguments: &Arguments, stop: &Arc<AtomicBool>) -> u8 {
     let layout = match home(arguments.home.as_deref()) {
         Ok(home) => Layout::new(home),
         Err(error) => {
             console::complain(&format!("the folder of the agent cannot be found: {error}"));
-            return ExitCode::from(EXIT_FAILED);
+            return EXIT_FAILED;
         }
     };
-    ExitCode::from(match arguments.command {
+    match &arguments.command {
         Command::Version => {
             console::say(&format!("sallyport-wrapper {}", env!("CARGO_PKG_VERSION")));
             EXIT_OK
@@ -78,18 +56,25 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             console::say(USAGE);
             EXIT_OK
         }
-        Command::Status { json } => command::status(&layout, json),
+        Command::Status { json } => command::status(&layout, *json),
         Command::Stop => command::stop(&layout),
         Command::Restart => command::restart(&layout),
         Command::RetryUpdate => command::retry_update(&layout),
-        Command::Run => match Running::start(layout, arguments.executed_by) {
+        Command::Policy(word) => policy::run(&layout, word),
+        Command::Keys(word) => keys::run(&layout, word),
+        Command::Ledger { word, json } => ledger::run(&layout, *word, *json),
+        Command::Service(asked) => service::run(&layout, asked),
+        Command::Doctor { json } => doctor::run(&layout, *json),
+        Command::Bundle { out } => bundle::run(&layout, out.as_deref()),
+        Command::Open => page::open(&layout),
+        Command::Run => match Running::start(layout, arguments.executed_by, stop) {
             Ok(running) => running.drive(),
             Err(refusal) => {
                 console::complain(&refusal.message);
                 refusal.code
             }
         },
-    })
+    }
 }
 
 fn home(given: Option<&Path>) -> std::io::Result<PathBuf> {
@@ -100,310 +85,4 @@ fn home(given: Option<&Path>) -> std::io::Result<PathBuf> {
             program.parent().map(Path::to_owned).ok_or_else(|| std::io::ErrorKind::NotFound.into())
         }
     }
-}
-
-/// The running wrapper.
-struct Running {
-    layout: Layout,
-    settings: Arc<Settings>,
-    executed_by: ExecutedBy,
-    watch: Watch,
-    door: Door,
-    board: Arc<Board>,
-    reports: Arc<Reports>,
-    agent: Arc<Agent>,
-    updater: Updater,
-    /// Another version is to be started in place of the one that runs.
-    replace: bool,
-    events: SyncSender<Event>,
-    inbox: Receiver<Event>,
-    stop: Arc<Stop>,
-    signal: Arc<AtomicBool>,
-    link: Option<thread::JoinHandle<()>>,
-    /// Another version is looked for once, before the first start.
-    first_start: bool,
-    log: log::Handle,
-    _lock: Lock,
-}
-
-impl Running {
-    fn start(layout: Layout, executed_by: ExecutedBy) -> Result<Self, Refusal> {
-        let clock = Clock::system();
-        let environment = Environment::read();
-        let loaded = Settings::load(&layout.wrapper_settings()).map_err(|error| Refusal::configuration(&error))?;
-        let settings = Arc::new(loaded.settings);
-        layout.create_folders().map_err(|error| Refusal::failed(&error))?;
-        let lock = Lock::acquire(&layout.wrapper_lock(), "the wrapper", executed_by, clock.now()).map_err(|error| {
-            let code = if matches!(error, lock::Error::Held { .. }) { EXIT_CONFLICT } else { EXIT_FAILED };
-            Refusal { code, message: console::chain(&error) }
-        })?;
-        let log = start_log(&layout, &settings, &environment, &clock)?;
-        greet(&layout, &settings);
-        for warning in &loaded.warnings {
-            warn!("{warning}");
-        }
-        let door = Door {
-            address: settings.server_address.clone(),
-            dialer: Dialer::from_settings(&settings, &environment).map_err(|error| Refusal::configuration(&error))?,
-            trust: tls::client_config(&layout.server_ca()).map_err(|error| Refusal::configuration(&error))?,
-            username: settings.username.clone(),
-            password: settings.password.clone(),
-        };
-        // A command for a wrapper that is gone must not end this one.
-        let _ = std::fs::remove_file(layout.command());
-        let board = Arc::new(Board::new(&layout.status(), first_status(&settings, executed_by, clock.now())));
-        let reports = Arc::new(Reports::open(&layout.spool().join("wrapper-reports.json")));
-        let (events, inbox) = mpsc::sync_channel(EVENTS_MAX);
-        let signal = Arc::new(AtomicBool::new(false));
-        for number in platform::ending_signals() {
-            signal_hook::flag::register(number, Arc::clone(&signal)).map_err(|error| Refusal::failed(&error))?;
-        }
-        let watch = Watch::new(clock);
-        let updater = Updater::open(&layout, &settings, &door, &board, watch.now());
-        let mut running = Self {
-            layout,
-            settings,
-            executed_by,
-            watch,
-            door,
-            board,
-            reports,
-            agent: Arc::new(Agent::default()),
-            updater,
-            replace: false,
-            events,
-            inbox,
-            stop: Arc::new(Stop::default()),
-            signal,
-            link: None,
-            first_start: true,
-            log: log.clone(),
-            _lock: lock,
-        };
-        running.connect(&environment, log.tap())?;
-        Ok(running)
-    }
-
-    /// Starts the thread of the control connection.
-    fn connect(&mut self, environment: &Environment, tap: log::Tap) -> Result<(), Refusal> {
-        let spool =
-            Spool::open(&self.layout.spool().join("wrapper-lines.jsonl")).map_err(|error| Refusal::failed(&error))?;
-        let link = Link {
-            door: self.door.clone(),
-            watch: self.watch.clone(),
-            machine: Machine::gather(&self.layout, environment, self.watch.now().at),
-            executed_by: self.executed_by,
-            installation: identity::installation(&self.layout.installation())
-                .map_err(|error| Refusal::failed(&error))?,
-            instance: InstanceId::new(),
-            agent_program: self.updater.program(),
-            agent_version: None,
-            acknowledge_within: self.settings.reconnect_timeout,
-            log_bodies: self.settings.log_api_call_body,
-            reports: Arc::clone(&self.reports),
-            tap,
-            spool,
-            board: Arc::clone(&self.board),
-            events: self.events.clone(),
-            updates: self.updater.line(),
-            stop: Arc::clone(&self.stop),
-            testing: self.settings.is_testing,
-        };
-        let thread = thread::Builder::new().name("link".to_owned()).spawn(move || link.run());
-        self.link = Some(thread.map_err(|error| Refusal::failed(&error))?);
-        Ok(())
-    }
-
-    /// Drives the supervisor until it finishes; gives the exit code.
-    fn drive(mut self) -> u8 {
-        let mut supervisor = Supervisor::new(self.watch.now(), self.settings.is_testing);
-        let mut wait = Duration::ZERO;
-        loop {
-            let event = self.inbox.recv_timeout(wait).unwrap_or(Event::Tick);
-            wait = TICK;
-            // What was asked for first: the service manager may have told the agent too, and its end is then no crash.
-            let asked = self.asked();
-            self.replace |= self.updater.turn(self.watch.now());
-            let replace = std::mem::take(&mut self.replace).then_some(Event::RestartAsked);
-            for event in asked.into_iter().chain([event]).chain(replace) {
-                for effect in supervisor.on(event, self.watch.now(), random::unit()) {
-                    if let Effect::Finish(code) = effect {
-                        self.finish();
-                        return code;
-                    }
-                    self.perform(effect);
-                }
-            }
-            self.show(&supervisor);
-        }
-    }
-
-    /// What signals and other runs of this program ask for.
-    fn asked(&mut self) -> Option<Event> {
-        if self.signal.swap(false, Ordering::Relaxed) {
-            info!("asked by a signal to stop");
-            return Some(Event::StopAsked);
-        }
-        let word = command::take(&self.layout.command())?;
-        info!(command = ?word, "asked by a command");
-        match word {
-            Word::Stop => Some(Event::StopAsked),
-            Word::Restart => Some(Event::RestartAsked),
-            Word::RetryUpdate => {
-                self.replace |= self.updater.retry(self.watch.now());
-                None
-            }
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Start => self.start_agent(),
-            Effect::AskToEnd => {
-                info!("ending the agent");
-                self.agent.ask_to_end();
-            }
-            Effect::Kill => {
-                warn!("the agent did not end in time and is killed");
-                self.agent.kill();
-            }
-            Effect::ReportStart { process_id } => {
-                info!(process_id, "the agent runs");
-                self.replace |= self.updater.agent_runs(process_id, self.watch.now());
-                self.reports.push(WrapperMessage::AgentStarted { at: self.watch.now().at, process_id });
-            }
-            Effect::ReportExit(exit) => {
-                let how = status::describe(&exit);
-                let next_start_ms = exit.next_start_ms;
-                if exit.expected {
-                    info!("the agent ended: {how}");
-                } else {
-                    let last = exit.stderr.last().map_or("", String::as_str);
-                    error!(event = event::UNCAUGHT_EXCEPTION, next_start_ms, last, "the agent ended: {how}");
-                }
-                self.replace |= self.updater.agent_ended(&exit, self.watch.now());
-                self.board.update(|status| status.agent.last_exit = Some(exit.clone()));
-                self.reports.push(WrapperMessage::AgentExited { exit });
-            }
-            // Handled by the loop.
-            Effect::Finish(_) => {}
-        }
-    }
-
-    /// Starts a thread that installs the agent if need be and stays with its process.
-    fn start_agent(&mut self) {
-        let may_update = std::mem::take(&mut self.first_start);
-        let (layout, settings, door) = (self.layout.clone(), Arc::clone(&self.settings), self.door.clone());
-        let (agent, events, executed_by) = (Arc::clone(&self.agent), self.events.clone(), self.executed_by);
-        let program = self.updater.program().path();
-        let spawned = thread::Builder::new().name("agent".to_owned()).spawn(move || {
-            let ready = make_ready(&program, &layout, &settings, &door, may_update);
-            match ready.and_then(|()| give_settings(&layout).map_err(|error| error.to_string())) {
-                Ok(()) => agent.live(&program, &layout, executed_by, &events),
-                // The supervisor listens until everything has ended.
-                Err(reason) => drop(events.send(Event::StartFailed { reason })),
-            }
-        });
-        if let Err(error) = spawned {
-            // The channel has room: the thread that would have used it does not exist.
-            let _ = self.events.try_send(Event::StartFailed { reason: format!("no thread for the agent: {error}") });
-        }
-    }
-
-    fn show(&self, supervisor: &Supervisor) {
-        let state = match *supervisor.state() {
-            State::Starting { .. } => AgentState::Starting,
-            State::Running { process_id, since } => AgentState::Running { process_id, since: since.at },
-            State::Ending { process_id, .. } => AgentState::Ending { process_id },
-            State::Waiting { until } => AgentState::Waiting { until: until.at },
-            State::Finished => AgentState::Stopped,
-        };
-        self.board.update(|status| {
-            status.agent.state = state;
-            status.agent.restarts = supervisor.restarts();
-        });
-    }
-
-    /// Says farewell to the server, for a moment at most, and leaves what it has not heard on disk.
-    fn finish(&mut self) {
-        info!("the wrapper ends");
-        self.board.update(|status| {
-            status.agent.state = AgentState::Stopped;
-            status.server.online = false;
-        });
-        self.stop.set();
-        let Some(link) = self.link.take() else { return self.log.flush() };
-        let mut waited = Duration::ZERO;
-        while !link.is_finished() && waited < FAREWELL {
-            thread::sleep(TICK / 10);
-            waited += TICK / 10;
-        }
-        self.log.flush();
-    }
-}
-
-fn start_log(
-    layout: &Layout,
-    settings: &Settings,
-    environment: &Environment,
-    clock: &Clock,
-) -> Result<log::Handle, Refusal> {
-    log::start(log::Options {
-        folder: layout.logs(),
-        program: log::Program::Wrapper,
-        levels: settings.levels(),
-        targets: settings.targets.clone(),
-        library_level: settings.library_level,
-        colour: log::colour_wanted(environment),
-        clock: clock.clone(),
-    })
-    .map_err(|error| Refusal::failed(&error))
-}
-
-fn greet(layout: &Layout, settings: &Settings) {
-    console::say(&format!("Sallyport wrapper {}, in {}", env!("CARGO_PKG_VERSION"), layout.home().display()));
-    console::say(&format!("Connecting to {}; logs are in {}", settings.server_address, layout.logs().display()));
-    console::say("Ctrl-C ends it.");
-    if settings.is_testing {
-        console::say("IsTesting is set: this is a trial that ends when the server refuses the login.");
-    }
-    info!(version = env!("CARGO_PKG_VERSION"), server = %settings.server_address, testing = settings.is_testing, "the wrapper starts");
-}
-
-fn first_status(settings: &Settings, executed_by: ExecutedBy, now: Timestamp) -> Status {
-    Status {
-        wrapper: Wrapper {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            process_id: std::process::id(),
-            executed_by,
-            since: now,
-        },
-        agent: AgentStatus { state: AgentState::Starting, restarts: 0, last_exit: None },
-        server: Server { address: settings.server_address.to_string(), online: false, name: None, problem: None },
-        update: UpdateStatus::default(),
-    }
-}
-
-/// Makes sure that the program is there. Where the publisher's keys are known, nothing is taken on the server's word: a
-/// missing program then comes as a signed release, or with a new download.
-fn make_ready(
-    program: &Path,
-    layout: &Layout,
-    settings: &Settings,
-    door: &Door,
-    may_update: bool,
-) -> Result<(), String> {
-    if !matches!(offer::trust(layout), Ok(None)) {
-        let missing = || format!("{} is missing; download the agent again, or wait for a release", program.display());
-        return if program.is_file() { Ok(()) } else { Err(missing()) };
-    }
-    install::ensure(layout, settings, door, may_update).map(|_| ()).map_err(|error| error.to_string())
-}
-
-/// Gives an agent that was downloaded, and so came without settings, those of the wrapper.
-fn give_settings(layout: &Layout) -> std::io::Result<()> {
-    if layout.agent_settings().exists() {
-        return Ok(());
-    }
-    durable::replace(&layout.agent_settings(), &std::fs::read(layout.wrapper_settings())?, Readers::Owner)
 }

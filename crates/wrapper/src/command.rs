@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sallyport_protocol::Clock;
 use sallyport_site::durable::{self, Readers};
-use sallyport_site::{Layout, lock};
+use sallyport_site::{Layout, keys, lock};
 
 use crate::status::{self, AgentState};
 use crate::{app, console};
@@ -57,13 +57,17 @@ pub(crate) fn status(layout: &Layout, json: bool) -> u8 {
     let status = status::read(&layout.status());
     if json {
         let status = status.filter(|_| running);
-        let text = serde_json::json!({ "running": running, "status": status });
+        let key = keys::shown(&layout.key());
+        let text = serde_json::json!({ "running": running, "status": status, "key": key });
         console::say(&format!("{text:#}"));
     } else {
         match status {
             Some(status) if running => console::say(&status.for_people(Clock::system().now())),
             _ if running => console::say("The wrapper runs, but its status cannot be read."),
             _ => console::say(&nothing_runs(layout)),
+        }
+        if let Some(key) = keys::shown(&layout.key()) {
+            console::say(&format!("Key      {key}"));
         }
     }
     if running { app::EXIT_OK } else { app::EXIT_NOT_FOUND }
@@ -90,6 +94,15 @@ pub(crate) fn restart(layout: &Layout) -> u8 {
     };
     let before = process();
     finish(layout, Word::Restart, "Restarted.", || process().is_some_and(|now| Some(now) != before))
+}
+
+/// Asks for a restart without waiting for it.
+pub(crate) fn ask_restart(layout: &Layout) -> Result<(), String> {
+    if lock::holder(&layout.wrapper_lock()).is_none() {
+        return Err(nothing_runs(layout));
+    }
+    durable::replace(&layout.command(), Word::Restart.text().as_bytes(), Readers::Owner)
+        .map_err(|error| error.to_string())
 }
 
 /// Has the running wrapper try a failed version again; how that goes is in its status.

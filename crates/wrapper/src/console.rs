@@ -19,6 +19,11 @@ pub(crate) fn pass_on(bytes: &[u8]) {
     Console::standard_error().offer(bytes.to_vec());
 }
 
+/// [`chain`] of an error whose type is known.
+pub(crate) fn chain_of<E: std::error::Error + 'static>(error: &E) -> String {
+    chain(error)
+}
+
 /// An error with its causes, on one line.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();

@@ -1,4 +1,5 @@
-//! One `GET` over the wrapper's own dialling: enough to download a program or the rest of an archive, and nothing more.
+//! One request over the wrapper's own dialling: enough to download a program or the rest of an archive, to ask a
+//! question, and to send a bundle.
 //!
 //! It speaks HTTP/1.0, so that the body is plain bytes up to its length or the end of the connection; whether they are
 //! the right ones is for the caller's checksum to say.
@@ -63,9 +64,19 @@ impl Door {
     /// Opens a TLS connection to the server; reads and writes on it fail after a time of silence.
     pub(crate) fn open(&self) -> Result<(StreamOwned<ClientConnection, TcpStream>, dial::Route), Error> {
         let dial::Dialled { stream, route } = self.dialer.dial(self.address.host(), self.address.port())?;
-        stream.set_read_timeout(Some(SILENCE_MAX))?;
-        stream.set_write_timeout(Some(SILENCE_MAX))?;
+        Self::limit(&stream)?;
         Ok((tls::connect(stream, self.address.host(), &self.trust)?, route))
+    }
+
+    /// Has reads and writes fail after a time of silence.
+    pub(crate) fn limit(stream: &TcpStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(SILENCE_MAX))?;
+        stream.set_write_timeout(Some(SILENCE_MAX))
+    }
+
+    /// The header that carries the credentials. Secret.
+    pub(crate) fn authorization(&self) -> Secret {
+        Secret::new(format!("Authorization: {}\r\n", login::basic(&self.username, &self.password).expose()))
     }
 
     /// Asks for `path`; gives the answer if it is a success. With `present`, the entity tag of what is there, the answer
@@ -79,33 +90,54 @@ impl Door {
         self.ask(path, &if from == 0 { String::new() } else { format!("Range: bytes={from}-\r\n") })
     }
 
+    /// Sends what `body` holds to `path`; gives an error unless the answer is a success.
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Result<(), Error> {
+        succeeded(self.send("POST", path, self.authorization().expose(), Some(body))?).map(|_| ())
+    }
+
     fn ask(&self, path: &str, condition: &str) -> Result<Answer, Error> {
+        let headers = Secret::new(format!("{}{condition}", self.authorization().expose()));
+        succeeded(self.send("GET", path, headers.expose(), None)?)
+    }
+
+    /// One request with these header lines; gives the answer, whatever its status.
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: Option<&[u8]>) -> Result<Answer, Error> {
         let (mut stream, _) = self.open()?;
-        let request = format!(
-            "GET {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: {}\r\nUser-Agent: sallyport-wrapper/{}\r\n{condition}Connection: close\r\n\r\n",
+        let length = body.map(|body| format!("Content-Length: {}\r\n", body.len())).unwrap_or_default();
+        let request = Secret::new(format!(
+            "{method} {path} HTTP/1.0\r\nHost: {}\r\nUser-Agent: sallyport-wrapper/{}\r\n{headers}{length}Connection: close\r\n\r\n",
             self.address.authority(),
-            login::basic(&self.username, &self.password).expose(),
             env!("CARGO_PKG_VERSION"),
-        );
-        stream.write_all(request.as_bytes())?;
+        ));
+        stream.write_all(request.expose().as_bytes())?;
+        stream.write_all(body.unwrap_or_default())?;
         stream.flush()?;
         let (head, early) = read_head(&mut stream)?;
-        let mut answer = Answer { left: head.length, head, early: io::Cursor::new(early), stream };
-        match answer.head.status {
-            200 | 206 => Ok(answer),
-            304 => Err(Error::NotModified),
-            404 => Err(Error::NotFound),
-            status => {
-                let mut body = Vec::new();
-                // A body that breaks off still leaves the status to go by.
-                let _ = (&mut answer).take(REFUSAL_BYTES_MAX).read_to_end(&mut body);
-                Err(Error::Refused(login::refusal(status, &body)))
-            }
+        Ok(Answer { left: head.length, head, early: io::Cursor::new(early), stream })
+    }
+}
+
+/// The answer if it is a success.
+fn succeeded(mut answer: Answer) -> Result<Answer, Error> {
+    match answer.head.status {
+        200..=206 => Ok(answer),
+        304 => Err(Error::NotModified),
+        404 => Err(Error::NotFound),
+        status => {
+            let mut body = Vec::new();
+            // A body that breaks off still leaves the status to go by.
+            let _ = (&mut answer).take(REFUSAL_BYTES_MAX).read_to_end(&mut body);
+            Err(Error::Refused(login::refusal(status, &body)))
         }
     }
 }
 
 impl Answer {
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        self.head.status
+    }
+
     /// A header's value; the name in small letters.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())

@@ -7,14 +7,22 @@
 mod agent;
 mod app;
 mod args;
+mod bundle;
 mod command;
 mod console;
+mod crash;
+mod doctor;
 mod fetch;
 mod install;
+mod keys;
+mod ledger;
 mod link;
 mod moment;
+mod page;
 mod platform;
+mod policy;
 mod reports;
+mod service;
 mod status;
 mod supervise;
 mod tail;
@@ -24,7 +32,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)) {
-        Ok(arguments) => app::run(&arguments),
+        Ok(arguments) => ExitCode::from(platform::service::host(&arguments)),
         Err(message) => {
             console::complain(&format!("{message}\n\n{}", args::USAGE));
             ExitCode::from(app::EXIT_USAGE)

@@ -17,6 +17,12 @@ pub(crate) struct Status {
     pub(crate) server: Server,
     #[serde(default)]
     pub(crate) update: UpdateStatus,
+    /// Whether agent or wrapper have crashed since this wrapper was started.
+    #[serde(default, rename = "uncaughtExceptionHappenedOnService")]
+    pub(crate) uncaught_exception: bool,
+    /// The newest crash file of this time.
+    #[serde(default)]
+    pub(crate) last_crash: Option<String>,
 }
 
 /// Which version is active, and what is done about another.
@@ -108,6 +114,19 @@ pub(crate) fn read(path: &Path) -> Option<Status> {
 }
 
 impl Status {
+    /// What the agent's process does, for people.
+    pub(crate) fn agent_for_people(&self, now: Timestamp) -> String {
+        match &self.agent.state {
+            AgentState::Starting => "starting".to_owned(),
+            AgentState::Running { process_id, since } => {
+                format!("running, process {process_id}, for {}", span(now.since(*since).as_secs()))
+            }
+            AgentState::Ending { process_id } => format!("ending, process {process_id}"),
+            AgentState::Waiting { until } => format!("down, started again in {}", span(until.since(now).as_secs())),
+            AgentState::Stopped => "stopped".to_owned(),
+        }
+    }
+
     /// The status for people.
     pub(crate) fn for_people(&self, now: Timestamp) -> String {
         let mut text = String::new();
@@ -118,15 +137,7 @@ impl Status {
             (Some(problem), false) => format!("offline: {problem}"),
             (None, false) => format!("connecting to {}", server.address),
         };
-        let agent = match &self.agent.state {
-            AgentState::Starting => "starting".to_owned(),
-            AgentState::Running { process_id, since } => {
-                format!("running, process {process_id}, for {}", span(now.since(*since).as_secs()))
-            }
-            AgentState::Ending { process_id } => format!("ending, process {process_id}"),
-            AgentState::Waiting { until } => format!("down, started again in {}", span(until.since(now).as_secs())),
-            AgentState::Stopped => "stopped".to_owned(),
-        };
+        let agent = self.agent_for_people(now);
         let wrapper = &self.wrapper;
         let ran = span(now.since(wrapper.since).as_secs());
         // Writing to a text cannot fail.
@@ -142,6 +153,9 @@ impl Status {
                 let _ = writeln!(text, "           {line}");
             }
         }
+        if let Some(file) = &self.last_crash {
+            let _ = writeln!(text, "Crash    logs/{file}");
+        }
         if !self.update.text.is_empty() {
             let active = self.update.version.as_deref().unwrap_or("as downloaded");
             let _ = writeln!(text, "Version  {active}: {}", self.update.text);
@@ -150,12 +164,18 @@ impl Status {
     }
 }
 
-/// How the agent ended, in words.
+/// How the agent ended, in words: why, where that is known, and how.
 pub(crate) fn describe(exit: &AgentExit) -> String {
+    match exit.cause {
+        Some(cause) => format!("it {} ({})", cause.words(), ended_by(exit)),
+        None => ended_by(exit),
+    }
+}
+
+/// What ended the agent, in words.
+pub(crate) fn ended_by(exit: &AgentExit) -> String {
     match (exit.code, exit.signal) {
-        (_, Some(signal)) => {
-            format!("signal {signal}{}", if signal == 9 { " (killed, perhaps for lack of memory)" } else { "" })
-        }
+        (_, Some(signal)) => format!("signal {signal}"),
         (Some(0), _) => "exit code 0".to_owned(),
         (Some(75), _) => "exit code 75 (it asked to be restarted)".to_owned(),
         (Some(78), _) => "exit code 78 (its settings are not usable)".to_owned(),
@@ -199,6 +219,8 @@ mod tests {
                 problem: None,
             },
             update: UpdateStatus::default(),
+            uncaught_exception: false,
+            last_crash: None,
         }
     }
 

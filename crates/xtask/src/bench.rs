@@ -15,6 +15,11 @@ pub(crate) fn run(config: &Config, arguments: &[&str]) -> Result<(), String> {
     match arguments.first() {
         _ if asked_for_help => {}
         Some(&"idle") => {}
+        Some(&"tunnel") => {
+            if let Some(missing) = tools::tunnel_peer() {
+                say::line(&format!("{} could not be installed: {}", missing.what, missing.why));
+            }
+        }
         Some(&"dispatch") => {
             // One that cannot be had is left out of the comparison.
             for missing in tools::dispatch_peers(config, arguments) {

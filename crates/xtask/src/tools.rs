@@ -39,6 +39,13 @@ pub(crate) fn prepare(config: &Config) -> Vec<Missing> {
     need(&mut missing, "cargo-nextest", || cargo_tool(config, "cargo-nextest", "nextest"));
     need(&mut missing, "PostgreSQL", || distribution("postgresql", || postgres_folder().is_some()));
     need(&mut missing, "squid", || distribution("squid", || Path::new("/usr/sbin/squid").is_file()));
+    need(&mut missing, "OpenSSH", openssh);
+    need(&mut missing, "MariaDB", || distribution("mariadb-server", || Path::new("/usr/sbin/mariadbd").is_file()));
+    need(&mut missing, "systemd-nspawn", || {
+        distribution("systemd-container", || Path::new("/usr/bin/systemd-nspawn").is_file())
+    });
+    need(&mut missing, "faketime", || distribution("faketime", || Path::new("/usr/bin/faketime").is_file()));
+    need(&mut missing, "mitmproxy", || distribution("mitmproxy", || Path::new("/usr/bin/mitmdump").is_file()));
     need(&mut missing, "unzip", || distribution("unzip", || process::exists("unzip", "-v")));
     need(&mut missing, "python with pyarrow, typos and aiosmtpd", || python(config));
     need(&mut missing, "node", || node(config));
@@ -91,6 +98,10 @@ pub(crate) fn of_node(config: &Config, program: &str) -> Command {
 
 fn node_folder(config: &Config) -> PathBuf {
     config.tools().join("node")
+}
+
+fn openssh() -> Result<(), String> {
+    distribution("openssh-server", || Path::new("/usr/sbin/sshd").is_file())
 }
 
 fn node(config: &Config) -> Result<(), String> {
@@ -169,6 +180,13 @@ pub(crate) fn dispatch_peers(config: &Config, arguments: &[&str]) -> Vec<Missing
         need(&mut missing, "prefect", || environment(&config.tools().join("prefect"), PREFECT));
     }
     missing
+}
+
+/// What the benchmark of tunnels compares with; comes back if it could not be had.
+pub(crate) fn tunnel_peer() -> Option<Missing> {
+    let mut missing = Vec::new();
+    need(&mut missing, "OpenSSH", openssh);
+    missing.pop()
 }
 
 /// A Node package with what it needs.

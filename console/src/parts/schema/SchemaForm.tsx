@@ -119,7 +119,7 @@ function OneField({ field, value: whole, at, problems, onChange }: One) {
       return (
         <TagsInput
           {...about}
-          placeholder="Type a name, then Enter"
+          placeholder={Array.isArray(value) && value.length > 0 ? undefined : "Type, then Enter"}
           error={within}
           value={Array.isArray(value) ? value.map(String) : []}
           onChange={(next) => set(next.length > 0 ? next : undefined)}

@@ -1,6 +1,7 @@
 // One trigger: what starts the task, and when that would be.
 
-import { List, Select, Stack, Text } from "@mantine/core";
+import { Anchor, List, Select, Stack, Text } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
 import type { FieldProblem } from "../../api/types";
 import { absolute } from "../../parts/format";
@@ -79,7 +80,11 @@ export function TriggerForm({ trigger, index, schema, problems, next, onSet }: P
       )}
       {kind === "webhook" && (
         <Text size="xs" c="dimmed">
-          Its address is made once the task is saved: sallyport triggers token TASK TRIGGER
+          Once the task is saved, its address is made among the{" "}
+          <Anchor component={Link} to="/triggers" size="xs">
+            triggers
+          </Anchor>
+          .
         </Text>
       )}
     </Stack>

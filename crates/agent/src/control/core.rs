@@ -18,8 +18,10 @@ use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
 use super::outcomes::{Outcomes, Repeat};
 use super::{Identity, Shipping};
+use crate::Egress;
 use crate::execute::Execution;
 use crate::journal::{Entry, OpenStep};
+use crate::tunnel::Ask;
 
 /// What is to be done outside.
 pub(super) enum Effect {
@@ -28,6 +30,7 @@ pub(super) enum Effect {
     Test { request: RequestId, kind: String, connection: ConnectionOrder },
     Preview { request: RequestId, order: Box<PreviewOrder> },
     Refused(Refusal),
+    Tunnel(Ask),
     Restart(String),
     GoAway(u64),
 }
@@ -35,6 +38,7 @@ pub(super) enum Effect {
 pub(super) struct Core {
     identity: Identity,
     clock: Clock,
+    egress: Arc<Egress>,
     online: bool,
     greeted: bool,
     running: BTreeMap<AttemptKey, Execution>,
@@ -53,10 +57,16 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(identity: Identity, clock: Clock, shipping: Option<Shipping>, print_queue_events: bool) -> Self {
+    pub(super) fn new(
+        identity: Identity,
+        (clock, egress): (Clock, Arc<Egress>),
+        shipping: Option<Shipping>,
+        print_queue_events: bool,
+    ) -> Self {
         Self {
             identity,
             clock,
+            egress,
             online: false,
             greeted: false,
             running: BTreeMap::new(),
@@ -96,15 +106,18 @@ impl Core {
         self.outbox.clear();
         self.online = false;
         self.greeted = false;
+        let mut capabilities = vec![
+            capability::CHECKPOINT,
+            capability::DATA,
+            capability::PREVIEW,
+            capability::PROGRAM,
+            capability::RESUME,
+            capability::TEST_CONNECTION,
+        ];
+        capabilities.extend(self.identity.tunnels.then_some(capability::TUNNEL));
+        capabilities.extend(self.identity.seals.then_some(capability::SEAL));
         let hello = AgentMessage::Hello {
-            versions: Versions::ours(&[
-                capability::CHECKPOINT,
-                capability::DATA,
-                capability::PREVIEW,
-                capability::PROGRAM,
-                capability::RESUME,
-                capability::TEST_CONNECTION,
-            ]),
+            versions: Versions::ours(&capabilities),
             presence: (self.identity.presence)(),
             installation: self.identity.installation,
             instance: self.identity.instance,
@@ -168,6 +181,10 @@ impl Core {
             }
             ServerToAgent::Preview { request, order } => {
                 return Some(Effect::Preview { request, order: Box::new(order) });
+            }
+            ServerToAgent::DialTunnels { count } => return Some(Effect::Tunnel(Ask::Dial(count))),
+            ServerToAgent::TunnelEnded { tunnel, reason } => {
+                return Some(Effect::Tunnel(Ask::Ended { tunnel, reason }));
             }
             ServerToAgent::Restart { reason } => return Some(Effect::Restart(reason)),
             ServerToAgent::GoAway { spread_ms } => return Some(Effect::GoAway(spread_ms)),
@@ -366,7 +383,7 @@ impl Core {
             execution.cancel(&format!("attempt {} took its place", key.attempt));
         }
         info!(run = %key.run, attempt = key.attempt, task = %order.task, steps = order.steps.len(), "work order accepted");
-        let execution = Execution::new(&order);
+        let execution = Execution::new(&order, &self.egress);
         self.running.insert(key, execution.clone());
         self.note_progress();
         self.say(AgentMessage::Accepted { key });

@@ -25,6 +25,7 @@ use tracing::info;
 
 use crate::execute::{Execution, Surroundings, execute};
 use crate::journal::Journal;
+use crate::tunnel::Ask;
 use core::Core;
 use session::Answer;
 pub use shipping::Shipping;
@@ -78,6 +79,10 @@ pub struct Identity {
     pub instance: InstanceId,
     /// Names of the programs that the site registered.
     pub programs: Vec<String>,
+    /// Whether it opens tunnels.
+    pub tunnels: bool,
+    /// Whether it seals streams to other agents.
+    pub seals: bool,
 }
 
 /// How the agent behaves on its control connection.
@@ -88,6 +93,8 @@ pub struct Behaviour {
     pub print_queue_events: bool,
     /// Called with the levels that the server sets.
     pub on_levels: Box<dyn Fn(Levels) + Send + Sync>,
+    /// Called with what the server asks for about tunnels.
+    pub on_tunnel: Box<dyn Fn(Ask) + Send + Sync>,
     /// Called with `true` when the server says welcome and with `false` when the session ends.
     pub on_online: Box<dyn Fn(bool) + Send + Sync>,
 }
@@ -142,7 +149,8 @@ impl Agent {
         behaviour: Behaviour,
         shipping: Option<Shipping>,
     ) -> Self {
-        let core = Core::new(identity, surroundings.clock.clone(), shipping, behaviour.print_queue_events);
+        let site = (surroundings.clock.clone(), Arc::clone(&surroundings.egress));
+        let core = Core::new(identity, site, shipping, behaviour.print_queue_events);
         Self {
             core,
             surroundings: Arc::new(surroundings),

@@ -165,6 +165,7 @@ impl Agent {
         match effect? {
             Effect::Execute(order, execution) => self.begin(*order, execution),
             Effect::SetLevels(levels) => (self.behaviour.on_levels)(levels),
+            Effect::Tunnel(ask) => (self.behaviour.on_tunnel)(ask),
             Effect::Test { request, kind, connection } => self.test(request, kind, connection),
             Effect::Preview { request, order } => self.preview(request, *order),
             Effect::Refused(refusal) => return Some(SessionEnd::Refused { refusal }),

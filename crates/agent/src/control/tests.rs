@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::Egress;
 use crate::execute::{BoxFuture, OpenData, OpenError};
 
 const MAX: Duration = Duration::from_secs(20);
@@ -43,12 +44,16 @@ fn place_with(answer_max: Duration) -> Place {
         transform_memory: 1024 * 1024,
         clock: Clock::system(),
         background: false,
+        egress: Egress::unkept(),
+        seal: None,
     };
     let identity = Identity {
         presence: Box::new(Presence::default),
         installation: InstallationId::new(),
         instance: InstanceId::new(),
         programs: vec!["shout".to_owned()],
+        tunnels: true,
+        seals: true,
     };
     let levels = Arc::default();
     let seen: Arc<std::sync::Mutex<Vec<Levels>>> = Arc::clone(&levels);
@@ -56,6 +61,7 @@ fn place_with(answer_max: Duration) -> Place {
         answer_max,
         print_queue_events: false,
         on_levels: Box::new(move |levels| seen.lock().unwrap().push(levels)),
+        on_tunnel: Box::new(|_| {}),
         on_online: Box::new(|_| {}),
     };
     Place { _folder: folder, agent: Agent::new(identity, surroundings, behaviour, None), levels }
@@ -110,7 +116,14 @@ async fn session<F: Future<Output = ServerEnd>>(agent: &mut Agent, script: impl 
 
 fn order_of(step: StepOrder) -> WorkOrder {
     let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
-    WorkOrder { key, task: "t".to_owned(), steps: vec![step], incremental: None, resumes: false }
+    WorkOrder {
+        key,
+        task: "t".to_owned(),
+        steps: vec![step],
+        incremental: None,
+        resumes: false,
+        who: "ada@example.com".to_owned(),
+    }
 }
 
 fn step(path: &str, inputs: Vec<Inlet>) -> StepOrder {
@@ -131,7 +144,7 @@ fn short() -> WorkOrder {
 /// Runs until it is cancelled.
 fn long() -> WorkOrder {
     let ticket = Secret::new("t");
-    order_of(step("out.csv", vec![Inlet { from: "orders".to_owned(), via: Via::Relay { ticket } }]))
+    order_of(step("out.csv", vec![Inlet { from: "orders".to_owned(), via: Via::Relay { ticket, peer: None } }]))
 }
 
 fn reason(report: &OrderReport) -> &str {

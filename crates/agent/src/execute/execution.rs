@@ -7,6 +7,9 @@ use sallyport_dataplane::stream::Ending;
 use sallyport_dataplane::{Cancel, Cause, Progress};
 use sallyport_protocol::{Action, AttemptKey, Committed, Failure, LINE_BYTES_MAX, StepCounts, WorkOrder};
 
+use sallyport_site::policy::Refused;
+
+use crate::egress::{Egress, Meter};
 use crate::journal::OpenStep;
 
 /// Why an order ends before its time; the first reason counts, the others are its consequences.
@@ -26,6 +29,8 @@ struct Step {
     progress: Arc<Progress>,
     /// Whether it is a sink.
     writes: bool,
+    /// Of steps that use a connector.
+    meter: Option<Meter>,
 }
 
 /// One running order. Clones are the same execution.
@@ -37,6 +42,7 @@ pub struct Execution {
 struct Shared {
     key: AttemptKey,
     task: String,
+    who: String,
     steps: Vec<Step>,
     checkpointing: Option<Checkpointing>,
     cancel: Cancel,
@@ -46,16 +52,18 @@ struct Shared {
 
 impl Execution {
     /// Before its start.
-    pub fn new(order: &WorkOrder) -> Self {
+    pub fn new(order: &WorkOrder, egress: &Arc<Egress>) -> Self {
         let steps = order.steps.iter().map(|step| Step {
             name: step.name.clone(),
             progress: Arc::default(),
             writes: matches!(step.action, Action::Connector { .. }) && !step.inputs.is_empty(),
+            meter: matches!(step.action, Action::Connector { .. }).then(|| egress.meter()),
         });
         let steps = steps.collect();
         let shared = Shared {
             key: order.key,
             task: order.task.clone(),
+            who: order.who.clone(),
             steps,
             checkpointing: order.incremental.clone().map(Checkpointing::new),
             cancel: Cancel::new(),
@@ -73,6 +81,22 @@ impl Execution {
     /// The task's name.
     pub(super) fn task(&self) -> &str {
         &self.shared.task
+    }
+
+    /// Who asked for the run.
+    pub(super) fn who(&self) -> &str {
+        &self.shared.who
+    }
+
+    /// Counts what a step's connection has moved; an error where the site allows no more today.
+    pub(super) fn measure(&self, step: usize) -> Result<(), Refused> {
+        let Some(step) = self.shared.steps.get(step) else { return Ok(()) };
+        step.meter.as_ref().map_or(Ok(()), |meter| meter.at(step.progress.counts().bytes))
+    }
+
+    /// How many steps it has.
+    pub(super) fn steps(&self) -> usize {
+        self.shared.steps.len()
     }
 
     /// What passed through the steps so far, by name, in the order of the order.

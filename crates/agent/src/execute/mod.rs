@@ -4,6 +4,7 @@
 //! Invariant: knows no socket and no server. The agent, the server's own agent and `sallyport run` share it.
 
 mod execution;
+mod metered;
 mod preview;
 mod relay;
 mod rest;
@@ -37,6 +38,9 @@ use step::End;
 pub(crate) use step::words as panic_words;
 use wiring::Wiring;
 
+use crate::egress::Egress;
+use crate::seal::Seal;
+
 /// How long steps may take to stop once they were told to; the promise to people is 5 s.
 const STOP_MAX: Duration = Duration::from_millis(4500);
 
@@ -65,6 +69,8 @@ pub enum Remedy {
     Retry,
     /// Nothing.
     None,
+    /// A person who looks at the keys of the agents.
+    Trust,
     /// It needs none: the other side has taken every row and is gone.
     Delivered,
 }
@@ -113,6 +119,10 @@ pub struct Surroundings {
     pub clock: Clock,
     /// The platform's own agent: refuses third-party connectors and those that reach other hosts.
     pub background: bool,
+    /// Counts and keeps what connections move.
+    pub egress: Arc<Egress>,
+    /// Seals streams to other agents, where this one can.
+    pub seal: Option<Arc<Seal>>,
 }
 
 impl Surroundings {
@@ -157,7 +167,10 @@ pub async fn execute(order: WorkOrder, surroundings: &Surroundings, execution: &
     let awaited = order.steps.len() + wiring.streams();
     start(&order, wiring, surroundings, execution, &scratch, &told);
     drop(told);
-    let (ends, streams) = collect(&order, execution, awaited, &mut ended).await;
+    let (ends, streams) = tokio::select! {
+        collected = collect(&order, execution, awaited, &mut ended) => collected,
+        never = metered::watch(execution) => match never {},
+    };
     let report = verdict::report(&order, execution, &ends, &streams);
     for (step, end) in order.steps.iter().zip(&ends) {
         if end.is_none() {

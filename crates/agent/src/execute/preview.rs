@@ -8,8 +8,10 @@ use std::thread;
 use sallyport_connectors::{CommitKey, Context, Error, Look, without_traces};
 use sallyport_dataplane::{Cancel, Input, Output, Progress, edge};
 use sallyport_protocol::{Failure, FailureKind, Preview, PreviewOrder, RequestId};
+use sallyport_site::ledger::{Cause, Direction};
 use tokio::runtime::Handle;
 
+use super::metered::{self, Used};
 use super::step::{permitted, words};
 use super::{Surroundings, failure};
 
@@ -51,6 +53,7 @@ fn look(
         checkpointing: None,
         provenance: Arc::default(),
     };
+    let progress = Arc::clone(&context.progress);
     let settings = without_traces(&order.settings);
     let source = permitted(&order.kind, surroundings)
         .and_then(|()| sallyport_connectors::source(&order.kind, order.connection.as_ref(), &settings));
@@ -67,7 +70,7 @@ fn look(
             Err(error)
         }
     };
-    thread::scope(|scope| {
+    let seen = thread::scope(|scope| {
         let reading = thread::Builder::new().name("preview".to_owned()).spawn_scoped(scope, || {
             catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
                 let text = format!("the connector met a bug: {}", words(panic.as_ref()));
@@ -89,7 +92,15 @@ fn look(
             Ok(Err(error)) if !enough => ended(order, seen, &error),
             _ => seen,
         }
-    })
+    });
+    let counts = progress.counts();
+    // What is over the site's measure now is for the next use.
+    let _ = surroundings.egress.meter().at(counts.bytes);
+    let cause = Cause::Preview { step: order.step.clone() };
+    let (who, kind, connection) = (order.who.as_str(), order.kind.as_str(), order.connection.as_ref());
+    let used = Used { cause, who, kind, connection, settings: &settings, direction: Direction::From };
+    surroundings.egress.note_blocking(metered::used(used, counts, surroundings.clock.now()));
+    seen
 }
 
 /// Takes rows from the source; says whether it had to be stopped.

@@ -6,21 +6,25 @@ use std::time::Duration;
 
 use sallyport_dataplane::stream;
 use sallyport_dataplane::{Cancel, Transport, line};
-use sallyport_protocol::{Failure, FailureKind, LogLevel, Ticket, event};
+use sallyport_protocol::{AttemptKey, Failure, FailureKind, LogLevel, Ticket, event};
 use sallyport_site::backoff::{Backoff, Jitter};
 use sallyport_site::random;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::wiring::{Relay, Way};
-use super::{Ended, Execution, Remedy, Surroundings};
+use super::{Ended, Execution, OpenError, Remedy, Surroundings};
+use crate::seal::{self, Sealer, Side, Stream, Worker};
 
 /// How much longer a stream may take to open once the order was stopped.
 const OPEN_GRACE: Duration = Duration::from_secs(1);
 
 /// How long a lost data connection may take to be opened again: a server that restarts, a path that changes.
 const REOPEN_MAX: Duration = Duration::from_secs(300);
+
+/// How long the last words of a sealed stream may take.
+const GOODBYE_MAX: Duration = Duration::from_secs(10);
 
 /// Pauses between two tries.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
@@ -69,7 +73,35 @@ pub(super) fn start(
 }
 
 async fn run(relay: Relay, resumes: bool, surroundings: &Surroundings, execution: &Execution) -> Result<(), Broken> {
-    let Relay { step, ticket, peer, way } = relay;
+    let (door, worker) = match Door::new(&relay, surroundings, execution) {
+        Ok(made) => made,
+        Err(failure) => {
+            execution.fail(relay.step, failure);
+            return Err(Broken);
+        }
+    };
+    let Some(worker) = worker else { return through(door, relay, resumes, surroundings, execution).await };
+    let mut worker = std::pin::pin!(worker.run());
+    let mut carrying = std::pin::pin!(through(door, relay, resumes, surroundings, execution));
+    tokio::select! {
+        result = &mut carrying => {
+            // What the stream has said last is still to go out.
+            let most = if execution.stopped() { OPEN_GRACE } else { GOODBYE_MAX };
+            let _ = timeout(most, &mut worker).await;
+            result
+        }
+        () = &mut worker => carrying.await,
+    }
+}
+
+async fn through(
+    door: Door<'_>,
+    relay: Relay,
+    resumes: bool,
+    surroundings: &Surroundings,
+    execution: &Execution,
+) -> Result<(), Broken> {
+    let Relay { step, peer, way, .. } = relay;
     let (direction, words) = match way {
         Way::Out(_) => (Direction::Out, format!("rows to step `{peer}`")),
         Way::In(_) => (Direction::In, format!("rows from step `{peer}`")),
@@ -80,7 +112,7 @@ async fn run(relay: Relay, resumes: bool, surroundings: &Surroundings, execution
     };
     say(LogLevel::Debug, event::REQUEST_TUNNEL, format!("opening a data connection for the {words}"));
     let opened = tokio::select! {
-        opened = surroundings.data.open(&ticket) => opened,
+        opened = door.open() => opened,
         // A stream that is about to open can still carry the reason to the other side.
         () = cancelled_for(OPEN_GRACE, execution) => return Err(Broken),
     };
@@ -88,14 +120,14 @@ async fn run(relay: Relay, resumes: bool, surroundings: &Surroundings, execution
         Ok(transport) => transport,
         Err(error) => {
             let message = format!("opening the data connection for the {words} failed: {}", error.message);
-            execution.fail(step, lost("stream_not_opened", direction, message, error.remedy != Remedy::None));
+            execution.fail(step, not_opened(error.remedy, direction, message));
             return Err(Broken);
         }
     };
     say(LogLevel::Debug, event::TUNNEL_READY_FOR_USE, format!("the data connection for the {words} is ready"));
     let result = if resumes {
         let delivered = AtomicBool::new(false);
-        let lost = Lost { ticket: &ticket, words: &words, surroundings, say: &say, delivered: &delivered };
+        let lost = Lost { door: &door, words: &words, say: &say, delivered: &delivered };
         match lasting(way, transport, execution, lost).await {
             // It could only have taken everything after everything was sent.
             Err(stream::Error::Lost(_)) if delivered.into_inner() => Ok(()),
@@ -111,6 +143,56 @@ async fn run(relay: Relay, resumes: bool, surroundings: &Surroundings, execution
         tell(step, &words, direction, &error, execution);
         Broken
     })
+}
+
+/// Opens the connections of one stream, sealed where the order says so.
+struct Door<'a> {
+    surroundings: &'a Surroundings,
+    ticket: Ticket,
+    sealer: Option<Sealer>,
+}
+
+impl<'a> Door<'a> {
+    fn new(
+        relay: &Relay,
+        surroundings: &'a Surroundings,
+        execution: &Execution,
+    ) -> Result<(Self, Option<Worker>), Failure> {
+        let door = |sealer| Self { surroundings, ticket: relay.ticket.clone(), sealer };
+        let Some(peer) = relay.sealed.clone() else { return Ok((door(None), None)) };
+        let Some(seal) = surroundings.seal.clone() else {
+            return Err(super::failure(FailureKind::Runtime, "bad_order", "this agent seals no streams"));
+        };
+        let own = execution.counts().into_iter().nth(relay.step).map(|(name, _)| name).unwrap_or_default();
+        let AttemptKey { run, pipeline, attempt, fence } = execution.key();
+        let (side, from, to) = match relay.way {
+            Way::Out(_) => (Side::Producer, &own, &relay.peer),
+            Way::In(_) => (Side::Consumer, &relay.peer, &own),
+        };
+        let name = format!("{run}/{pipeline}/{attempt}/{fence}/{from}/{to}");
+        let (sealer, worker) = Sealer::new(seal, Stream { peer, side, name });
+        Ok((door(Some(sealer)), Some(worker)))
+    }
+
+    async fn open(&self) -> Result<Transport, OpenError> {
+        let connection = self.surroundings.data.open(&self.ticket).await?;
+        let Some(sealer) = &self.sealer else { return Ok(connection) };
+        sealer.seal(connection).await.map_err(|error| OpenError {
+            remedy: match &error {
+                seal::Error::Key(_) => Remedy::Trust,
+                seal::Error::Broken(_) => Remedy::Retry,
+                seal::Error::Lost(_) => Remedy::Again,
+            },
+            message: error.to_string(),
+        })
+    }
+}
+
+fn not_opened(remedy: Remedy, direction: Direction, message: String) -> Failure {
+    match remedy {
+        Remedy::Trust => lost("peer_key_changed", direction, message, false),
+        remedy => lost("stream_not_opened", direction, message, remedy != Remedy::None),
+    }
 }
 
 async fn cancelled_for(grace: Duration, execution: &Execution) {
@@ -144,9 +226,8 @@ async fn lasting(way: Way, transport: Transport, execution: &Execution, lost: Lo
 
 /// What to do about a lost data connection.
 struct Lost<'a> {
-    ticket: &'a Ticket,
+    door: &'a Door<'a>,
     words: &'a str,
-    surroundings: &'a Surroundings,
     say: &'a (dyn Fn(LogLevel, &'static str, String) + Sync),
     /// Set when there is nobody left to connect with, and no need.
     delivered: &'a AtomicBool,
@@ -163,7 +244,7 @@ impl Lost<'_> {
         let mut last = why.clone();
         while Instant::now() < due {
             tokio::time::sleep(backoff.next(random::unit())).await;
-            match timeout_at(due, self.surroundings.data.open(self.ticket)).await {
+            match timeout_at(due, self.door.open()).await {
                 Ok(Ok(transport)) => {
                     let message = format!("the data connection for the {words} is open again; they go on");
                     (self.say)(LogLevel::Info, event::TUNNEL_READY_FOR_USE, message);
@@ -180,7 +261,7 @@ impl Lost<'_> {
                         self.delivered.store(true, Ordering::Release);
                         return Err(error.message);
                     }
-                    Remedy::Retry | Remedy::None => {
+                    Remedy::Retry | Remedy::None | Remedy::Trust => {
                         return Err(format!("{why}; it was not opened again: {}", error.message));
                     }
                 },

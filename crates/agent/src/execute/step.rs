@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::wiring::Ends;
-use super::{Ended, Execution, Surroundings, failure};
+use super::{Ended, Execution, Surroundings, failure, metered};
 
 /// Bytes that one transform may spill to its scratch folder.
 const SPILL_BYTES_MAX: u64 = 32 * 1024 * 1024 * 1024;
@@ -84,6 +84,7 @@ impl Job {
             Err(Error::permanent(FailureKind::Runtime, "uncaught_exception", message)
                 .advise("report this with the agent's log file"))
         });
+        record(&order, &execution, index, &surroundings);
         // Told before the edges are let go, so that neighbours find the reason in place.
         if let Err(Error::Failed(failure)) = &result {
             execution.fail(index, (**failure).clone());
@@ -102,6 +103,16 @@ impl Job {
             Err(Error::Edge(error)) => End::Broken { error, consumers },
             Err(Error::Failed(failure)) => End::Failed(failure),
         }
+    }
+}
+
+/// The end of the step's use of a connection; the site's ledger has those that moved nothing too.
+fn record(order: &StepOrder, execution: &Execution, index: usize, surroundings: &Surroundings) {
+    // What is over the measure now is for the next step.
+    let _ = execution.measure(index);
+    let counts = execution.progress(index).counts();
+    if let Some(entry) = metered::entry(order, execution, counts, surroundings.clock.now()) {
+        surroundings.egress.note_blocking(entry);
     }
 }
 
@@ -238,8 +249,11 @@ fn pass_on(marks: &[Marked], output: &mut Output) -> Result<(), Error> {
     }
 }
 
-/// The platform's own agent serves built-in connectors, and only what reaches no other host.
+/// The site says which connectors may be used. The platform's own agent serves built-in ones, and only what reaches no
+/// other host.
 pub(super) fn permitted(kind: &str, surroundings: &Surroundings) -> Result<(), Error> {
+    let may = surroundings.site.policy.now().may_use(kind).and_then(|()| surroundings.egress.may_move());
+    may.map_err(|refused| Error::not_allowed(&refused))?;
     if !surroundings.background {
         return Ok(());
     }

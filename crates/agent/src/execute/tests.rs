@@ -49,6 +49,8 @@ impl Place {
             transform_memory: 16 * 1024 * 1024,
             clock: Clock::system(),
             background: false,
+            egress: Egress::unkept(),
+            seal: None,
         };
         Self { folder, surroundings, lines }
     }
@@ -67,7 +69,7 @@ impl Place {
     }
 
     async fn run(&self, order: WorkOrder) -> OrderReport {
-        let execution = Execution::new(&order);
+        let execution = Execution::new(&order, &Egress::unkept());
         tokio::time::timeout(MAX, execute(order, &self.surroundings, &execution)).await.unwrap()
     }
 
@@ -88,7 +90,14 @@ fn key() -> AttemptKey {
 }
 
 fn order(steps: Vec<StepOrder>) -> WorkOrder {
-    WorkOrder { key: key(), task: "orders-to-training".to_owned(), steps, incremental: None, resumes: false }
+    WorkOrder {
+        key: key(),
+        task: "orders-to-training".to_owned(),
+        steps,
+        incremental: None,
+        resumes: false,
+        who: "ada@example.com".to_owned(),
+    }
 }
 
 fn step(name: &str, path: &str, inputs: Vec<Inlet>) -> StepOrder {
@@ -106,11 +115,11 @@ fn from(name: &str) -> Vec<Inlet> {
 }
 
 fn through(name: &str, ticket: &str) -> Vec<Inlet> {
-    vec![Inlet { from: name.to_owned(), via: Via::Relay { ticket: Secret::new(ticket) } }]
+    vec![Inlet { from: name.to_owned(), via: Via::Relay { ticket: Secret::new(ticket), peer: None } }]
 }
 
 fn outlet(to: &str, ticket: &str) -> Vec<Outlet> {
-    vec![Outlet { to: to.to_owned(), ticket: Secret::new(ticket) }]
+    vec![Outlet { to: to.to_owned(), ticket: Secret::new(ticket), peer: None }]
 }
 
 fn outcomes(report: &OrderReport) -> Vec<(&str, &StepOutcome)> {
@@ -254,7 +263,7 @@ async fn cancel_stops_a_waiting_sink_and_leaves_nothing() {
     let (silent, right) = Transport::pair();
     let place = Place::new([("t", right)]);
     let order = order(vec![step("csv", "copy.csv", through("orders", "t"))]);
-    let execution = Execution::new(&order);
+    let execution = Execution::new(&order, &Egress::unkept());
     let running = execute(order, &place.surroundings, &execution);
     let cancelling = async {
         while !place.lines.lock().unwrap().iter().any(|line| line.message == "step starts") {

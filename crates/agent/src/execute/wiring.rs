@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sallyport_dataplane::{Input, Producer, edge};
-use sallyport_protocol::{Action, Ticket, Via, WorkOrder};
+use sallyport_protocol::{Action, Peer, Ticket, Via, WorkOrder};
 
 /// The ends of one step's edges.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub(super) struct Relay {
     pub(super) step: usize,
     pub(super) ticket: Ticket,
     pub(super) peer: String,
+    /// The other agent, where the stream is sealed.
+    pub(super) sealed: Option<Peer>,
     pub(super) way: Way,
 }
 
@@ -60,10 +62,11 @@ impl Wiring {
                         let from = &inlet.from;
                         return Err((index, format!("this agent is too old for the way from `{from}`; update it")));
                     }
-                    Via::Relay { ticket } => relays.push(Relay {
+                    Via::Relay { ticket, peer } => relays.push(Relay {
                         step: index,
                         ticket: ticket.clone(),
                         peer: inlet.from.clone(),
+                        sealed: peer.clone(),
                         way: Way::In(producer),
                     }),
                 }
@@ -72,8 +75,8 @@ impl Wiring {
             for outlet in &step.outputs {
                 let (producer, input) = edge();
                 steps[index].outputs.push(producer);
-                let (ticket, peer) = (outlet.ticket.clone(), outlet.to.clone());
-                relays.push(Relay { step: index, ticket, peer, way: Way::Out(input) });
+                let (ticket, peer, sealed) = (outlet.ticket.clone(), outlet.to.clone(), outlet.peer.clone());
+                relays.push(Relay { step: index, ticket, peer, sealed, way: Way::Out(input) });
             }
         }
         Ok(Self { steps, relays })

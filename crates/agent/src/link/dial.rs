@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use sallyport_dataplane::Ahead;
+use sallyport_dataplane::tunnel::Line;
 use sallyport_protocol::{Refusal, Secret};
 use sallyport_site::dial::Dialer;
 use sallyport_site::{ServerAddress, login, tls};
@@ -19,8 +21,11 @@ use super::upgrade::{self, Answer};
 /// How long TLS and login may take together.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(15);
 
+/// What TLS and login gave, and what of the WebSocket came with the answer.
+type Upgraded = (TlsStream<Ahead<TcpStream>>, Vec<u8>);
+
 /// An open connection.
-pub(crate) type Socket = WebSocketStream<TlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<TlsStream<Ahead<TcpStream>>>;
 
 /// The server and how to reach it.
 pub struct Server {
@@ -73,17 +78,38 @@ impl Server {
         Self { address, dialer: Arc::new(dialer), tls, authorization: login::basic(username, password) }
     }
 
+    /// As [`Server::new`], with the value of the `Authorization` header.
+    pub fn with_authorization(
+        address: ServerAddress,
+        dialer: Dialer,
+        tls: Arc<ClientConfig>,
+        authorization: Secret,
+    ) -> Self {
+        Self { address, dialer: Arc::new(dialer), tls, authorization }
+    }
+
+    /// Opens a tunnel line.
+    pub async fn line(&self, path: &str) -> Result<Line, DialError> {
+        let ((stream, rest), _) = self.upgraded(path).await?;
+        Ok(Line::new(stream, &rest, true))
+    }
+
     /// Opens a WebSocket; gives the local address with it.
     pub(super) async fn open(
         &self,
         path: &str,
         config: WebSocketConfig,
     ) -> Result<(Socket, Option<IpAddr>), DialError> {
+        let ((stream, rest), local) = self.upgraded(path).await?;
+        Ok((WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await, local))
+    }
+
+    async fn upgraded(&self, path: &str) -> Result<(Upgraded, Option<IpAddr>), DialError> {
         let stream = self.dial().await?;
         let local = stream.local_addr().ok().map(|address| address.ip());
-        let handshake = self.handshake(stream, path, config);
+        let handshake = self.handshake(stream, path);
         match tokio::time::timeout(HANDSHAKE_MAX, handshake).await {
-            Ok(socket) => Ok((socket?, local)),
+            Ok(upgraded) => Ok((upgraded?, local)),
             Err(_) => Err(DialError::network(
                 "tls_timeout",
                 format!(
@@ -115,12 +141,12 @@ impl Server {
             .map_err(|error| DialError::network("other", format!("preparing the connection: {error}")))
     }
 
-    async fn handshake(&self, stream: TcpStream, path: &str, config: WebSocketConfig) -> Result<Socket, DialError> {
+    async fn handshake(&self, stream: TcpStream, path: &str) -> Result<Upgraded, DialError> {
         let host = self.address.host();
         let failed = |failure: tls::Failure| DialError::network(failure.word, failure.message);
         let name = tls::server_name(host).map_err(failed)?;
         let mut stream = TlsConnector::from(Arc::clone(&self.tls))
-            .connect(name, stream)
+            .connect(name, Ahead::new(stream))
             .await
             .map_err(|error| failed(tls::explain_io(&error, host)))?;
         let answer = upgrade::ask(&mut stream, &self.address.authority(), path, &self.authorization)
@@ -134,9 +160,7 @@ impl Server {
                 DialError::network("login_broke", message)
             })?;
         match answer {
-            Answer::Switched { rest } => {
-                Ok(WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await)
-            }
+            Answer::Switched { rest } => Ok((stream, rest)),
             Answer::Refused { status, body } => Err(DialError::Refused(login::refusal(status, &body))),
         }
     }

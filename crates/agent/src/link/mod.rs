@@ -4,7 +4,7 @@ mod control;
 mod data;
 mod dial;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod upgrade;
 
 use std::time::Duration;

@@ -27,18 +27,18 @@ use crate::Link;
 
 const MAX: Duration = Duration::from_secs(20);
 
-type Socket = WebSocketStream<TlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
 /// Accepts WebSockets of the right login and gives them with their path.
-struct Fake {
+pub(crate) struct Fake {
     port: u16,
-    ca: String,
+    pub(crate) ca: String,
     sockets: mpsc::Receiver<(String, Socket)>,
     tasks: TaskTracker,
 }
 
 impl Fake {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -64,7 +64,7 @@ impl Fake {
         Self { port, ca: certified.cert.pem(), sockets, tasks }
     }
 
-    fn client(&self, password: &str, ca: &str) -> Arc<Server> {
+    pub(crate) fn client(&self, password: &str, ca: &str) -> Arc<Server> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("server-ca.pem");
         std::fs::write(&file, ca).unwrap();
@@ -74,7 +74,7 @@ impl Fake {
         Arc::new(Server::new(address, dialer, tls, "b10db7c4", &Secret::new(password)))
     }
 
-    async fn next(&mut self) -> (String, Socket) {
+    pub(crate) async fn next(&mut self) -> (String, Socket) {
         tokio::time::timeout(MAX, self.sockets.recv()).await.unwrap().unwrap()
     }
 }

@@ -1,15 +1,28 @@
-//! Panics: one line in the log, with the stable event name, before the thread unwinds.
+//! Panics: one line in the log, with the stable event name, and a crash file, before the thread unwinds.
 
 use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
 
-use sallyport_protocol::event;
+use sallyport_protocol::{Clock, event};
+use sallyport_site::crash::{self, Author};
+use sallyport_site::log::Program;
+use sallyport_site::{Layout, Settings};
 use tracing::error;
 
 use crate::execute::panic_words;
 
-/// Logs every panic from now on. A panic of a step fails the step; one of the main thread ends the program with 101.
-pub(super) fn log_panics() {
+/// Logs every panic from now on, and leaves a crash file. A panic of a step fails the step; one of the main thread ends the program with 101.
+pub(super) fn log_panics(layout: &Layout, settings: &Settings, clock: &Clock) {
+    let proxy = settings.proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref());
+    let secrets = [Some(settings.password.clone()), proxy.map(|(_, password)| password.clone())];
+    // First, so that it comes after the log line, which the file then repeats.
+    crash::on_panic(Author {
+        program: Program::Agent,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        logs: layout.logs(),
+        secrets: secrets.into_iter().flatten().collect(),
+        clock: clock.clone(),
+    });
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         log(panic);

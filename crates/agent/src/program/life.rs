@@ -1,8 +1,13 @@
 //! What ends the process from outside: the life pipe, and signals.
 
-use std::io::BufRead;
+use std::convert::Infallible;
+use std::io::{BufRead, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
+use sallyport_site::pulse;
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -19,14 +24,35 @@ pub(super) struct Life {
     pub(super) stop: CancellationToken,
     /// The wrapper died: end at once.
     pub(super) orphaned: CancellationToken,
+    /// The wrapper wants a sign of progress.
+    asked: Arc<Notify>,
+}
+
+impl Life {
+    /// Answers the wrapper's questions for progress: only where this is polled, a worker of the runtime is free, and
+    /// blocking work is done, does an answer get out.
+    pub(super) async fn prove(&self) -> Infallible {
+        let mut workers = JoinSet::new();
+        loop {
+            self.asked.notified().await;
+            workers.spawn(async {
+                // Standard error may be full; that it cannot be written to shows as silence.
+                let _ = spawn_blocking(|| std::io::stderr().write_all(pulse::BEAT)).await;
+            });
+            workers.join_next().await;
+        }
+    }
 }
 
 /// Watches standard input on a thread of its own: `stop` ends gracefully, its end at once.
 pub(super) fn watch_pipe(life: Life) -> std::io::Result<()> {
+    // From its first moment on the wrapper knows that this agent can be asked, and that silence means something.
+    let _ = std::io::stderr().write_all(pulse::BEAT);
     std::thread::Builder::new().name("life-pipe".to_owned()).spawn(move || {
         for line in std::io::stdin().lock().lines() {
             match line {
                 Ok(word) if word.trim() == "stop" => life.stop.cancel(),
+                Ok(word) if word.trim() == pulse::PING => life.asked.notify_one(),
                 Ok(_) => {}
                 Err(_) => break,
             }

@@ -24,6 +24,7 @@ use sallyport_protocol::{Clock, ExecutedBy, Levels, LogLevel, LogLine};
 use sallyport_site::config::Environment;
 use sallyport_site::dial::Dialer;
 use sallyport_site::lock::{self, Lock};
+use sallyport_site::policy::PolicyFile;
 use sallyport_site::settings::{self, Settings};
 use sallyport_site::{Layout, log, memory, tls};
 use tracing::warn;
@@ -82,7 +83,7 @@ pub fn main() -> ExitCode {
             return if occupied { ExitCode::FAILURE } else { ExitCode::from(EXIT_CONFIGURATION) };
         }
     };
-    crash::log_panics();
+    crash::log_panics(&setup.layout, &setup.settings, &setup.clock);
     let log = setup.log.clone();
     let ended = run(setup);
     log.flush();
@@ -126,7 +127,12 @@ impl Setup {
         }
         let by = ExecutedBy::from(flags.executed_by);
         let lock = occupy(&layout, by, &clock)?;
-        let site = Site { files_root: layout.files(), confined: false, programs: programs::load(&layout.programs())? };
+        let site = Site {
+            files_root: layout.files(),
+            confined: false,
+            programs: programs::load(&layout.programs())?,
+            policy: Arc::new(PolicyFile::open(&layout.policy(), clock.clone())),
+        };
         let dialer = Dialer::from_settings(&settings, &environment)?;
         let tls = tls::client_config(&layout.server_ca())?;
         Ok(Self { flags, layout, settings, environment, log, dialer, tls, site, clock, lock })

@@ -2,15 +2,20 @@
 
 use std::io::Write;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use sallyport_protocol::{Clock, InstanceId, Refusal, RefusalCode, event};
+use sallyport_protocol::{Clock, InstanceId, OrderReport, Presence, Refusal, RefusalCode, Timestamp, event};
+use sallyport_site::config::Environment;
+use sallyport_site::keys::{OwnKey, Peers};
 use sallyport_site::lines::Spool;
 use sallyport_site::lock::Lock;
+use sallyport_site::log::Handle;
+use sallyport_site::policy::PolicyFile;
 use sallyport_site::presence::Machine;
-use sallyport_site::{identity, random};
+use sallyport_site::{Layout, Settings, identity, random};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -21,7 +26,8 @@ use super::reconnect::Reconnect;
 use super::{Exit, Setup, run_log, set_levels};
 use crate::control::CLOSED;
 use crate::link::{self, DialError, Pool, Server};
-use crate::{Agent, Behaviour, Identity, Journal, Link, SessionEnd, Shipping, Surroundings};
+use crate::tunnel::{Grounds, Tunnels};
+use crate::{Agent, Behaviour, Egress, Identity, Journal, Link, Seal, SessionEnd, Shipping, Surroundings};
 
 /// Bytes that one transform may hold in memory before it spills.
 const TRANSFORM_MEMORY: usize = 96 * 1024 * 1024;
@@ -31,6 +37,8 @@ struct Shell {
     agent: Agent,
     server: Arc<Server>,
     pool: Arc<Pool>,
+    tunnels: Arc<Tunnels>,
+    egress: Arc<Egress>,
     reconnect: Reconnect,
     /// The address that the last control connection left from.
     local: Arc<Mutex<Option<IpAddr>>>,
@@ -61,9 +69,18 @@ pub(super) async fn run(setup: Setup, life: Life) -> anyhow::Result<Exit> {
             () = stop.cancelled() => {}
         }
     });
-    let exit = shell.stay_online().await;
+    let life = shell.life.clone();
+    let exit = tokio::select! {
+        exit = shell.stay_online() => exit,
+        never = life.prove() => match never {},
+    };
     shell.agent.keep().await;
+    shell.tunnels.close().await;
     shell.pool.close().await;
+    let egress = Arc::clone(&shell.egress);
+    if tokio::task::spawn_blocking(move || egress.close()).await.is_err() {
+        error!("closing the ledger met a bug");
+    }
     info!(?exit, "the agent ends");
     Ok(exit)
 }
@@ -71,14 +88,15 @@ pub(super) async fn run(setup: Setup, life: Life) -> anyhow::Result<Exit> {
 impl Shell {
     async fn new(setup: Setup, life: Life, online: watch::Sender<bool>) -> anyhow::Result<Self> {
         let Setup { flags, layout, settings, environment, log, dialer, tls, site, clock, lock } = setup;
-        let started_at = clock.now();
-        let looking = (layout.clone(), environment.clone());
-        let machine = tokio::task::spawn_blocking(move || Machine::gather(&looking.0, &looking.1, started_at))
-            .await
-            .context("looking at the machine")?;
+        let machine = machine(layout.clone(), environment, clock.now()).await?;
         let (username, password) = (&settings.username, &settings.password);
         let server = Arc::new(Server::new(settings.server_address.clone(), dialer, tls, username, password));
         let pool = Arc::new(Pool::new(Arc::clone(&server)));
+        let Kept { egress, seal } = Kept::open(&layout, &site.policy, &clock).await?;
+        let fingerprint = seal.fingerprint();
+        let grounds = Grounds { policy: Arc::clone(&site.policy), egress: Arc::clone(&egress) };
+        let tunnels = Arc::new(Tunnels::new(Arc::clone(&server), grounds, clock.clone()));
+        let asked = Arc::clone(&tunnels);
         let installation = identity::installation(&layout.installation())?;
         let local = Arc::new(Mutex::new(None));
         let identity = Identity {
@@ -88,17 +106,17 @@ impl Shell {
                 Arc::clone(&local),
                 flags.wrapper_version,
                 flags.executed_by.into(),
+                Arc::clone(&site.policy),
+                fingerprint,
             ),
             installation,
             instance: InstanceId::new(),
             programs: site.programs.keys().cloned().collect(),
+            tunnels: true,
+            seals: true,
         };
-        let spool_path = layout.spool().join("agent-lines.jsonl");
-        let spool = Spool::open(&spool_path).with_context(|| format!("opening {}", spool_path.display()))?;
-        let shipping = Shipping::new(spool, log.tap());
-        let journal_path = layout.journal();
-        let journal = tokio::task::spawn_blocking(move || Journal::open(&journal_path));
-        let journal = journal.await.context("opening the journal")?;
+        let shipping = Shipping::new(spool(&layout)?, log.tap());
+        let journal = journal(layout.journal()).await?;
         let surroundings = Surroundings {
             site: Arc::new(site),
             scratch_root: layout.work(),
@@ -107,18 +125,15 @@ impl Shell {
             transform_memory: TRANSFORM_MEMORY,
             clock,
             background: false,
+            egress: Arc::clone(&egress),
+            seal: Some(seal),
         };
-        info!(
-            version = env!("CARGO_PKG_VERSION"),
-            server = %settings.server_address,
-            directory = %layout.home().display(),
-            log = %log.path().display(),
-            "agent starts"
-        );
+        tell_start(&settings, &layout, &log);
         let behaviour = Behaviour {
             answer_max: settings.reconnect_timeout,
             print_queue_events: settings.print_queue_events,
             on_levels: Box::new(move |levels| set_levels(&log, &layout, levels)),
+            on_tunnel: Box::new(move |ask| asked.take(ask)),
             on_online: Box::new(move |now| {
                 online.send_replace(now);
             }),
@@ -127,6 +142,8 @@ impl Shell {
             agent: Agent::new(identity, surroundings, behaviour, Some(shipping)).with_journal(journal),
             server,
             pool,
+            tunnels,
+            egress,
             reconnect: Reconnect::new(),
             local,
             life,
@@ -243,6 +260,49 @@ impl Shell {
     }
 }
 
+fn tell_start(settings: &Settings, layout: &Layout, log: &Handle) {
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        server = %settings.server_address,
+        directory = %layout.home().display(),
+        log = %log.path().display(),
+        "agent starts"
+    );
+}
+
+/// What the site keeps: its count with its ledger, and keys.
+struct Kept {
+    egress: Arc<Egress>,
+    seal: Arc<Seal>,
+}
+
+impl Kept {
+    async fn open(layout: &Layout, policy: &Arc<PolicyFile>, clock: &Clock) -> anyhow::Result<Self> {
+        let key = OwnKey::open(&layout.key())?;
+        let seal = Arc::new(Seal::new(key, Peers::at(&layout.peers()), clock.clone()));
+        let (ledger, policy, time) = (layout.ledger(), Arc::clone(policy), clock.clone());
+        let opened = tokio::task::spawn_blocking(move || Egress::open(&ledger, policy, time)).await;
+        let egress = opened
+            .context("opening the ledger")?
+            .with_context(|| format!("opening the ledger in {}", layout.ledger().display()))?;
+        Ok(Self { egress, seal })
+    }
+}
+
+async fn machine(layout: Layout, environment: Environment, started_at: Timestamp) -> anyhow::Result<Machine> {
+    let gathered = tokio::task::spawn_blocking(move || Machine::gather(&layout, &environment, started_at)).await;
+    gathered.context("looking at the machine")
+}
+
+async fn journal(path: PathBuf) -> anyhow::Result<(Journal, Vec<OrderReport>)> {
+    tokio::task::spawn_blocking(move || Journal::open(&path)).await.context("opening the journal")
+}
+
+fn spool(layout: &Layout) -> anyhow::Result<Spool> {
+    let path = layout.spool().join("agent-lines.jsonl");
+    Spool::open(&path).with_context(|| format!("opening {}", path.display()))
+}
+
 /// The licence's refusal is promised on the console, whatever the log level. A closed console is no reason to stop.
 fn print_line(words: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{words}");
@@ -254,10 +314,13 @@ fn presence(
     local: Arc<Mutex<Option<IpAddr>>>,
     wrapper_version: Option<String>,
     executed_by: sallyport_protocol::ExecutedBy,
-) -> Box<dyn Fn() -> sallyport_protocol::Presence + Send + Sync> {
+    policy: Arc<PolicyFile>,
+    key: String,
+) -> Box<dyn Fn() -> Presence + Send + Sync> {
     Box::new(move || {
         let ip = *local.lock().unwrap_or_else(PoisonError::into_inner);
         let version = Some(env!("CARGO_PKG_VERSION"));
-        machine.presence(clock.now(), ip, version, wrapper_version.as_deref(), executed_by)
+        let presence = machine.presence(clock.now(), ip, version, wrapper_version.as_deref(), executed_by);
+        Presence { policy: Some(policy.word().to_owned()), key: Some(key.clone()), ..presence }
     })
 }

@@ -72,6 +72,11 @@ pub(crate) enum Arguments {
         /// Name or id
         agent: String,
     },
+    /// Install the newest release now and cancel all that the agent executes
+    Update {
+        /// Name or id
+        agent: String,
+    },
     /// Lock an agent out; refused while it is online or an active task needs it
     Deactivate {
         /// Name or id
@@ -96,6 +101,24 @@ pub(crate) enum Arguments {
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         timeout: u64,
     },
+    /// Have the agent's wrapper look at everything and say what to do; works while the agent is down
+    Doctor {
+        /// Name or id
+        agent: String,
+    },
+    /// Fetch a support bundle from the agent's wrapper: logs, settings without secrets, the doctor's findings
+    Bundle {
+        /// Name or id
+        agent: String,
+        /// The folder to save to
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// The crashes of the agent and its wrapper
+    Crashes {
+        /// Name or id
+        agent: String,
+    },
     /// The log of the agent and its wrapper
     Log {
         /// Name or id
@@ -117,12 +140,15 @@ pub(crate) struct Levels {
     console_level: Option<LogLevel>,
 }
 
-/// What machine the zip is for.
+/// What the zip is made for.
 #[derive(clap::Args)]
 pub(crate) struct Platform {
     /// linux-x86_64 or windows-x86_64; the server's own by default
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
+    /// What its site allows at first: `restricted` (nothing but what the site adds) or `permissive`
+    #[arg(long, value_name = "POLICY", default_value = "restricted")]
+    policy: String,
 }
 
 const COLUMNS: &[Column] = &[
@@ -152,6 +178,8 @@ const FIELDS: &[Column] = &[
     column("Executed by", |agent| text(agent, "detail.executed_by")),
     column("Process ID", |agent| text(agent, "detail.process_id")),
     column("Is 64 bit process", |agent| text(agent, "detail.is_64_bit")),
+    column("Policy of the site", |agent| text(agent, "detail.policy")),
+    column("Key", |agent| text(agent, "detail.key")),
     column("Can execute process", |agent| text(agent, "detail.can_execute_process")),
     column("Can write", |agent| text(agent, "detail.can_write")),
     column("Agent version", |agent| text(agent, "detail.agent_version")),
@@ -167,6 +195,33 @@ const FIELDS: &[Column] = &[
         if why.is_empty() { step } else { format!("{step}: {why}") }
     }),
     column("Last exit", exit),
+    column("Likely cause", |agent| text(agent, "liveness.cause_text")),
+    column("Agent's state", |agent| life(agent, "agent")),
+    column("Wrapper's state", |agent| life(agent, "wrapper")),
+    column("Target's state", |agent| life(agent, "target")),
+    column("Last crash", |agent| match time(agent, "last_crash.at") {
+        at if at.is_empty() => at,
+        at => format!("{at}, {}: {}", text(agent, "last_crash.cause"), text(agent, "last_crash.message")),
+    }),
+];
+
+const FINDINGS: &[Column] = &[
+    column("CHECK", |finding| text(finding, "check")),
+    column("RESULT", |finding| {
+        let word = text(finding, "verdict");
+        say::paint(say::tone_of(&word), &word)
+    }),
+    column("SEEN", |finding| text(finding, "seen")),
+    column("WHAT TO DO", |finding| text(finding, "advice")),
+];
+
+const CRASHES: &[Column] = &[
+    column("TIME", |crash| time(crash, "at")),
+    column("PROGRAM", |crash| text(crash, "program")),
+    column("VERSION", |crash| text(crash, "version")),
+    column("CAUSE", |crash| text(crash, "cause")),
+    column("MESSAGE", |crash| text(crash, "message")),
+    column("FILE", |crash| text(crash, "file")),
 ];
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
@@ -190,6 +245,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         Arguments::Edit { agent, name, levels } => edit(&client, context, agent, name.as_deref(), levels),
         Arguments::Download { agent, folder, platform } => save(&client, agent, folder, platform),
         Arguments::Restart { agent } => act(&client, agent, "restart", "is being restarted"),
+        Arguments::Update { agent } => {
+            act(&client, agent, "update", "is being updated; `sallyport agents show` says how it goes")
+        }
         Arguments::Deactivate { agent } => act(&client, agent, "deactivate", "is deactivated"),
         Arguments::Reactivate { agent } => act(&client, agent, "reactivate", "is active again"),
         Arguments::Rotate { agent } => {
@@ -197,6 +255,12 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             act(&client, agent, "rotate", done)
         }
         Arguments::Wait { agents, timeout } => wait(&client, agents, Duration::from_secs(*timeout)),
+        Arguments::Doctor { agent } => doctor(&client, context, agent),
+        Arguments::Bundle { agent, folder } => bundle(&client, agent, folder),
+        Arguments::Crashes { agent } => {
+            let crashes = client.list(&format!("{}/crashes", path(agent)), &[])?;
+            context.format.list(&crashes, CRASHES, "No crashes.")
+        }
         Arguments::Log { agent, follow } => super::logs::of_agent(&client, context, agent, *follow),
     }
 }
@@ -240,6 +304,30 @@ fn wait(client: &Client, agents: &[String], limit: Duration) -> Result<()> {
     Ok(())
 }
 
+fn doctor(client: &Client, context: &Context, agent: &str) -> Result<()> {
+    let examination = client.post(&format!("{}/doctor", path(agent)), None)?.body;
+    let findings = output::at(&examination, "findings").and_then(Value::as_array).cloned().unwrap_or_default();
+    context.format.list(&findings, FINDINGS, "Nothing was looked at.")?;
+    if text(&examination, "verdict") == "failed" {
+        return Err(Error::failed(format!("something is wrong with {agent}")));
+    }
+    Ok(())
+}
+
+fn bundle(client: &Client, agent: &str, folder: &Path) -> Result<()> {
+    let name = text(&client.get(&path(agent))?.body, "name");
+    std::fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))?;
+    let file = folder.join(format!("{name}.bundle.zip"));
+    let partial = folder.join(format!("{name}.bundle.zip.part"));
+    let size = client.fetch(&format!("{}/bundle", path(agent)), &partial).inspect_err(|_| {
+        // Half a zip is of no use; that it cannot be removed is no news beside the error itself.
+        let _ = std::fs::remove_file(&partial);
+    })?;
+    std::fs::rename(&partial, &file).doing(|| format!("writing {}", file.display()))?;
+    say::note(&format!("saved {} ({})", file.display(), output::bytes(size)));
+    Ok(())
+}
+
 fn act(client: &Client, agent: &str, verb: &str, done: &str) -> Result<()> {
     client.post(&format!("{}/{verb}", path(agent)), None)?;
     say::note(&format!("{agent} {done}"));
@@ -251,7 +339,8 @@ fn save(client: &Client, agent: &str, folder: &Path, platform: &Platform) -> Res
     std::fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))?;
     let file = folder.join(format!("Sallyport.Agent.{name}.zip"));
     let partial = folder.join(format!("Sallyport.Agent.{name}.zip.part"));
-    let query: Vec<(&str, &str)> = platform.platform.iter().map(|platform| ("platform", platform.as_str())).collect();
+    let mut query = vec![("policy", platform.policy.as_str())];
+    query.extend(platform.platform.iter().map(|platform| ("platform", platform.as_str())));
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} Retrieving a file... {bytes} {binary_bytes_per_sec}") {
         bar.set_style(style);
@@ -287,6 +376,17 @@ fn wrapper(agent: &Value) -> String {
     let since = time(agent, "wrapper.connected_since");
     let word = text(agent, "wrapper.status");
     if since.is_empty() { word } else { format!("{word} since {since}") }
+}
+
+fn life(agent: &Value, part: &str) -> String {
+    let word = text(agent, &format!("liveness.{part}.state"));
+    let since = time(agent, &format!("liveness.{part}.since"));
+    let what = text(agent, &format!("liveness.{part}.text"));
+    match (word.is_empty(), since.is_empty()) {
+        (true, _) => word,
+        (false, true) => format!("{word}: {what}"),
+        (false, false) => format!("{word} since {since}: {what}"),
+    }
 }
 
 fn levels(agent: &Value) -> String {

@@ -17,6 +17,7 @@ mod server;
 mod status;
 mod tasks;
 mod triggers;
+mod tunnel;
 mod variables;
 
 use crate::client::Client;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     /// Named targets and the agents that reach them
     #[command(subcommand)]
     Connections(connections::Arguments),
+    /// A connection's target as if it were on this machine
+    Tunnel(tunnel::Arguments),
     /// What is moved from where to where
     #[command(subcommand)]
     Tasks(tasks::Arguments),
@@ -107,6 +110,7 @@ impl Command {
             Self::Status => status::run(context),
             Self::Agents(arguments) => agents::run(&arguments, context),
             Self::Connections(arguments) => connections::run(&arguments, context),
+            Self::Tunnel(arguments) => tunnel::run(&arguments, context),
             Self::Tasks(arguments) => tasks::run(&arguments, context),
             Self::Triggers(arguments) => triggers::run(&arguments, context),
             Self::Checkpoints(arguments) => checkpoints::run(&arguments, context),

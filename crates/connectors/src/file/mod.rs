@@ -115,12 +115,17 @@ fn try_to_write(path: &Path) -> std::io::Result<()> {
     folder.remove(&name)
 }
 
+fn permitted(root: Root, site: &Site) -> Result<Root, Error> {
+    site.may_touch(root.path())?;
+    Ok(root)
+}
+
 /// The root of a step's paths.
 fn root(connection: Option<&settings::Connection>, site: &Site) -> Result<Root, Error> {
     let Some(connection) = connection else { return Root::new(&site.files_root) };
     let path = Path::new(&connection.root);
     if path.is_absolute() {
-        return if site.confined { Err(not_confined("root")) } else { Root::new(path) };
+        return if site.confined { Err(not_confined("root")) } else { permitted(Root::new(path)?, site) };
     }
     let base = Root::new(&site.files_root)?;
     if matches!(connection.root.as_str(), "" | "." | "./") {

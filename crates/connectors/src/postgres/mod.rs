@@ -24,7 +24,7 @@ use self::settings::{Connection, Read, Write};
 use self::target::Target;
 use self::write::PostgresSink;
 use crate::settings::schema;
-use crate::{Error, Sink, Source};
+use crate::{Error, Sink, Site, Source};
 
 /// The catalogue's entry.
 pub fn descriptor() -> Descriptor {
@@ -47,6 +47,12 @@ pub fn descriptor() -> Descriptor {
     }
 }
 
+/// Host and port of a connection.
+pub(crate) fn endpoint(settings: &Value) -> Option<(String, u16)> {
+    let connection: Connection = serde_json::from_value(settings.clone()).ok()?;
+    Some((connection.host, connection.port))
+}
+
 /// Makes a source of its connection and its `with`.
 pub(crate) fn source(connection: Option<&ConnectionOrder>, settings: &Value) -> Result<Box<dyn Source>, Error> {
     Ok(Box::new(PostgresSource { target: Target::new(connection)?, read: Read::parse(settings)? }))
@@ -58,6 +64,6 @@ pub(crate) fn sink(connection: Option<&ConnectionOrder>, settings: &Value) -> Re
 }
 
 /// Tries a connection stage by stage.
-pub(crate) fn test(connection: &ConnectionOrder, cancel: &Cancel) -> ConnectionTest {
-    probe::test(connection, cancel)
+pub(crate) fn test(connection: &ConnectionOrder, site: &Site, cancel: &Cancel) -> ConnectionTest {
+    probe::test(connection, site, cancel)
 }

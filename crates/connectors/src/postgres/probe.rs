@@ -5,8 +5,8 @@ use sallyport_protocol::{Clock, ConnectionOrder, ConnectionTest, Stage, Timestam
 
 use super::settings::Tls;
 use super::target::Target;
-use super::wire::{Client, Error as WireError, dial, encrypt, login, resolve};
-use crate::Error;
+use super::wire::{Client, Error as WireError, dial, encrypt, login, permitted, resolve};
+use crate::{Error, Site};
 
 /// The stages tried so far.
 struct Stages {
@@ -30,15 +30,15 @@ impl Stages {
     }
 }
 
-pub(super) fn test(order: &ConnectionOrder, cancel: &Cancel) -> ConnectionTest {
+pub(super) fn test(order: &ConnectionOrder, site: &Site, cancel: &Cancel) -> ConnectionTest {
     let clock = Clock::system();
     let mut stages = Stages { since: clock.now(), clock, stages: Vec::new() };
     // Each stage notes its own failure; there is nothing to do with the end.
-    let _ = run(&mut stages, order, cancel);
+    let _ = run(&mut stages, order, site, cancel);
     ConnectionTest { stages: stages.stages }
 }
 
-fn run(stages: &mut Stages, order: &ConnectionOrder, cancel: &Cancel) -> Option<()> {
+fn run(stages: &mut Stages, order: &ConnectionOrder, site: &Site, cancel: &Cancel) -> Option<()> {
     let target = stages.note("settings", settings(order))?;
     let connection = &target.connection;
     let addresses = resolve(connection).map_err(|why| target.unresolved(&why)).map(|addresses| {
@@ -46,6 +46,8 @@ fn run(stages: &mut Stages, order: &ConnectionOrder, cancel: &Cancel) -> Option<
         (addresses, format!("`{}` is {listed}", connection.host))
     });
     let addresses = stages.note("name", addresses)?;
+    let allowed = permitted(connection, &addresses, &site.policy).map_err(|refused| Error::not_allowed(&refused));
+    let addresses = stages.note("policy", allowed.map(|left| (left, "the site allows it".to_owned())))?;
     let socket = dial(&addresses, cancel).map_err(|why| target.unreachable(&why)).map(|socket| {
         let seen = socket.peer_addr().map_or_else(|_| connection.port.to_string(), |peer| peer.to_string());
         (socket, format!("{seen} answers"))

@@ -67,6 +67,7 @@ impl Call {
 
     /// The registered program.
     pub(super) fn registered<'a>(&self, site: &'a Site) -> Result<&'a Program, Error> {
+        site.policy.now().may_run(&self.program).map_err(|refused| Error::not_allowed(&refused))?;
         site.programs.get(&self.program).ok_or_else(|| {
             let known = site.programs.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let known =

@@ -47,6 +47,7 @@ pub(super) fn locate(connection: &Connection, site: &Site, access: Access) -> Re
         let folder = Root::new(folder)?;
         let path = folder.path().join(name);
         let path = if path.exists() { std::fs::canonicalize(&path).unwrap_or(path) } else { path };
+        site.may_touch(&path)?;
         return if path.is_file() || access == Access::Create { Ok(path) } else { Err(missing(&path)) };
     }
     let root = Root::new(&site.files_root)?;

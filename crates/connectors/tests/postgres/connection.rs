@@ -27,10 +27,10 @@ fn failed(test: &ConnectionTest) -> (String, String) {
 fn a_good_connection_passes_every_stage() {
     let server = Server::start();
     let test = tested(&server.connection(json!({"tls": "verify-full", "ca": server.ca})));
-    let expected = ["settings", "name", "port", "tls", "login", "query"].map(|stage| (stage, true));
+    let expected = ["settings", "name", "policy", "port", "tls", "login", "query"].map(|stage| (stage, true));
     assert_eq!(stages(&test), expected, "{test:?}");
-    assert!(test.stages[3].detail.contains("TLSv1_3"), "{test:?}");
-    assert!(test.stages[5].detail.contains("PostgreSQL"), "{test:?}");
+    assert!(test.stages[4].detail.contains("TLSv1_3"), "{test:?}");
+    assert!(test.stages[6].detail.contains("PostgreSQL"), "{test:?}");
 }
 
 #[test]

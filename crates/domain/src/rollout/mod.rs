@@ -47,6 +47,14 @@ impl Default for Rollout {
     }
 }
 
+impl Rollout {
+    /// For an agent that somebody wants updated now: neither percentage nor windows hold it back.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        Self { percent: 100, windows: Vec::new(), ..self }
+    }
+}
+
 /// Which versions; what is set for an agent goes before what is set for its environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {

@@ -56,7 +56,10 @@ fn rings_and_windows_hold_back_and_the_minimum_does_not_wait() {
     let night = Rollout { windows: vec!["01:00-05:00".parse().unwrap()], ..Rollout::default() };
     check(&running("1.0.0"), &night, Err("maintenance window: 01:00-05:00 UTC"));
     let old = Running { below_minimum: true, ..running("1.0.0") };
-    check(&old, &Rollout { percent: 0, ..night }, Ok("1.2.0"));
+    let shut = Rollout { percent: 0, ..night };
+    check(&old, &shut, Ok("1.2.0"));
+    check(&running("1.0.0"), &shut, Err("rolled out to 0 %"));
+    check(&running("1.0.0"), &shut.at_once(), Ok("1.2.0"));
 }
 
 #[test]

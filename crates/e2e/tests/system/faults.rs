@@ -226,12 +226,16 @@ fn a_stopped_agent_that_goes_on_again_loses_nothing() -> Result<()> {
         let stage = Stage::build(system)?;
         let id = system.start_run("table")?;
         system.run_that(&id, "to be moving", moving)?;
+        // With its wrapper, as when a machine sleeps: the wrapper would kill an agent that hangs alone.
+        let wrapper = stage.writer.wrapper.as_ref().context("the writer has no wrapper")?;
+        wrapper.signal(Signal::STOP)?;
         let pid = stage.writer.signal_agent(Signal::STOP)?;
         // Longer than the platform waits for a sign of life.
         within(Duration::from_secs(100), "the platform to note the silence", || {
             Ok((!system.is_online("writer")?).then_some(()))
         })?;
         ensure!(stage.writer.agent_process() == Some(pid), "the agent is another");
+        wrapper.signal(Signal::CONT)?;
         stage.writer.signal_agent(Signal::CONT)?;
         let run = system.ended(&id)?;
         system.must_be(&run, "succeeded")?;

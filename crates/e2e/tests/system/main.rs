@@ -10,13 +10,18 @@ mod flow;
 mod identity;
 mod incremental;
 mod licence;
+mod life;
 mod notifications;
 mod proxies;
 mod runs;
 mod server;
+mod services;
 mod settings;
+mod site_keeps;
 mod transfers;
 mod triggers;
+mod tunnel_clients;
+mod tunnels;
 mod updates;
 
 use anyhow::Result;

@@ -337,7 +337,7 @@ impl Engine {
                     }
                     let built = match self.too_old(entry, pipeline) {
                         Some(failure) => Err(failure.into()),
-                        None => order::build(&self.parts, entry, pipeline, key, self.resume(entry, pipeline)).await,
+                        None => order::build(&self.parts, entry, pipeline, key, self.can(entry, pipeline)).await,
                     };
                     match built {
                         Ok(orders) => {

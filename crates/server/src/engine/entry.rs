@@ -15,6 +15,8 @@ pub(super) struct Entry {
     /// The task's limit of runs at one time.
     pub(super) limit: u32,
     pub(super) priority: i32,
+    /// Who asked for it.
+    pub(super) who: String,
     /// Of its row.
     pub(super) version: i64,
     /// Until its row is there.

@@ -6,6 +6,7 @@ use sallyport_protocol::{AgentId, AttemptKey, Failure, FailureKind, RunId, Serve
 use super::actor::Engine;
 use super::entry::Entry;
 use super::link::Link;
+use super::order::Can;
 
 impl Engine {
     /// Compares what the agent works on with what the runs believe, then lets waiting runs go on.
@@ -64,10 +65,14 @@ impl Engine {
         at_work.map(|(run, _)| *run).collect()
     }
 
-    /// Whether all agents of a pipeline go on with their streams after a lost connection.
-    pub(super) fn resume(&self, entry: &Entry, pipeline: usize) -> bool {
-        let can = |agent: &AgentId| self.links.get(agent).is_some_and(|link| link.can(capability::RESUME));
-        entry.run.plan.agents_of(pipeline).iter().all(can)
+    /// What the agents of a pipeline can do with streams between them.
+    pub(super) fn can(&self, entry: &Entry, pipeline: usize) -> Can {
+        let agents = entry.run.plan.agents_of(pipeline);
+        let can = |agent: &AgentId, word: &str| self.links.get(agent).is_some_and(|link| link.can(word));
+        Can {
+            resume: agents.iter().all(|agent| can(agent, capability::RESUME)),
+            seal: agents.into_iter().filter(|agent| can(agent, capability::SEAL)).collect(),
+        }
     }
 
     /// Why a pipeline's agents cannot do what it asks for: an incremental read needs all of them to know of checkpoints.

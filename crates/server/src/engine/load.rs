@@ -32,6 +32,7 @@ impl Engine {
                     task_version: row.task_version,
                     limit,
                     priority: row.priority,
+                    who: row.who,
                     version: row.version,
                     unstored: None,
                     before: None,

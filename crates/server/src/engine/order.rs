@@ -3,13 +3,13 @@
 //!
 //! The rule of the background agent is asked here once more, because this is the last place before an agent acts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sallyport_domain::plan::{Plan, PlannedStep, Work};
 use sallyport_domain::template::Values;
 use sallyport_protocol::{
     Action, AgentId, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, Checkpoint, ConnectionId, ConnectionOrder, Descriptor,
-    Failure, FailureKind, Incremental, Inlet, Outlet, StepOrder, Ticket, Via, WorkOrder,
+    Failure, FailureKind, Incremental, Inlet, Outlet, Peer, StepOrder, Ticket, Via, WorkOrder,
 };
 use sallyport_store::{Agent, AgentKind, CheckpointKey, Connection, Error};
 
@@ -35,13 +35,21 @@ impl From<Failure> for Unsent {
     }
 }
 
-/// The orders of one attempt, one an agent; `resumes`: all of them can resume streams.
+/// What the agents of a pipeline can do with streams between them.
+pub(super) struct Can {
+    /// All of them can go on with one after its connection was lost.
+    pub(super) resume: bool,
+    /// Those that can seal them.
+    pub(super) seal: BTreeSet<AgentId>,
+}
+
+/// The orders of one attempt, one an agent.
 pub(super) async fn build(
     parts: &Parts,
     entry: &Entry,
     pipeline: usize,
     key: AttemptKey,
-    resumes: bool,
+    can: Can,
 ) -> Result<Vec<(AgentId, WorkOrder)>, Unsent> {
     let plan = &entry.run.plan;
     // An attempt that was announced and cannot be sent must end.
@@ -51,15 +59,16 @@ pub(super) async fn build(
     let tickets = tickets(parts, plan, pipeline, key)?;
     let incremental = incremental(parts, entry, pipeline).await?;
     let values = entry.run.values(pipeline);
-    let builder = Builder { parts, plan, values, agents, connections, tickets };
-    let mut orders = Vec::new();
+    let builder = Builder { parts, plan, values, agents, connections, tickets, seals: can.seal };
+    let (mut orders, resumes) = (Vec::new(), can.resume);
     for agent in plan.agents_of(pipeline) {
         let mut steps = Vec::new();
         for index in plan.steps_of(pipeline).filter(|step| plan.steps[*step].agent == Some(agent)) {
             let unsent = |failure| Unsent { step: Some(plan.steps[index].name.clone()), failure };
             steps.push(builder.step(index).map_err(unsent)?);
         }
-        let order = WorkOrder { key, task: plan.task.clone(), steps, incremental: incremental.clone(), resumes };
+        let (task, incremental, who) = (plan.task.clone(), incremental.clone(), entry.who.clone());
+        let order = WorkOrder { key, task, steps, incremental, resumes, who };
         check_size(&order, plan.agent_name(agent))?;
         orders.push((agent, order));
     }
@@ -94,6 +103,7 @@ struct Builder<'a> {
     agents: &'a [Agent],
     connections: &'a [Connection],
     tickets: Tickets,
+    seals: BTreeSet<AgentId>,
 }
 
 impl Builder<'_> {
@@ -102,13 +112,14 @@ impl Builder<'_> {
         let inputs = step.inputs.iter().map(|from| Inlet {
             from: self.plan.steps[*from].name.clone(),
             via: match self.tickets.get(&(*from, index)) {
-                Some((_, consumer)) => Via::Relay { ticket: consumer.clone() },
+                Some((_, consumer)) => Via::Relay { ticket: consumer.clone(), peer: self.peer(index, *from) },
                 None => Via::Local,
             },
         });
         let outputs = self.plan.consumers_of(index).filter_map(|to| {
             let (producer, _) = self.tickets.get(&(index, to))?;
-            Some(Outlet { to: self.plan.steps[to].name.clone(), ticket: producer.clone() })
+            let (name, peer) = (self.plan.steps[to].name.clone(), self.peer(index, to));
+            Some(Outlet { to: name, ticket: producer.clone(), peer })
         });
         Ok(StepOrder {
             name: step.name.clone(),
@@ -117,6 +128,13 @@ impl Builder<'_> {
             outputs: outputs.collect(),
             timeout_ms: step.timeout.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
         })
+    }
+
+    /// The agent of the step at the other end of a stream, where both can seal it.
+    fn peer(&self, step: usize, other: usize) -> Option<Peer> {
+        let of = |step: usize| self.plan.steps[step].agent.filter(|agent| self.seals.contains(agent));
+        let (_, agent) = (of(step)?, of(other)?);
+        Some(Peer { agent, name: self.plan.agent_name(agent).to_owned() })
     }
 
     fn action(&self, step: &PlannedStep) -> Result<Action, Failure> {

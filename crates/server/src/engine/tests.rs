@@ -57,7 +57,7 @@ async fn a_pipeline_is_dispatched_to_its_agents_and_succeeds() {
 
     let (reads, writes) = (one.order().await, two.order().await);
     assert_eq!((reads.key, reads.key.attempt), (writes.key, 1));
-    let Via::Relay { ticket } = &writes.steps[0].inputs[0].via else { panic!("{writes:?}") };
+    let Via::Relay { ticket, .. } = &writes.steps[0].inputs[0].via else { panic!("{writes:?}") };
     assert_eq!((reads.steps[0].outputs[0].to.as_str(), writes.steps[0].inputs[0].from.as_str()), ("write", "read"));
     assert_ne!(ticket.expose(), reads.steps[0].outputs[0].ticket.expose(), "each side has its own ticket");
 

@@ -64,6 +64,7 @@ pub(super) async fn admit(gateway: &Handle, kind: SessionKind, mut admit: Admit)
 
 /// Tells the operator: in the server's log and in the agent's log as the platform shows it.
 pub(super) async fn refused(gateway: &Handle, agent: AgentId, refusal: &Refusal) {
+    gateway.met(agent, Some(refusal.clone()));
     let line = format!("Disconnected. Server requested shutdown - {}!", refusal.message);
     gateway.count_refused();
     // The wording is what people search their logs for, so that it is the message itself.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt as _;
+use sallyport_domain::liveness::Part;
 use sallyport_protocol::{
     AgentMessage, AttemptKey, InstanceId, LogBatch, LogLevel, OrderReport, RunId, ServerToAgent, Timestamp,
 };
@@ -72,6 +73,8 @@ pub(super) struct Session {
     instance: InstanceId,
     slot: Arc<Slot<ServerToAgent>>,
     acks: mpsc::Sender<ServerToAgent>,
+    /// It has said that it leaves.
+    left: AtomicBool,
 }
 
 /// Serves an agent's control connection from its hello to its end.
@@ -99,13 +102,14 @@ impl Session {
         slot: Arc<Slot<ServerToAgent>>,
         acks: mpsc::Sender<ServerToAgent>,
     ) -> Self {
-        Self { gateway, agent, instance, slot, acks }
+        Self { gateway, agent, instance, slot, acks, left: AtomicBool::new(false) }
     }
 
     /// Tells the engine and the operator.
     pub(super) async fn begin(&self, running: Vec<AttemptKey>) {
         let agent = self.agent.id;
         self.gateway.count_login();
+        self.gateway.met(agent, None);
         if self.gateway.parts().engine.online(agent, self.slot.link.clone(), running).await.is_err() {
             self.slot.link.close();
         }
@@ -137,6 +141,8 @@ impl Session {
             Ok(true) => {
                 tracing::info!(agent = self.agent.name, why, "agent offline");
                 self.gateway.note(agent, LogLevel::Info, format!("offline: {why}")).await;
+                let good = self.left.load(Ordering::Relaxed) || self.gateway.is_leaving();
+                self.gateway.sign(agent, Part::Agent, good, why, None).await;
             }
             Ok(false) => tracing::info!(agent = self.agent.name, why, "an older connection of an agent ended"),
             Err(error) => tracing::error!(agent = self.agent.name, %error, "a session was not taken off"),
@@ -167,6 +173,7 @@ impl Session {
             }
             AgentMessage::Leaving { reason } => {
                 tracing::info!(agent = self.agent.name, reason, "agent leaves");
+                self.left.store(true, Ordering::Relaxed);
                 return Err(format!("it left: {reason}"));
             }
             AgentMessage::Hello { .. } => return Err("it said hello twice".to_owned()),

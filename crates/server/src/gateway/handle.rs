@@ -1,11 +1,13 @@
 //! How the rest of the server speaks to agents and wrappers.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sallyport_domain::liveness::{Part, Sign};
 use sallyport_protocol::{
-    AgentId, ConnectionOrder, ConnectionTest, Levels, LogLevel, Preview, PreviewOrder, Refusal, RequestId,
+    AgentId, ConnectionOrder, ConnectionTest, ExitCause, Levels, LogLevel, Preview, PreviewOrder, Refusal, RequestId,
     ServerToAgent, ServerToWrapper, Timestamp, capability,
 };
 use sallyport_store::{CredentialState, SessionKind};
@@ -13,8 +15,11 @@ use tokio::sync::watch;
 
 use super::Parts;
 use super::data::Idlers;
+use super::errands::Bundles;
+use super::hurry::Hurry;
 use super::registry::{Answer, Registry, Slot};
 use super::seat::Peer;
+use crate::engine::Link;
 
 /// Above the 30 s that an agent gives a test, or a look at rows.
 const TEST_WITHIN: Duration = Duration::from_secs(35);
@@ -35,8 +40,12 @@ pub(super) struct Shared {
     pub(super) agents: Registry<ServerToAgent>,
     pub(super) wrappers: Registry<ServerToWrapper>,
     pub(super) idlers: Idlers,
+    pub(super) bundles: Bundles,
+    /// Why an agent's last login was refused, until one is let in.
+    turned_away: Mutex<HashMap<AgentId, Refusal>>,
     /// Changes when releases or rollouts do.
     pub(super) offers: watch::Sender<()>,
+    pub(super) hurry: Hurry,
 }
 
 /// Figures for operators.
@@ -82,7 +91,10 @@ impl Handle {
             agents: Registry::default(),
             wrappers: Registry::default(),
             idlers: Idlers::default(),
+            bundles: Bundles::default(),
+            turned_away: Mutex::default(),
             offers: watch::Sender::new(()),
+            hurry: Hurry::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -123,6 +135,11 @@ impl Handle {
         }
     }
 
+    /// What to say something to an agent with, while it is online.
+    pub(crate) fn link_of(&self, agent: AgentId) -> Option<Link<ServerToAgent>> {
+        Some(self.shared.agents.get(agent)?.link.clone())
+    }
+
     /// Has an agent try a connection.
     pub(crate) async fn test_connection(
         &self,
@@ -134,7 +151,7 @@ impl Handle {
         let slot = self.shared.agents.get(agent).ok_or(AskError::Offline)?;
         match ask(&slot, |request| ServerToAgent::TestConnection { request, kind, connection }).await? {
             Answer::Test(test) => Ok(test),
-            Answer::Preview(_) => Err(AskError::Silent),
+            _ => Err(AskError::Silent),
         }
     }
 
@@ -146,7 +163,7 @@ impl Handle {
         }
         match ask(&slot, |request| ServerToAgent::Preview { request, order }).await? {
             Answer::Preview(preview) => Ok(*preview),
-            Answer::Test(_) => Err(AskError::Silent),
+            _ => Err(AskError::Silent),
         }
     }
 
@@ -155,6 +172,7 @@ impl Handle {
         self.turn_out::<ServerToAgent>(agent, refusal.clone());
         self.turn_out::<ServerToWrapper>(agent, refusal);
         self.shared.idlers.drop_all(agent);
+        self.parts().tunnels.drop_all(agent);
     }
 
     /// Tells everyone, and whoever still comes, to come again after a random part of `spread`.
@@ -221,6 +239,33 @@ impl Handle {
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Why the agent's last login was refused, if none was let in since.
+    pub(crate) fn turned_away(&self, agent: AgentId) -> Option<Refusal> {
+        self.shared.turned_away.lock().unwrap_or_else(PoisonError::into_inner).get(&agent).cloned()
+    }
+
+    /// Remembers that an agent was turned away, or let in. Only agents that exist are remembered.
+    pub(super) fn met(&self, agent: AgentId, refusal: Option<Refusal>) {
+        let mut turned_away = self.shared.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        match refusal {
+            Some(refusal) => turned_away.insert(agent, refusal),
+            None => turned_away.remove(&agent),
+        };
+    }
+
+    /// Keeps what was seen last of a part of an agent.
+    pub(super) async fn sign(&self, agent: AgentId, part: Part, good: bool, text: &str, cause: Option<ExitCause>) {
+        let sign = Sign { good, text: text.to_owned(), cause, at: self.parts().clock.now() };
+        if let Err(error) = self.parts().store.note_sign(agent, part, sign).await {
+            tracing::warn!(%agent, %error, "what was seen of an agent was not stored");
+        }
+    }
+
+    /// Whether the server stops: what ends now is no loss of anybody's.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.shared.leaving.load(Ordering::SeqCst) || self.parts().stop.is_cancelled()
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -232,7 +277,7 @@ impl Handle {
     }
 
     /// Adds the server's own line to an agent's log.
-    pub(super) async fn note(&self, agent: AgentId, level: LogLevel, message: String) {
+    pub(crate) async fn note(&self, agent: AgentId, level: LogLevel, message: String) {
         let now = self.parts().clock.now();
         if let Err(error) = self.parts().store.append_agent_log(agent, level, None, message, now).await {
             tracing::warn!(%agent, %error, "a line of an agent's log was not stored");
@@ -241,10 +286,7 @@ impl Handle {
 }
 
 /// Sends a question and waits for its answer.
-async fn ask(
-    slot: &Slot<ServerToAgent>,
-    question: impl FnOnce(RequestId) -> ServerToAgent,
-) -> Result<Answer, AskError> {
+pub(super) async fn ask<M>(slot: &Slot<M>, question: impl FnOnce(RequestId) -> M) -> Result<Answer, AskError> {
     let request = RequestId::new();
     let answered = slot.ask(request);
     slot.link.send(question(request));

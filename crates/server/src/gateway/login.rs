@@ -60,6 +60,12 @@ impl Handle {
         };
         if let Err(Refused(refusal)) = &outcome {
             self.count_refused();
+            // Who exists is told by the code; what the server could not check says nothing about the agent.
+            if let Some(agent) =
+                agent.filter(|_| !matches!(refusal.code, RefusalCode::UnknownAgent | RefusalCode::Unavailable))
+            {
+                self.met(agent, Some(refusal.clone()));
+            }
             let agent = agent.map(tracing::field::display);
             tracing::warn!(agent, %from, code = ?refusal.code, reason = refusal.message, "agent login refused");
         }

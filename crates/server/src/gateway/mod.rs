@@ -6,7 +6,9 @@
 mod admission;
 mod agent;
 mod data;
+mod errands;
 mod handle;
+mod hurry;
 mod login;
 mod offer;
 mod registry;
@@ -29,8 +31,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine;
 use crate::relay::Relay;
+use crate::tunnel::Tunnels;
 
 pub(crate) use handle::{AskError, Handle};
+pub(crate) use hurry::NotUpdated;
 pub(crate) use routes::routes;
 pub(crate) use session::open;
 pub(crate) use wrapper::exit_text;
@@ -51,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) engine: engine::Handle,
     /// Joins data connections.
     pub(crate) relay: Relay,
+    /// Joins tunnel lines.
+    pub(crate) tunnels: Tunnels,
     /// The keyed hash of an agent's password.
     pub(crate) hash_credential: HashCredential,
     /// How often agents say that they live.

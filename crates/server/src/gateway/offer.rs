@@ -17,7 +17,16 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Offer {
     release: Option<ReleaseOffer>,
-    reason: String,
+    /// Of the release's archive.
+    sha256: Option<String>,
+    pub(super) reason: String,
+}
+
+impl Offer {
+    /// Whether it is another release than the one that is active.
+    pub(super) fn is_news_for(&self, report: &UpdateReport) -> bool {
+        self.release.is_some() && self.sha256 != report.active
+    }
 }
 
 impl From<Offer> for ServerToWrapper {
@@ -26,11 +35,19 @@ impl From<Offer> for ServerToWrapper {
     }
 }
 
-/// What an agent is to run whose wrapper says this.
-pub(super) async fn offer(gateway: &Handle, agent: AgentId, report: &UpdateReport) -> Result<Offer, Error> {
+/// What an agent is to run whose wrapper says this; `at_once` where somebody does not want to wait for it.
+pub(super) async fn offer(
+    gateway: &Handle,
+    agent: AgentId,
+    report: &UpdateReport,
+    at_once: bool,
+) -> Result<Offer, Error> {
     let (store, now) = (&gateway.parts().store, gateway.parts().clock.now());
     let agent = store.agent_anywhere(agent).await?;
     let mut rules = store.rollout(agent.environment).await?;
+    if at_once {
+        rules = rules.at_once();
+    }
     rules.versions = store.agent_versions(agent.environment, agent.id).await?.or(&rules.versions);
     let releases = store.releases_for(&report.platform).await?;
     let own = || agent.presence.as_ref().and_then(|presence| presence.agent_version.clone());
@@ -42,11 +59,11 @@ pub(super) async fn offer(gateway: &Handle, agent: AgentId, report: &UpdateRepor
     };
     let known: Vec<rollout::Release> = releases.iter().map(facts).collect();
     Ok(match rollout::decide(agent.id, &running, &rules, &known, now) {
-        Decision::Nothing { reason } => Offer { release: None, reason },
+        Decision::Nothing { reason } => Offer { release: None, sha256: None, reason },
         Decision::Offer { sha256, reason } => {
             let release = releases.iter().find(|release| release.sha256 == sha256);
             let release = release.and_then(|release| signed(release, (rules.confirm_seconds, rules.drain_seconds)));
-            Offer { release, reason }
+            Offer { release, sha256: Some(sha256), reason }
         }
     })
 }

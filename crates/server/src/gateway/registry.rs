@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sallyport_protocol::{AgentId, ConnectionTest, Presence, Preview, RequestId, Timestamp};
+use sallyport_protocol::{AgentId, ConnectionTest, Examination, Presence, Preview, RequestId, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::Link;
@@ -32,6 +32,7 @@ pub(super) struct Slot<M> {
 pub(super) enum Answer {
     Test(ConnectionTest),
     Preview(Box<Preview>),
+    Examination(Box<Examination>),
 }
 
 impl<M> Slot<M> {

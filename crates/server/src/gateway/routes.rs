@@ -4,14 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::HeaderMap;
 use sallyport_protocol::{CONTROL_MESSAGE_BYTES_MAX, path};
 
 use super::login::{Known, unavailable};
-use super::{Handle, agent, data, rehearsal, wrapper};
+use super::{Handle, agent, data, errands, rehearsal, wrapper};
+use crate::tunnel::upgrade;
 
 /// Small: a control connection rests most of its life, and there are many.
 const CONTROL_BUFFER: usize = 8 * 1024;
@@ -23,11 +24,14 @@ pub(crate) fn routes(gateway: Handle) -> Router {
         .route(path::REHEARSAL, get(rehearsal_route))
         .route(path::WRAPPER, get(wrapper_route))
         .route(path::DATA, get(data_route))
+        .route(path::TUNNEL, get(tunnel_route))
+        .route(path::CHECKUP, get(errands::checkup))
+        .route(path::BUNDLE, post(errands::receive))
         .with_state(gateway)
 }
 
 /// The listener says where a request comes from.
-type Peer = Option<axum::Extension<ConnectInfo<SocketAddr>>>;
+pub(super) type Peer = Option<axum::Extension<ConnectInfo<SocketAddr>>>;
 
 async fn agent_route(State(to): State<Handle>, from: Peer, headers: HeaderMap, ws: WebSocketUpgrade) -> Response {
     control(to, from, &headers, ws, agent::serve).await
@@ -59,8 +63,31 @@ async fn data_route(State(gateway): State<Handle>, from: Peer, headers: HeaderMa
     })
 }
 
+async fn tunnel_route(State(gateway): State<Handle>, from: Peer, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let Known { agent, credential } = match gateway.authenticate(&parts.headers, address(from)).await {
+        Ok(known) => known,
+        Err(refused) => return refused.into_response(),
+    };
+    if !gateway.parts().tunnels.has_room(agent.id) {
+        return unavailable("The agent has too many tunnel lines.").into_response();
+    }
+    let Some((response, line)) = upgrade(&mut parts) else {
+        return unavailable("Tunnel lines are WebSockets.").into_response();
+    };
+    let tasks = gateway.parts().tasks.clone();
+    tasks.spawn(async move {
+        let Some(line) = line.await else { return };
+        // A rotation that came before the line could be found did not end it.
+        if gateway.is_good(credential).await {
+            gateway.parts().tunnels.arrive(agent.id, line);
+        }
+    });
+    response
+}
+
 /// Where a request comes from.
-fn address(from: Peer) -> IpAddr {
+pub(super) fn address(from: Peer) -> IpAddr {
     from.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |axum::Extension(ConnectInfo(address))| address.ip())
 }
 

@@ -167,6 +167,7 @@ async fn tests_levels_and_logs_pass_through_a_session() {
         connection: None,
         settings: serde_json::json!({}),
         rows: 1,
+        who: String::new(),
     };
     assert_eq!(rig.gateway.preview(login.agent, order).await, Err(AskError::TooOld));
 

@@ -1,19 +1,21 @@
 //! A wrapper's session: how the platform hears why an agent is down.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt as _;
+use sallyport_domain::liveness::Part;
 use sallyport_protocol::{
-    AgentExit, InstanceId, LogBatch, LogLevel, Refusal, RefusalCode, ServerToWrapper, UpdateReport, WrapperMessage,
-    event,
+    AgentExit, Crash, InstanceId, LogBatch, LogLevel, Refusal, RefusalCode, ServerToWrapper, UpdateReport,
+    WrapperMessage, event,
 };
 use sallyport_store::{Agent, LogSource, SessionKind};
 use tokio::sync::{Notify, mpsc};
 
 use super::login::Known;
-use super::registry::Slot;
+use super::registry::{Answer, Slot};
 use super::seat::{self, Newcomer, Seat};
 use super::socket::{self, Outbox};
 use super::{Handle, offer};
@@ -29,6 +31,10 @@ pub(crate) fn exit_text(exit: &AgentExit) -> String {
         (Some(code), _) => format!("agent process exited with code {code}"),
         (None, Some(signal)) => format!("agent process was ended by signal {signal}"),
         (None, None) => "agent process ended".to_owned(),
+    };
+    let how = match exit.cause {
+        Some(cause) => format!("{how}: it {}", cause.words()),
+        None => how,
     };
     if exit.expected {
         return format!("{how}, as asked");
@@ -60,6 +66,8 @@ struct Session {
     /// What it said last about updates; nothing is offered before.
     update: Mutex<Option<UpdateReport>>,
     reported: Notify,
+    /// It has said that it leaves.
+    left: AtomicBool,
 }
 
 /// Serves a wrapper's control connection from its hello to its end.
@@ -113,6 +121,7 @@ async fn open(
         acks,
         update: Mutex::default(),
         reported: Notify::new(),
+        left: AtomicBool::new(false),
     };
     Ok((session, outbox))
 }
@@ -132,7 +141,14 @@ impl Session {
             }
             WrapperMessage::AgentExited { exit } => self.exited(exit).await?,
             WrapperMessage::Logs { batch } => self.logs(batch).await?,
-            WrapperMessage::Leaving { reason } => return Err(format!("it left: {reason}")),
+            WrapperMessage::Crashed { crash } => self.crashed(crash).await?,
+            WrapperMessage::Examined { request, examination } => {
+                self.slot.answer(request, Answer::Examination(Box::new(examination)));
+            }
+            WrapperMessage::Leaving { reason } => {
+                self.left.store(true, Ordering::Relaxed);
+                return Err(format!("it left: {reason}"));
+            }
             WrapperMessage::Hello { .. } => return Err("it said hello twice".to_owned()),
             WrapperMessage::Unknown => {
                 tracing::debug!(agent = self.agent.name, "a newer wrapper's message was ignored")
@@ -156,6 +172,7 @@ impl Session {
 
     /// Kept as the reason why the agent has the version that it has.
     async fn updating(&self, report: UpdateReport) -> Result<(), String> {
+        self.gateway.make_way(&self.agent, report.step).await;
         let before = self.update.lock().unwrap_or_else(PoisonError::into_inner).replace(report.clone());
         self.reported.notify_one();
         if before.is_some_and(|before| before.text != report.text) {
@@ -180,7 +197,9 @@ impl Session {
             }
             let report = self.update.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let Some(report) = report else { continue };
-            match offer::offer(&self.gateway, self.agent.id, &report).await {
+            let (id, now) = (self.agent.id, self.gateway.parts().clock.now());
+            let at_once = self.gateway.shared().hurry.of(id, now).is_some();
+            match offer::offer(&self.gateway, id, &report, at_once).await {
                 Ok(offer) if said.as_ref() != Some(&offer) => {
                     self.slot.link.send(offer.clone().into());
                     said = Some(offer);
@@ -200,7 +219,12 @@ impl Session {
         }
         let text = exit_text(&exit);
         tracing::warn!(agent = self.agent.name, expected = exit.expected, text, "an agent process ended");
-        let crashed = !exit.expected && (exit.code == Some(101) || exit.signal.is_some());
+        let crashed = match exit.cause {
+            Some(cause) => cause.is_crash(),
+            // Wrappers from before causes.
+            None => !exit.expected && (exit.code == Some(101) || exit.signal.is_some()),
+        };
+        self.gateway.sign(id, Part::Process, exit.expected, &text, exit.cause).await;
         let level = if exit.expected { LogLevel::Info } else { LogLevel::Error };
         for line in &exit.stderr {
             self.line(level, AGENT_EXITED, format!("stderr: {line}")).await?;
@@ -208,6 +232,18 @@ impl Session {
         let name = if crashed { event::UNCAUGHT_EXCEPTION } else { AGENT_EXITED };
         self.line(level, name, text).await?;
         self.gateway.parts().store.note_agent_exit(id, exit).await.map_err(|error| error.to_string())
+    }
+
+    /// Kept with the agent, and told in its log; one that is told again after a reconnect is kept once.
+    async fn crashed(&self, crash: Crash) -> Result<(), String> {
+        let text = format!("the {} {}: {} (logs/{})", crash.program, crash.cause.words(), crash.message, crash.file);
+        let (store, now) = (&self.gateway.parts().store, self.gateway.parts().clock.now());
+        let new = store.note_crash(self.agent.id, crash.bounded(), now).await;
+        if new.map_err(|error| format!("storing a crash: {error}"))? {
+            tracing::warn!(agent = self.agent.name, text, "a crash was reported");
+            self.line(LogLevel::Error, event::UNCAUGHT_EXCEPTION, text).await?;
+        }
+        Ok(())
     }
 
     async fn line(&self, level: LogLevel, event: &'static str, text: String) -> Result<(), String> {
@@ -242,6 +278,8 @@ impl Session {
         {
             tracing::error!(agent = self.agent.name, %error, "a wrapper's session was not taken off");
         }
+        let good = self.left.load(Ordering::Relaxed) || self.gateway.is_leaving();
+        self.gateway.sign(agent, Part::Wrapper, good, why, None).await;
         tracing::info!(agent = self.agent.name, why, "wrapper offline");
     }
 

@@ -1,6 +1,7 @@
 //! Agents: the list, one, and what people may set of it.
 
 pub(crate) mod change;
+pub(crate) mod health;
 pub(crate) mod history;
 mod uses;
 mod view;
@@ -131,7 +132,9 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<(HeaderMap, Json<AgentView>)> {
     let agent = find(&app, &who, &id).await?;
-    Ok((etag(agent.version), Json(AgentView::of(&agent, &app))))
+    let mut view = AgentView::of(&agent, &app);
+    health::complete(&mut view, &agent, &app).await?;
+    Ok((etag(agent.version), Json(view)))
 }
 
 /// Change an agent's name, log levels or platform.

@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use sallyport_domain::connection::{Draft, check};
+use sallyport_domain::liveness::{Part, Sign};
 use sallyport_protocol::{ConnectionId, ConnectionTest, Secret};
 use sallyport_store::{Agent, Connection, ConnectionEdit, ConnectionFilter, NewConnection, TaskVersion};
 use serde::{Deserialize, Serialize};
@@ -233,6 +234,12 @@ pub(crate) async fn test(State(app): State<Arc<App>>, who: Who, Path(id): Path<S
     let connection = find(&app, &who, &id).await?;
     let order = app.secrets.open_connection(&connection)?;
     let tested = app.live.gateway.test_connection(connection.agent, &connection.kind, order).await;
+    if let Ok(test) = &tested {
+        let last = test.stages.last().map_or("", |stage| stage.detail.as_str());
+        let text = format!("connection `{}`: {last}", connection.name);
+        let sign = Sign { good: test.passed(), text, cause: None, at: app.clock.now() };
+        app.store.note_sign(connection.agent, Part::Target, sign).await?;
+    }
     tested.map(|test| Json(test.into())).map_err(|error| {
         let detail =
             format!("connection `{}` is tested by agent `{}`: {error}", connection.name, connection.agent_name);

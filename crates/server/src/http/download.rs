@@ -16,7 +16,7 @@ use sallyport_domain::agent::Refused;
 use sallyport_protocol::{LogLevel, Secret};
 use sallyport_site::launchers::{SCHEDULER_BAT, START_BAT, START_SH, batch_file, read_me};
 use sallyport_site::settings::RECONNECT_TIMEOUT_DEFAULT;
-use sallyport_site::{Layout, ServerAddress, Settings};
+use sallyport_site::{Layout, ServerAddress, Settings, policy};
 use sallyport_store::{Agent, AgentKind};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -52,6 +52,9 @@ const DEFLATE_LEVEL: i64 = 2;
 pub(crate) struct Platform {
     /// linux-x86_64, linux-aarch64, windows-x86_64 or macos-aarch64; the agent's own setting by default.
     platform: Option<String>,
+    /// What the site's `policy.toml` says at first: `restricted` (nothing but what the site adds) by default, or
+    /// `permissive`.
+    policy: Option<String>,
 }
 
 /// Download an agent: a zip with wrapper, agent, launchers and settings with fresh credentials, ready to start. A new
@@ -71,6 +74,14 @@ pub(crate) async fn download(
     if agent.kind == AgentKind::Background {
         return Err(refused(Refused::Background("downloaded: it runs inside the server")));
     }
+    let permissive = match wanted.policy.as_deref() {
+        None | Some("restricted") => false,
+        Some("permissive") => true,
+        Some(other) => {
+            let message = format!("`{other}` is no policy: expected restricted or permissive");
+            return Err(Problem::field("/policy", "policy", message));
+        }
+    };
     let platform = wanted.platform.or_else(|| agent.platform.clone());
     let platform = platform.as_deref().unwrap_or(release::own_platform());
     let programs = release::find(&app.config.release_dir, platform).map_err(missing)?;
@@ -89,7 +100,7 @@ pub(crate) async fn download(
     app.store.issue_credential(who.environment.id, agent.id, (hash, None), false, now).await?;
     tracing::info!(agent = %agent.id, platform, by = %who.person.id, "agent download made");
     let trust = releases::trust(&app).await?.map(|trust| trust.to_text());
-    let kit = Kit::new(&app, &agent, &password, (programs, trust))?;
+    let kit = Kit::new(&app, &agent, &password, Bundled { programs, trust, policy: policy::new_text(permissive) })?;
     Ok((headers, Body::from_stream(zipped(kit))).into_response())
 }
 
@@ -161,18 +172,24 @@ pub(super) fn disposition(file: &str) -> Result<HeaderValue> {
         .map_err(|error| Problem::internal(&error.into()))
 }
 
-/// What goes into the zip.
-struct Kit {
+/// What of the zip does not depend on the agent.
+struct Bundled {
     programs: Programs,
-    settings: Secret,
-    ca_pem: Option<String>,
     /// The publisher's keys: from here on the installation believes them, and not the server.
     trust: Option<String>,
+    policy: String,
+}
+
+/// What goes into the zip.
+struct Kit {
+    bundled: Bundled,
+    settings: Secret,
+    ca_pem: Option<String>,
     read_me: String,
 }
 
 impl Kit {
-    fn new(app: &App, agent: &Agent, password: &Secret, (programs, trust): (Programs, Option<String>)) -> Result<Self> {
+    fn new(app: &App, agent: &Agent, password: &Secret, bundled: Bundled) -> Result<Self> {
         let url = &app.config.public_url;
         let server_address: ServerAddress =
             url.parse().map_err(|error| Problem::internal(&anyhow::anyhow!("public URL `{url}`: {error}")))?;
@@ -194,26 +211,27 @@ impl Kit {
             print_queue_events: false,
         };
         Ok(Self {
-            programs,
+            bundled,
             settings: settings.to_json(),
             ca_pem: app.ca_pem.clone(),
-            trust,
             read_me: read_me(&agent.name, url),
         })
     }
 
     fn write(&self, to: impl Write) -> anyhow::Result<()> {
         let mut zip = ZipWriter::new_stream(to);
-        let Programs { agent, wrapper, suffix } = &self.programs;
+        let Bundled { programs, trust, policy } = &self.bundled;
+        let Programs { agent, wrapper, suffix } = programs;
         let settings = self.settings.expose();
         text(&mut zip, "appsettings.json", settings, 0o600)?;
         text(&mut zip, "Agent/appsettings.json", settings, 0o600)?;
         if let Some(ca) = &self.ca_pem {
             text(&mut zip, "server-ca.pem", ca, 0o644)?;
         }
-        if let Some(trust) = &self.trust {
+        if let Some(trust) = trust {
             text(&mut zip, Layout::TRUST_FILE, trust, 0o644)?;
         }
+        text(&mut zip, Layout::POLICY_FILE, policy, 0o644)?;
         text(&mut zip, "README.txt", &self.read_me, 0o644)?;
         text(&mut zip, "start.sh", START_SH, 0o755)?;
         text(&mut zip, "start.bat", &batch_file(START_BAT), 0o644)?;

@@ -28,6 +28,7 @@ mod rollout;
 mod runs;
 mod secrets;
 mod setup;
+mod streams;
 mod surround;
 mod tasks;
 mod time;
@@ -69,6 +70,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/api/openapi.json", get(docs::document))
         .route("/api/docs", get(docs::page))
+        .route(sallyport_protocol::path::STREAM, get(streams::open))
         .route(sallyport_protocol::path::RELEASE, get(download::release))
         .route(sallyport_protocol::path::ARCHIVE, get(releases::download))
         .fallback(console::serve)
@@ -121,6 +123,10 @@ fn routes_of_agents() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(agents::show, agents::edit))
         .routes(routes!(agents::history::spans))
         .routes(routes!(agents::history::uses))
+        .routes(routes!(agents::health::doctor))
+        .routes(routes!(agents::health::bundle))
+        .routes(routes!(agents::health::crashes))
+        .routes(routes!(agents::health::crash))
         .routes(routes!(agents::change::levels))
         .routes(routes!(agents::change::restart))
         .routes(routes!(agents::change::deactivate))
@@ -129,6 +135,7 @@ fn routes_of_agents() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(download::download))
         .routes(routes!(rollout::show_agent, rollout::set_agent))
         .routes(routes!(rollout::retry))
+        .routes(routes!(rollout::update))
         .routes(routes!(logs::of_agent))
         .routes(routes!(log_file::download))
         .routes(routes!(releases::list, releases::publish))

@@ -68,7 +68,9 @@ codes! {
     AgentOffline = "agent_offline", CONFLICT, "The agent is offline";
     AgentSilent = "agent_silent", GATEWAY_TIMEOUT, "The agent is online and did not answer in time";
     AgentTooOld = "agent_too_old", CONFLICT, "The agent is too old for this";
+    NothingNewer = "nothing_newer", CONFLICT, "There is nothing newer for the agent";
     BackgroundAgent = "background_agent", CONFLICT, "The background agent belongs to the platform";
+    NoTunnel = "no_tunnel", CONFLICT, "No tunnel leads there";
     ReleaseMissing = "release_missing", CONFLICT, "The server has no programs for this platform";
     TaskInactive = "task_inactive", CONFLICT, "The task is inactive";
     TriggerStopped = "trigger_stopped", CONFLICT, "The trigger is paused or inactive";

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use sallyport_domain::agent::Refused;
 use sallyport_domain::rollout::{Rollout, SECONDS_MAX, Versions, WINDOWS_MAX};
 use sallyport_release::Version;
+use sallyport_store::AgentKind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::http::agents::find;
+use crate::gateway::NotUpdated;
+use crate::http::agents::{find, refused};
 use crate::http::extract::{Body, Path};
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::who::Who;
@@ -45,7 +48,7 @@ pub(crate) struct VersionsView {
 
 /// What was asked for.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct RetryView {
+pub(crate) struct AskedView {
     /// What happens next.
     next: &'static str,
 }
@@ -116,14 +119,34 @@ pub(crate) async fn set_agent(
 
 /// Have an agent try a version again that has failed on its machine.
 #[utoipa::path(post, path = "/agents/{id}/retry-update", tag = "releases",
-    params(("id" = String, Path, description = "Id or name")), responses((status = 200, body = RetryView)))]
-pub(crate) async fn retry(State(app): State<Arc<App>>, who: Who, Path(id): Path<String>) -> Result<Json<RetryView>> {
+    params(("id" = String, Path, description = "Id or name")), responses((status = 200, body = AskedView)))]
+pub(crate) async fn retry(State(app): State<Arc<App>>, who: Who, Path(id): Path<String>) -> Result<Json<AskedView>> {
     let agent = find(&app, &who, &id).await?;
     app.live
         .gateway
         .retry_update(agent.id, &who.name())
         .map_err(|_| Problem::new(Code::AgentOffline, format!("the wrapper of agent `{}` is offline", agent.name)))?;
-    Ok(Json(RetryView { next: "the wrapper tries it again; the agent's update says how it goes" }))
+    Ok(Json(AskedView { next: "the wrapper tries it again; the agent's update says how it goes" }))
+}
+
+/// Update an agent now, whatever percentage and maintenance windows say. What it executes is cancelled, with this as the
+/// reason, once the new version has rehearsed.
+#[utoipa::path(post, path = "/agents/{id}/update", tag = "agents",
+    params(("id" = String, Path, description = "Id or name")), responses((status = 200, body = AskedView)))]
+pub(crate) async fn update(State(app): State<Arc<App>>, who: Who, Path(id): Path<String>) -> Result<Json<AskedView>> {
+    let agent = find(&app, &who, &id).await?;
+    if agent.kind == AgentKind::Background {
+        return Err(refused(Refused::Background("updated: it is the server's own")));
+    }
+    app.live.gateway.update_now(&agent, &who.name()).await.map_err(|error| match error {
+        NotUpdated::NotReachable => {
+            Problem::new(Code::AgentOffline, format!("the wrapper of agent `{}` is offline", agent.name))
+        }
+        NotUpdated::Nothing(why) => Problem::new(Code::NothingNewer, format!("agent `{}`: {why}", agent.name)),
+        NotUpdated::Store(error) => error.into(),
+    })?;
+    tracing::info!(agent = %agent.id, by = %who.person.id, "agent update asked for");
+    Ok(Json(AskedView { next: "the wrapper installs it; the agent's update says how it goes" }))
 }
 
 fn rollout(view: RolloutView) -> Result<Rollout> {

@@ -7,7 +7,7 @@ use zip::ZipArchive;
 
 use crate::server::{Answer, Client, Server};
 
-fn open(answer: &Answer) -> ZipArchive<Cursor<Vec<u8>>> {
+pub(crate) fn open(answer: &Answer) -> ZipArchive<Cursor<Vec<u8>>> {
     assert_eq!(answer.status, 200, "{}", answer.text());
     ZipArchive::new(Cursor::new(answer.body.clone())).unwrap()
 }
@@ -23,7 +23,7 @@ fn names(zip: &ZipArchive<Cursor<Vec<u8>>>) -> Vec<String> {
 }
 
 /// What a wrapper sends, from the settings in its zip.
-fn basic(zip: &mut ZipArchive<Cursor<Vec<u8>>>) -> String {
+pub(crate) fn basic(zip: &mut ZipArchive<Cursor<Vec<u8>>>) -> String {
     use base64::Engine as _;
     let settings: Value = serde_json::from_str(&read(zip, "appsettings.json")).unwrap();
     let settings = &settings["Settings"];
@@ -61,6 +61,7 @@ fn the_zip_has_all_that_a_site_needs() {
             "Agent/sallyport-agent",
             "README.txt",
             "appsettings.json",
+            "policy.toml",
             "sallyport-wrapper",
             "scheduler.bat",
             "start.bat",
@@ -78,6 +79,7 @@ fn the_zip_has_all_that_a_site_needs() {
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert_eq!(loaded.settings.server_address.to_string(), "https://sallyport.example.org:8443");
     assert!(read(&mut zip, "README.txt").contains("Büro 1"));
+    assert!(read(&mut zip, "policy.toml").contains("\ndefault = \"deny\"\n"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod console;
 mod described;
 mod download;
 mod flow;
+mod health;
 mod limits;
 mod lists;
 mod logs;

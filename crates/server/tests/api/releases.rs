@@ -150,4 +150,6 @@ fn rollouts_are_checked_and_kept() {
     administrator.json("PUT", "/api/v1/agents/one/rollout", &[], &pinned).is(200);
     assert_eq!(administrator.get("/api/v1/agents/one/rollout").is(200), pinned);
     administrator.post("/api/v1/agents/one/retry-update", &json!({})).is(409);
+    administrator.post("/api/v1/agents/one/update", &json!({})).refused(409, "agent_offline");
+    administrator.post("/api/v1/agents/background/update", &json!({})).refused(409, "background_agent");
 }

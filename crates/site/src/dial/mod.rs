@@ -82,6 +82,11 @@ impl Dialer {
         if let Some(proxy) = &settings.proxy {
             return Ok(Self::new(Some(proxy.clone()), NoProxy::default(), TIMEOUT));
         }
+        Self::from_environment(environment)
+    }
+
+    /// The environment's proxy, with its exceptions.
+    pub fn from_environment(environment: &Environment) -> Result<Self, ParseProxyError> {
         let proxy = match &environment.proxy {
             Some(variable) => Some(Proxy::parse(&variable.text).map_err(|error| error.of(variable.name))?),
             None => None,
@@ -93,6 +98,11 @@ impl Dialer {
     /// The proxy that a dial to this host and port would use.
     pub fn proxy_for(&self, host: &str, port: u16) -> Option<&Proxy> {
         self.proxy.as_ref().filter(|_| !self.no_proxy.matches(host, port))
+    }
+
+    /// The addresses behind a name, as a dial would find them.
+    pub fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        resolve(host, port, self.timeout).map_err(|(kind, reason)| Error::direct(kind, host, port, &reason))
     }
 
     /// Opens a connection. Blocks for at most about the time limit for the name, and again for each of connecting and

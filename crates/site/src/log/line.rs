@@ -145,6 +145,6 @@ pub(super) fn console_line(line: &LogLine, colour: bool) -> String {
 }
 
 /// RFC 3339 in UTC with milliseconds.
-pub(super) fn time(at: Timestamp) -> String {
+pub fn time(at: Timestamp) -> String {
     jiff::Timestamp::from_microsecond(at.0).map_or_else(|_| at.0.to_string(), |time| format!("{time:.3}"))
 }

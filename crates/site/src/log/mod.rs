@@ -9,6 +9,7 @@ mod file;
 mod layer;
 mod levels;
 mod line;
+mod recent;
 mod tap;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,8 @@ use tracing_subscriber::layer::SubscriberExt;
 pub use console::{CONSOLE_TEXTS_MAX, Console};
 pub use file::{DAY_BYTES_MAX, RETENTION_DAYS};
 pub use layer::LogLayer;
-pub use line::file_line;
+pub use line::{file_line, time};
+pub use recent::{RECENT_BYTES_MAX, newest, recent};
 pub use tap::{Drained, TAP_LINES_MAX, Tap};
 
 use crate::config::Environment;
@@ -40,7 +42,8 @@ pub enum Program {
 }
 
 impl Program {
-    const fn prefix(self) -> &'static str {
+    /// What the names of its files begin with.
+    pub const fn prefix(self) -> &'static str {
         match self {
             Self::Agent => "server",
             Self::Wrapper => "wrapper",

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::config::Environment;
+use crate::machine::Process;
 
 /// Limits a file that is about to be created to its owner.
 pub(crate) fn restrict(options: &mut OpenOptions, owner_only: bool) {
@@ -66,4 +67,45 @@ pub(crate) fn trivial_program() -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", ":"]);
     command
+}
+
+/// As `/proc` tells it; other systems than Linux have none.
+pub(crate) fn process(id: u32) -> Option<Process> {
+    let of = |name: &str| format!("/proc/{id}/{name}");
+    let status = fs::read_to_string(of("status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let limits = fs::read_to_string(of("limits")).unwrap_or_default();
+    let most = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    Some(Process {
+        stopped: field("State:").is_some_and(|state| state.starts_with(['T', 't'])),
+        open_files: fs::read_dir(of("fd")).ok().map(|entries| entries.count() as u64),
+        open_files_max: most.and_then(|rest| rest.split_whitespace().next()?.parse().ok()),
+        memory_bytes: field("VmRSS:").and_then(kibibytes),
+    })
+}
+
+pub(crate) fn memory() -> Option<(u64, u64)> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).and_then(kibibytes);
+    Some((field("MemAvailable:")?, field("MemTotal:")?))
+}
+
+/// `1234 kB`.
+fn kibibytes(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The whole machine's kills; where that is not told, those in this process's control group.
+pub(crate) fn out_of_memory_kills() -> Option<u64> {
+    let kills = |path: &str| {
+        let text = fs::read_to_string(path).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse::<u64>().ok()
+    };
+    let in_group = || {
+        let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+        // `0::/path` in the unified hierarchy.
+        let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+        kills(&format!("/sys/fs/cgroup{path}/memory.events"))
+    };
+    kills("/proc/vmstat").or_else(in_group)
 }

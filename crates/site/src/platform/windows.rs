@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::config::Environment;
+use crate::machine::Process;
 
 /// The folder's rights apply to its files: nothing to do.
 pub(crate) fn restrict(_options: &mut OpenOptions, _owner_only: bool) {}
@@ -55,4 +56,19 @@ pub(crate) fn trivial_program() -> Command {
     let mut command = Command::new("cmd");
     command.args(["/c", "exit 0"]);
     command
+}
+
+/// Not told.
+pub(crate) fn process(_id: u32) -> Option<Process> {
+    None
+}
+
+/// Not told.
+pub(crate) fn memory() -> Option<(u64, u64)> {
+    None
+}
+
+/// Windows kills nobody for lack of memory.
+pub(crate) fn out_of_memory_kills() -> Option<u64> {
+    None
 }

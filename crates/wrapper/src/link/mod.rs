@@ -1,5 +1,6 @@
 //! The wrapper's control connection: online while it can be, patient while it cannot.
 
+mod errands;
 mod session;
 
 use std::io;
@@ -23,6 +24,8 @@ use crate::reports::Reports;
 use crate::status::Board;
 use crate::supervise::Event;
 use crate::update::{Line, Program, Said};
+
+pub(crate) use errands::Errands;
 
 /// A connection that lasted this long was good: the next loss starts the delays anew.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
@@ -51,6 +54,8 @@ pub(crate) struct Link {
     pub(crate) events: SyncSender<Event>,
     /// To and from the updater.
     pub(crate) updates: Line,
+    /// What the platform asks for.
+    pub(crate) errands: Errands,
     pub(crate) stop: Arc<Stop>,
     /// Whether a refused login ends everything (`IsTesting`).
     pub(crate) testing: bool,

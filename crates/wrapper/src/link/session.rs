@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
-use sallyport_protocol::{CONTROL_MESSAGE_BYTES_MAX, Refusal, ServerToWrapper, Versions, WrapperMessage, event, path};
+use sallyport_protocol::{
+    CONTROL_MESSAGE_BYTES_MAX, Refusal, ServerToWrapper, Versions, WrapperMessage, capability, event, path,
+};
 use sallyport_site::dial::Route;
 use sallyport_site::{login, redact};
 use tracing::{debug, info, warn};
@@ -91,7 +93,7 @@ impl Link {
         tls.0.borrow().sock.set_read_timeout(Some(READ_STEP)).map_err(|error| Over::lost(error.to_string()))?;
         let now = self.watch.now();
         let hello = WrapperMessage::Hello {
-            versions: Versions::ours(&[]),
+            versions: Versions::ours(&[capability::EXAMINE]),
             presence: self.presence(local),
             installation: self.installation,
             instance: self.instance,
@@ -199,6 +201,10 @@ impl Session<'_> {
             self.heartbeat_at = self.link.watch.now();
             self.send(&WrapperMessage::Heartbeat { seq: self.heartbeat, said_at: self.heartbeat_at.at })?;
         }
+        let answers: Vec<WrapperMessage> = self.link.errands.answers().collect();
+        for answer in &answers {
+            self.send(answer)?;
+        }
         self.link.gather_lines();
         while let Some(batch) = self.link.spool.next_batch() {
             self.send(&WrapperMessage::Logs { batch })?;
@@ -271,6 +277,8 @@ impl Session<'_> {
                 info!(reason, "the platform wants a failed version tried again");
                 self.link.updates.say(Said::Retry);
             }
+            ServerToWrapper::Examine { request } => self.link.errands.examine(request),
+            ServerToWrapper::Bundle { request } => self.link.errands.bundle(request),
             ServerToWrapper::GoAway { spread_ms } => {
                 return Err(Over::GoAway { spread: Duration::from_millis(spread_ms) });
             }

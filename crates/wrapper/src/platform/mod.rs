@@ -6,10 +6,12 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{PLATFORM_SYSTEM, await_end, ending_signals, exit_signal, isolate, kill_tree, make_executable};
+pub(crate) use unix::{
+    PLATFORM_SYSTEM, await_end, ending_signals, exit_signal, isolate, kill_tree, make_executable, open_browser, service,
+};
 #[cfg(windows)]
 pub(crate) use windows::{
-    PLATFORM_SYSTEM, await_end, ending_signals, exit_signal, isolate, kill_tree, make_executable,
+    PLATFORM_SYSTEM, await_end, ending_signals, exit_signal, isolate, kill_tree, make_executable, open_browser, service,
 };
 
 /// The platform's name in the server's releases, such as `linux-x86_64`.

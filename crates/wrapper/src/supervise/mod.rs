@@ -1,11 +1,14 @@
 //! When to start, end and restart the agent: a pure state machine. Events and the time go in, effects come out.
 
+mod pulse;
+
 use std::time::Duration;
 
-use sallyport_protocol::AgentExit;
+use sallyport_protocol::{AgentExit, ExitCause};
 use sallyport_site::backoff::{Backoff, Jitter};
 
 use crate::moment::Moment;
+use pulse::{Pulse, Sign};
 
 /// The agent asks to be started again at once.
 pub(crate) const EXIT_RESTART: i32 = 75;
@@ -34,6 +37,8 @@ pub(crate) enum Event {
     Started { process_id: u32 },
     /// It could not be started.
     StartFailed { reason: String },
+    /// It has given a sign of progress.
+    Beat,
     /// It ended.
     Ended(Exit),
     /// A person, a signal or the platform wants it restarted.
@@ -59,6 +64,10 @@ pub(crate) enum Effect {
     Start,
     /// Ask it through the life pipe to end.
     AskToEnd,
+    /// Ask it through the life pipe for a sign of progress; answered with [`Event::Beat`].
+    AskForBeat,
+    /// Say that it hangs.
+    ReportHang { process_id: u32 },
     /// Kill it and what it started.
     Kill,
     /// Tell the server that it runs.
@@ -101,6 +110,10 @@ pub(crate) struct Supervisor {
     backoff: Backoff,
     restarts: u32,
     testing: bool,
+    /// Of the process that runs.
+    pulse: Pulse,
+    /// It was killed because it hung.
+    hung: bool,
 }
 
 impl Supervisor {
@@ -112,6 +125,8 @@ impl Supervisor {
             backoff: Backoff::new(BACKOFF_BASE, BACKOFF_CAP, Jitter::Half),
             restarts: 0,
             testing,
+            pulse: Pulse::new(now),
+            hung: false,
         }
     }
 
@@ -141,6 +156,10 @@ impl Supervisor {
                 }
                 _ => Vec::new(),
             },
+            Event::Beat => {
+                self.pulse.beat();
+                Vec::new()
+            }
             Event::RestartAsked => self.asked(Then::Restart, now),
             Event::StopAsked => self.asked(Then::Finish(0), now),
             Event::TrialFailed => self.asked(Then::Finish(EXIT_BAD_CONFIGURATION), now),
@@ -149,6 +168,18 @@ impl Supervisor {
 
     fn tick(&mut self, now: Moment) -> Vec<Effect> {
         match &mut self.state {
+            State::Running { process_id, since } => {
+                let (process_id, since) = (*process_id, *since);
+                match self.pulse.tick(now) {
+                    None => Vec::new(),
+                    Some(Sign::Ask) => vec![Effect::AskForBeat],
+                    Some(Sign::Hangs) => {
+                        self.hung = true;
+                        self.state = State::Ending { process_id, since, kill_at: None };
+                        vec![Effect::ReportHang { process_id }, Effect::Kill]
+                    }
+                }
+            }
             State::Starting { leave_at } if leave_at.is_some_and(|at| at.has_come(now)) => self.go_on(),
             State::Waiting { until } if until.has_come(now) => {
                 self.state = State::Starting { leave_at: None };
@@ -163,6 +194,7 @@ impl Supervisor {
     }
 
     fn started(&mut self, process_id: u32, now: Moment) -> Vec<Effect> {
+        self.pulse = Pulse::new(now);
         let mut effects = vec![Effect::ReportStart { process_id }];
         if self.then == Then::KeepAlive {
             self.state = State::Running { process_id, since: now };
@@ -195,6 +227,7 @@ impl Supervisor {
 
     fn ended(&mut self, exit: Exit, ran: Duration, now: Moment, random: f64) -> Vec<Effect> {
         let expected = self.then != Then::KeepAlive;
+        let hung = std::mem::take(&mut self.hung);
         if self.testing && !expected && exit.code == Some(i32::from(EXIT_BAD_CONFIGURATION)) {
             self.then = Then::Finish(EXIT_BAD_CONFIGURATION);
         }
@@ -214,7 +247,8 @@ impl Supervisor {
             stderr: exit.stderr,
             restarts: self.restarts,
             next_start_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-            expected: expected || exit.code == Some(EXIT_RESTART),
+            expected: (expected && !hung) || exit.code == Some(EXIT_RESTART),
+            cause: hung.then_some(ExitCause::Hang),
         };
         self.state = State::Waiting { until: now.plus(delay) };
         let mut effects = vec![Effect::ReportExit(report)];

@@ -240,3 +240,47 @@ fn however_events_interleave_a_stop_finishes_and_stays_finished() {
         assert_eq!(session.tick(1000), []);
     }
 }
+
+/// Ticks every second until something other than a question is to be done; gives the seconds and what.
+fn silence(session: &mut Session, most: u64) -> Option<(u64, Vec<Effect>)> {
+    (1..=most).find_map(|second| {
+        let effects = session.tick(1);
+        (!matches!(effects.as_slice(), [] | [Effect::AskForBeat])).then_some((second, effects))
+    })
+}
+
+#[test]
+fn an_agent_that_stops_to_answer_is_killed_within_half_a_minute_and_started_again() {
+    let mut session = Session::running();
+    for _ in 0..100 {
+        session.tick(1);
+        session.on(Event::Beat);
+    }
+    let (seconds, effects) = silence(&mut session, 30).unwrap();
+    assert!((20..=25).contains(&seconds), "{seconds}");
+    assert_eq!(effects, [Effect::ReportHang { process_id: 1 }, Effect::Kill]);
+    let effects = session.on(Event::Ended(Exit { signal: Some(9), ..Exit::default() }));
+    let [Effect::ReportExit(report)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((report.cause, report.expected, report.next_start_ms), (Some(ExitCause::Hang), false, 1000));
+    assert_eq!(session.tick(1), [Effect::Start]);
+    session.start();
+    session.on(Event::Beat);
+    assert_eq!(session.end(1).0.cause, None);
+}
+
+#[test]
+fn an_agent_from_before_the_question_is_left_alone_and_not_asked_for_ever() {
+    let mut session = Session::running();
+    let asked = (0..86_400).filter(|_| session.tick(1) == [Effect::AskForBeat]).count();
+    assert!(asked < 100, "{asked}");
+}
+
+#[test]
+fn a_wrapper_that_was_itself_stopped_blames_nobody() {
+    let mut session = Session::running();
+    session.on(Event::Beat);
+    assert_eq!(session.tick(1), [Effect::AskForBeat]);
+    assert_eq!(session.tick(3600), [Effect::AskForBeat]);
+    session.on(Event::Beat);
+    assert_eq!(session.tick(3600), [Effect::AskForBeat]);
+}

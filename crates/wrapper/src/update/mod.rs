@@ -47,6 +47,12 @@ impl Program {
     }
 }
 
+/// The versions that failed on this machine, and why, as the record on disk says.
+pub(crate) fn failures(layout: &Layout) -> Vec<String> {
+    let (_, record) = Book::open(layout.update_records());
+    record.quarantine.iter().map(|failed| format!("{}: {}", failed.version, failed.reason)).collect()
+}
+
 /// Updates of one installation.
 pub(crate) struct Updater {
     layout: Layout,

@@ -44,7 +44,7 @@ const OWNED: &[Owned] = &[
     Owned { dependency: "postgres-protocol", by: &["connectors"] },
     Owned { dependency: "argon2", by: &["server", "store"] },
     Owned { dependency: "clap", by: &["agent", "cli", "e2e", "server"] },
-    Owned { dependency: "ring", by: &["release"] },
+    Owned { dependency: "ring", by: &["release", "site"] },
     Owned { dependency: "indicatif", by: &["cli"] },
 ];
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::preview;
+use crate::Egress;
 use crate::execute::{NoRelay, Surroundings};
 
 /// Looks at `orders.csv` with this many rows; the folders must be as they were afterwards.
@@ -27,8 +28,17 @@ async fn look(csv: Option<&str>, kind: &str, settings: Value, background: bool) 
         transform_memory: 0,
         clock: Clock::system(),
         background,
+        egress: Egress::unkept(),
+        seal: None,
     };
-    let order = PreviewOrder { step: "orders".into(), kind: kind.into(), connection: None, settings, rows: 100 };
+    let order = PreviewOrder {
+        step: "orders".into(),
+        kind: kind.into(),
+        connection: None,
+        settings,
+        rows: 100,
+        who: String::new(),
+    };
     let runtime = Handle::current();
     let work = move || preview(RequestId::new(), &order, &surroundings, &runtime, &Cancel::new());
     let seen = tokio::task::spawn_blocking(work).await.unwrap();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_agent::{Execution, NoRelay, Surroundings, execute};
+use sallyport_agent::{Egress, Execution, NoRelay, Surroundings, execute};
 use sallyport_connectors::Site;
 use sallyport_domain::run::{Effect, Event, Given, Run, Scene, StepState, Stop};
 use sallyport_protocol::{AgentId, AttemptKey, Clock, LogLevel, RunId, StepCounts, Timestamp};
@@ -141,7 +141,7 @@ impl Here<'_> {
             Ok(order) => order,
             Err((step, failure)) => return Event::Unfit { key, step, failure },
         };
-        let execution = Execution::new(&order);
+        let execution = Execution::new(&order, &self.surroundings.egress);
         if self.run.stop.is_some() {
             execution.cancel(INTERRUPTED);
         }
@@ -202,7 +202,7 @@ fn surroundings(arguments: &Arguments, scratch: &Path) -> Result<Surroundings> {
     };
     let level = arguments.log_level;
     Ok(Surroundings {
-        site: Arc::new(Site { files_root: files, confined: false, programs }),
+        site: Arc::new(Site { files_root: files, confined: false, programs, ..Site::default() }),
         scratch_root: scratch.to_path_buf(),
         data: Arc::new(NoRelay),
         log: Arc::new(move |line| {
@@ -214,6 +214,8 @@ fn surroundings(arguments: &Arguments, scratch: &Path) -> Result<Surroundings> {
         transform_memory: TRANSFORM_MEMORY,
         clock: Clock::system(),
         background: false,
+        egress: Egress::unkept(),
+        seal: None,
     })
 }
 

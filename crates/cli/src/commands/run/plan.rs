@@ -80,6 +80,7 @@ impl Local {
             steps: steps.collect::<std::result::Result<_, _>>()?,
             incremental: None,
             resumes: false,
+            who: String::new(),
         })
     }
 

@@ -19,13 +19,14 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use sallyport_dataplane::{Cancel, CancelGuard};
+use sallyport_site::policy::PolicyFile;
 
 pub(crate) use breaker::Breaker;
 pub(crate) use copy::{Block, SIGNATURE};
 use cursor::Cursor;
 pub(crate) use error::{Error, ServerError, cut};
 pub(crate) use login::login;
-pub(crate) use stream::{Stream, TlsError, dial, encrypt, resolve};
+pub(crate) use stream::{Stream, TlsError, dial, encrypt, permitted, resolve};
 
 use super::target::Target;
 
@@ -66,10 +67,11 @@ pub(crate) struct Client {
 
 impl Client {
     /// Resolves, dials, encrypts and logs in; `cancel` breaks whatever it is doing from then on.
-    pub(crate) fn connect(target: &Target, cancel: &Cancel) -> Result<Self, crate::Error> {
+    pub(crate) fn connect(target: &Target, policy: &PolicyFile, cancel: &Cancel) -> Result<Self, crate::Error> {
         let connection = &target.connection;
         let doing = target.doing("connecting");
         let addresses = resolve(connection).map_err(|why| target.unresolved(&why))?;
+        let addresses = permitted(connection, &addresses, policy).map_err(|why| crate::Error::not_allowed(&why))?;
         let socket = dial(&addresses, cancel).map_err(|why| target.unreachable(&why))?;
         let guard = cancel.on_cancel(shut(&socket).map_err(|why| Error::from(why).explain(&doing))?);
         let stream = encrypt(socket, connection).map_err(|why| target.unencrypted(&why))?;

@@ -15,6 +15,7 @@ use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedSt
 use socket2::{SockRef, TcpKeepalive};
 
 use sallyport_dataplane::Cancel;
+use sallyport_site::policy::{PolicyFile, Refused};
 
 use super::super::settings::{Connection, Tls};
 use super::socket::Socket;
@@ -109,6 +110,15 @@ pub(crate) fn resolve(connection: &Connection) -> io::Result<Vec<SocketAddr>> {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
     Ok(addresses)
+}
+
+/// Those of the addresses that the site allows to be dialled.
+pub(crate) fn permitted(
+    connection: &Connection,
+    addresses: &[SocketAddr],
+    policy: &PolicyFile,
+) -> Result<Vec<SocketAddr>, Refused> {
+    policy.now().dialable(&connection.host, addresses)
 }
 
 /// Opens a socket to the first address that answers; a stop is heeded between addresses.

@@ -8,6 +8,7 @@ mod idle;
 mod measure;
 mod ours;
 mod theirs;
+mod tunnel;
 mod update;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ Usage: ./x bench NAME [OPTIONS]
   idle      sizes, memory, processor and start of server, agent and wrapper at rest
   update    from the publication of a release to the last agent, and how long an agent is away for it
   dispatch  from the request for a run to its step's start on an agent, and runs a second
+  tunnel    bytes and connections through a tunnel, beside OpenSSH and no tunnel at all
 
   --scale S     TPC-H scale factor; 1 has 6 million rows (default 1)
   --rounds N    how often each tool runs (default 3)
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         "parquet" => contest::parquet(&options),
         "dispatch" => dispatch::run(&options),
         "update" => update::run(&options),
+        "tunnel" => tunnel::run(&options),
         _ => idle::run(&options),
     };
     match done {
@@ -77,7 +80,7 @@ fn main() -> ExitCode {
 fn options(arguments: &[String]) -> Result<Options> {
     let mut rest = arguments.iter();
     let name = rest.next().context("what shall be measured?")?.clone();
-    if !["export", "import", "parquet", "idle", "dispatch", "update"].contains(&name.as_str()) {
+    if !["export", "import", "parquet", "idle", "dispatch", "tunnel", "update"].contains(&name.as_str()) {
         bail!("`{name}` is not a benchmark");
     }
     let mut options = Options {

@@ -141,7 +141,7 @@ impl Demo {
 
     fn download(&mut self, cli: &Cli) -> Result<String> {
         for name in AGENTS {
-            cli.good(&["agents", "create", name, "--download", "downloads"])?;
+            cli.good(&["agents", "create", name, "--download", "downloads", "--policy", "permissive"])?;
         }
         Ok(AGENTS.map(|name| format!("Sallyport.Agent.{name}.zip")).join(", "))
     }

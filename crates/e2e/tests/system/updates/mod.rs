@@ -148,6 +148,32 @@ fn a_busy_agent_finishes_its_runs_first() -> Result<()> {
 }
 
 #[test]
+fn one_that_is_asked_for_waits_for_nothing() -> Result<()> {
+    system(|system| {
+        let (publisher, _agent) = stage(system)?;
+        let cli = system.cli()?;
+        cli.good(&["agents", "update", "client"]).unwrap_err();
+        let postgres = sallyport_e2e::Postgres::start(system.folder.path(), &[])?;
+        system.connection("db", "postgres", "client", &postgres.settings(), &postgres.secrets())?;
+        system.task(&to_csv("export", &slow(1_000_000, 0.2), "client", "out.csv"))?;
+        let run = system.start_run("export")?;
+        system.run_that(&run, "to move", moving)?;
+        let closed = window_of_another_day();
+        cli.good(&["releases", "rollout", "--percent", "0", "--window", &closed])?;
+        publisher.release("9.0.1", 1, &Mischief::default())?;
+        update(system, "client", &["rolled out to 0 % of the agents"])?;
+        cli.good(&["agents", "update", "client"])?;
+        let ended = system.ended(&run)?;
+        system.must_be(&ended, "cancelled")?;
+        let reason = ended["reason"].as_str().unwrap_or_default();
+        ensure!(reason.starts_with("agent `client` was updated by"), "{ended:#}");
+        kept(system, "client", "9.0.1")?;
+        cli.good(&["agents", "update", "client"]).unwrap_err();
+        Ok(())
+    })
+}
+
+#[test]
 fn a_download_that_breaks_off_goes_on_where_it_stopped() -> Result<()> {
     system(|system| {
         let (publisher, agent) = stage(system)?;

@@ -1,10 +1,11 @@
 //! Agents as the API shows them.
 
-use sallyport_protocol::{AgentExit, ExecutedBy, Levels, LogLevel, Presence, UpdateReport, UpdateStep};
+use sallyport_protocol::{AgentExit, ExecutedBy, ExitCause, Levels, LogLevel, Presence, UpdateReport, UpdateStep};
 use sallyport_store::{Agent, AgentKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::health::{CrashView, LivenessView};
 use crate::app::App;
 use crate::http::time::{maybe_rfc3339, rfc3339};
 
@@ -70,6 +71,10 @@ pub(crate) struct AgentView {
     last_exit: Option<ExitView>,
     /// Which release it runs, and what its wrapper does about another.
     update: Option<UpdateView>,
+    /// Agent, wrapper and target told apart, and the likely cause; null in lists.
+    pub(super) liveness: Option<LivenessView>,
+    /// The newest crash; null without one, and in lists.
+    pub(super) last_crash: Option<CrashView>,
     /// Grows with every edit; the `ETag`.
     version: i64,
     /// When it was made.
@@ -107,6 +112,10 @@ pub(crate) struct DetailView {
     can_execute_process: bool,
     /// Whether it may write to its folder.
     can_write: bool,
+    /// How the site's policy stands: none, permissive or restricted.
+    policy: Option<String>,
+    /// The fingerprint of its key, which seals streams to other agents.
+    key: Option<String>,
     /// When the process started.
     started_at: String,
 }
@@ -152,6 +161,9 @@ pub(crate) struct ExitView {
     code: Option<i32>,
     /// The signal that ended it.
     signal: Option<i32>,
+    /// hang, panic, out_of_memory, descriptors_exhausted, abort, stack_overflow, bad_memory, killed or other; null
+    /// where the wrapper cannot tell.
+    cause: Option<&'static str>,
     /// The last lines of its standard error.
     stderr: Vec<String>,
     /// How often it was started again.
@@ -196,6 +208,8 @@ impl AgentView {
             },
             last_exit: agent.last_exit.as_ref().map(ExitView::from),
             update: agent.update.as_ref().map(UpdateView::from),
+            liveness: None,
+            last_crash: None,
             version: agent.version,
             created_at: rfc3339(agent.created_at),
             updated_at: rfc3339(agent.updated_at),
@@ -223,6 +237,8 @@ impl From<&Presence> for DetailView {
             },
             process_id: presence.process_id,
             is_64_bit: presence.is_64_bit,
+            policy: presence.policy.clone(),
+            key: presence.key.clone(),
             can_execute_process: presence.can_execute_process,
             can_write: presence.can_write,
             started_at: rfc3339(presence.started_at),
@@ -257,6 +273,7 @@ impl From<&AgentExit> for ExitView {
             at: rfc3339(exit.at),
             code: exit.code,
             signal: exit.signal,
+            cause: exit.cause.map(ExitCause::word),
             stderr: exit.stderr.clone(),
             restarts: exit.restarts,
             expected: exit.expected,

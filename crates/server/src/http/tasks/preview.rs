@@ -106,7 +106,7 @@ pub(crate) async fn preview(
         None => None,
     };
     tracing::info!(%agent, step, kind, by = %who.person.id, "rows of a step looked at");
-    let order = PreviewOrder { step: step.clone(), kind, connection, settings, rows: ROWS };
+    let order = PreviewOrder { step: step.clone(), kind, connection, settings, rows: ROWS, who: who.name() };
     let seen = app.live.gateway.preview(agent, order).await.map_err(|error| {
         let detail = format!("step `{step}` is looked at from agent `{}`: {error}", planned.agent_name);
         Problem::new(error.into(), detail)

@@ -47,7 +47,7 @@ impl Crowd {
         let starts = Starts::default();
         for name in names {
             server.api.post("/api/v1/agents", &json!({"name": name}))?;
-            let zip = server.api.download(&format!("/api/v1/agents/{name}/download"))?;
+            let zip = server.api.download(&format!("/api/v1/agents/{name}/download?policy=permissive"))?;
             let request = request(server.port(), &zip)?;
             let socket = runtime.block_on(connect(server.port(), tls.clone(), request));
             let socket = socket.with_context(|| format!("connecting {name}"))?;

@@ -1,0 +1,8 @@
+import { path } from "../api/client";
+import type { Connection } from "../api/types";
+import type { Tried } from "../parts/Trial";
+
+/** A connection as it is saved, tried by its agent. */
+export function tried({ name, id, version, agent }: Connection): Tried {
+  return { name, address: path`/connections/${id}`, version, trying: `Agent ${agent} tries it, stage by stage` };
+}

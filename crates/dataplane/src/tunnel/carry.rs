@@ -1,0 +1,194 @@
+//! The end of a stream: between a TCP socket and a line.
+
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sallyport_protocol::TunnelWord;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::frame::HEAD_BYTES_MAX;
+use super::line::{self, BUFFER_BYTES, CHUNK_BYTES};
+use super::splice::{Said, settle};
+use super::{BEAT_EVERY, End, Event, Line, Reader, SETTLE_MAX, SILENCE_MAX, Writer};
+
+/// What a stream has carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Bytes from the socket.
+    pub sent: u64,
+    /// Bytes to the socket.
+    pub received: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+/// What a stream has moved so far, for whoever looks on.
+#[derive(Debug, Default)]
+pub struct Moved {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Moved {
+    /// Bytes both ways.
+    pub fn total(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed) + self.received.load(Ordering::Relaxed)
+    }
+}
+
+/// Why one direction stopped.
+enum Stop {
+    /// Its last byte has passed.
+    Fin,
+    /// The other side broke the stream off.
+    Theirs(String),
+    /// The socket broke.
+    Ours(String),
+    /// The line broke.
+    Lost(String),
+    /// It was asked to, and nothing is half said.
+    Paused,
+}
+
+/// Joins a socket and a line until both directions have ended, or `stop` says why not to go on. Gives the line back where
+/// it can carry another stream. `opened` hears what the other side says about the target.
+pub async fn carry(
+    mut line: Line,
+    mut socket: TcpStream,
+    moved: &Moved,
+    stop: impl Future<Output = String> + Send,
+    mut opened: impl FnMut(TunnelWord) + Send,
+) -> (Carried, Option<Line>) {
+    let Moved { sent, received } = moved;
+    let mut said = Said::default();
+    line.reader.grow();
+    let broken = {
+        let (mut from, mut to) = socket.split();
+        let pause = CancellationToken::new();
+        let mut outward = std::pin::pin!(outward(&mut from, &mut line.writer, sent, &pause));
+        let mut inward = std::pin::pin!(inward(&mut line.reader, &mut to, received, &mut opened));
+        let mut stop = std::pin::pin!(stop);
+        let mut out_ended = false;
+        let broken = loop {
+            let (stopped, is_out) = tokio::select! {
+                stopped = &mut outward, if !out_ended => (stopped, true),
+                stopped = &mut inward, if !said.heard => (stopped, false),
+                why = &mut stop => (Stop::Ours(why), false),
+            };
+            out_ended |= is_out;
+            match stopped {
+                Stop::Fin if is_out => said.sent = true,
+                Stop::Fin => said.heard = true,
+                Stop::Paused => {}
+                Stop::Theirs(why) => {
+                    said.heard = true;
+                    break Some(End::Reset(why));
+                }
+                Stop::Ours(why) => break Some(End::Reset(why)),
+                Stop::Lost(why) => break Some(End::Lost(why)),
+            }
+            if said.sent && said.heard {
+                break None;
+            }
+        };
+        if matches!(broken, Some(End::Reset(_))) && !out_ended {
+            // A frame that is half said would cost the line.
+            pause.cancel();
+            let stopped = timeout(SETTLE_MAX, &mut outward).await;
+            said.sent |= matches!(stopped, Ok(Stop::Fin));
+        }
+        broken
+    };
+    if broken.is_some() {
+        // The other side of the socket must not take what came for all that there was.
+        let _ = socket.set_zero_linger();
+    }
+    drop(socket);
+    let end = broken.unwrap_or(End::Done);
+    let line = match &end {
+        End::Lost(_) => None,
+        End::Done => Some(line),
+        End::Reset(why) => settle(line, said, why).await,
+    };
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    (Carried { sent: load(sent), received: load(received), end }, line)
+}
+
+async fn outward(from: &mut ReadHalf<'_>, to: &mut Writer, sent: &AtomicU64, pause: &CancellationToken) -> Stop {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let space = buffer.get_mut(HEAD_BYTES_MAX..HEAD_BYTES_MAX + CHUNK_BYTES).unwrap_or_default();
+        let read = tokio::select! {
+            biased;
+            () = pause.cancelled() => return Stop::Paused,
+            read = timeout(BEAT_EVERY, from.read(space)) => read,
+        };
+        let said = match read {
+            Err(_) => to.beat().await,
+            Ok(Ok(0)) => match to.word(&TunnelWord::Fin).await {
+                Ok(()) => return Stop::Fin,
+                Err(error) => Err(error),
+            },
+            Ok(Ok(count)) => {
+                sent.fetch_add(count as u64, Ordering::Relaxed);
+                let range = HEAD_BYTES_MAX..HEAD_BYTES_MAX + count;
+                to.frames(line::framed(&mut buffer, range, to.masked())).await
+            }
+            Ok(Err(error)) => return Stop::Ours(words(&error)),
+        };
+        if let Err(error) = said {
+            return Stop::Lost(format!("the line to the server broke: {error}"));
+        }
+    }
+}
+
+async fn inward(
+    from: &mut Reader,
+    to: &mut WriteHalf<'_>,
+    received: &AtomicU64,
+    opened: &mut (impl FnMut(TunnelWord) + Send),
+) -> Stop {
+    loop {
+        let event = match timeout(SILENCE_MAX, from.next()).await {
+            Ok(Ok(event)) => event,
+            Ok(Err(error)) => return Stop::Lost(format!("the line to the server broke: {error}")),
+            Err(_) => return Stop::Lost(format!("nothing came from the server for {} s", SILENCE_MAX.as_secs())),
+        };
+        match event {
+            Event::Data(range) => {
+                received.fetch_add(range.len() as u64, Ordering::Relaxed);
+                if let Err(error) = to.write_all(from.bytes(range)).await {
+                    return Stop::Ours(words(&error));
+                }
+            }
+            Event::Word(TunnelWord::Fin) => {
+                return match to.shutdown().await {
+                    Ok(()) => Stop::Fin,
+                    Err(error) => Stop::Ours(words(&error)),
+                };
+            }
+            Event::Word(TunnelWord::Reset { reason }) => return Stop::Theirs(reason),
+            Event::Word(TunnelWord::Refused { refusal }) => {
+                let message = refusal.message.clone();
+                opened(TunnelWord::Refused { refusal });
+                return Stop::Theirs(message);
+            }
+            Event::Word(word) => opened(word),
+            Event::Beat => {}
+            Event::Closed => return Stop::Lost("the server closed the line".to_owned()),
+        }
+    }
+}
+
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected => "the connection was closed".to_owned(),
+        _ => format!("the connection broke: {error}"),
+    }
+}

@@ -1,0 +1,109 @@
+//! The ways to the far end: none, OpenSSH, Sallyport.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use sallyport_e2e::{Cli, Folder, Installed, Process, Server, Sshd, Tunnel, free_port, until};
+use serde_json::json;
+
+use crate::Options;
+
+/// A way, and the processes whose cost counts.
+pub(crate) struct Road {
+    pub(crate) name: &'static str,
+    /// Where it begins.
+    pub(crate) port: u16,
+    pub(crate) processes: Vec<(&'static str, u32)>,
+    pub(crate) kept: Kept,
+}
+
+/// What must live as long as the way. The order of the fields is the order in which they are stopped.
+pub(crate) enum Kept {
+    Nothing,
+    Ssh { _client: Process, _server: Sshd },
+    Ours { _tunnel: Tunnel, _agent: Installed, server: Server },
+}
+
+/// Straight.
+pub(crate) fn none(far: u16) -> Road {
+    Road { name: "no tunnel", port: far, processes: Vec::new(), kept: Kept::Nothing }
+}
+
+/// `ssh -R`: the client stands where our agent does. One process of `sshd` serves it.
+pub(crate) fn ssh(folder: &Folder, far: u16) -> Result<Road> {
+    let server = Sshd::start(folder.path())?;
+    let begins = free_port()?;
+    let mut dial = server.client(server.port());
+    dial.args(["-N", "-c", "aes128-gcm@openssh.com", "-o", "ExitOnForwardFailure=yes"]);
+    dial.args(["-R", &format!("127.0.0.1:{begins}:127.0.0.1:{far}"), "127.0.0.1"]);
+    let client = Process::start("ssh", &mut dial, &folder.path().join("ssh.log"))?;
+    until("ssh to forward", || Ok(std::net::TcpStream::connect(("127.0.0.1", begins)).is_ok()))
+        .with_context(|| client.output())?;
+    let mut processes = vec![("ssh", client.id()), ("sshd", server.process.id())];
+    processes.extend(below(server.process.id())?.into_iter().map(|pid| ("sshd", pid)));
+    Ok(Road { name: "OpenSSH -R", port: begins, processes, kept: Kept::Ssh { _client: client, _server: server } })
+}
+
+/// Server, agent and `sallyport tunnel`.
+pub(crate) fn ours(folder: &Folder, options: &Options, far: u16) -> Result<Road> {
+    let made = sallyport_e2e::Options { profile: options.profile, ..sallyport_e2e::Options::default() };
+    let server = Server::start(folder.path(), &made)?;
+    server.api.post("/api/v1/agents", &json!({"name": "site"}))?;
+    let zip = server.api.download("/api/v1/agents/site/download?policy=permissive")?;
+    let mut agent = Installed::unzip("site", &zip, &folder.path().join("site"))?;
+    agent.start()?;
+    until("the agent to be online", || Ok(server.api.get("/api/v1/agents/site")?["status"] == "online"))?;
+    let settings = json!({"host": "127.0.0.1", "port": far});
+    let connection = json!({"name": "far", "kind": "tcp", "agent": "site", "settings": settings, "secrets": {}});
+    server.api.post("/api/v1/connections", &connection)?;
+    let cli = Cli::new(options.profile, &folder.path().join("config"), folder.path())?;
+    let (email, password) = Server::administrator();
+    let ca = server.ca();
+    let ca = ca.to_str().context("the CA's path")?;
+    cli.good_with(&["login", &server.url(), "--email", email, "--password-stdin", "--ca", ca], password)?;
+    let tunnel = Tunnel::open(&cli, "far", &[], &folder.path().join("tunnel.log"))?;
+    let processes = vec![
+        ("server", server.process.as_ref().context("the server does not run")?.id()),
+        ("agent", agent.agent_process().context("the agent does not run")?),
+        ("command", tunnel.process.id()),
+    ];
+    let port = tunnel.port();
+    Ok(Road { name: "Sallyport", port, processes, kept: Kept::Ours { _tunnel: tunnel, _agent: agent, server } })
+}
+
+impl Road {
+    /// How long a word to the agent and back takes on its control connection, beside whatever goes on: a heartbeat has
+    /// the same way. `None` where there is none.
+    pub(crate) fn control(&self, lasts: Duration) -> Result<Option<Duration>> {
+        let Kept::Ours { server, .. } = &self.kept else {
+            std::thread::sleep(lasts);
+            return Ok(None);
+        };
+        let clock = sallyport_protocol::Clock::system();
+        let began = clock.now();
+        let mut times = Vec::new();
+        while clock.now().since(began) < lasts {
+            let asked = clock.now();
+            server.api.post("/api/v1/connections/far/test", &json!({}))?;
+            times.push(clock.now().since(asked));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        times.sort();
+        Ok(times.get(times.len() / 2).copied())
+    }
+}
+
+/// The processes that a process has started, and theirs.
+fn below(parent: u32) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let of = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        if of == Some(parent) {
+            found.push(pid);
+            found.extend(below(pid)?);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,98 @@
+//! A person's tunnel lines: `GET /connect/stream?connection=NAME&tunnel=ID` becomes a WebSocket that carries one TCP
+//! stream after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use sallyport_dataplane::tunnel::Limits;
+use sallyport_protocol::{TunnelId, capability};
+use sallyport_store::AgentKind;
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::http::connections::find;
+use crate::http::extract::Params;
+use crate::http::problem::{Code, Problem, Result};
+use crate::http::who::Who;
+use crate::tunnel::{Asker, serve, upgrade};
+
+/// A stream without a byte lasts so long where nobody says otherwise.
+const IDLE_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// Longer limits are shortened to these.
+const IDLE_MAX: Duration = Duration::from_secs(24 * 3600);
+const TOTAL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Which streams.
+#[derive(Deserialize)]
+pub(crate) struct Wanted {
+    /// Id or name.
+    connection: String,
+    /// `tunnel_...`, chosen by the person's side: all lines with it are one tunnel.
+    tunnel: TunnelId,
+    /// The longest a stream may last without a byte.
+    idle_seconds: Option<u64>,
+    /// The longest a stream may last at all.
+    total_seconds: Option<u64>,
+}
+
+/// Opens a line.
+pub(crate) async fn open(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Params(wanted): Params<Wanted>,
+    request: Request,
+) -> Result<Response> {
+    let connection = find(&app, &who, &wanted.connection).await?;
+    if sallyport_connectors::endpoint(&connection.kind, &connection.settings).is_none() {
+        let detail = format!(
+            "connection `{}` is of kind `{}`, which leads to no host and port; a tunnel needs one that does, such as `tcp`",
+            connection.name, connection.kind
+        );
+        return Err(Problem::new(Code::NoTunnel, detail));
+    }
+    reachable(&app, &connection.agent_name, connection.agent).await?;
+    let tunnels = &app.live.tunnels;
+    let asker = (who.person.id, who.name());
+    let seat = tunnels.join(&app.live.gateway, asker, wanted.tunnel, (&connection.name, connection.agent));
+    let seat = seat.ok_or_else(|| {
+        Problem::new(Code::Unavailable, "the tunnel has too many streams at one time")
+            .retry_after(Duration::from_secs(5))
+    })?;
+    let (mut parts, _) = request.into_parts();
+    let (response, line) = upgrade(&mut parts)
+        .ok_or_else(|| Problem::new(Code::BadRequest, "this address is for `sallyport tunnel`: ask for a WebSocket"))?;
+    let seconds = |given: Option<u64>, otherwise, most: Duration| {
+        given.map_or(otherwise, |seconds| Duration::from_secs(seconds.max(1))).min(most)
+    };
+    let limits = Limits {
+        idle: seconds(wanted.idle_seconds, IDLE_DEFAULT, IDLE_MAX),
+        total: seconds(wanted.total_seconds, TOTAL_MAX, TOTAL_MAX),
+    };
+    let asker = Asker { token: who.token, environment: who.environment.id, connection: connection.id, limits };
+    let gateway = app.live.gateway.clone();
+    gateway.parts().tasks.spawn(async move {
+        if let Some(line) = line.await {
+            serve(app, asker, seat, line).await;
+        }
+    });
+    Ok(response)
+}
+
+/// Whether the agent is there and can open tunnels.
+async fn reachable(app: &App, name: &str, agent: sallyport_protocol::AgentId) -> Result<()> {
+    if app.store.agent_anywhere(agent).await?.kind == AgentKind::Background {
+        let detail = format!("agent `{name}` runs inside the server and opens no tunnels; choose a remote agent");
+        return Err(Problem::new(Code::NoTunnel, detail));
+    }
+    match app.live.gateway.link_of(agent) {
+        None => Err(Problem::new(Code::AgentOffline, format!("agent `{name}` is offline"))),
+        Some(link) if !link.can(capability::TUNNEL) => {
+            let detail = format!("agent `{name}` is too old for tunnels: download it again, or restart its wrapper");
+            Err(Problem::new(Code::NoTunnel, detail))
+        }
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,122 @@
+//! Tunnels: a person's TCP streams to a target near an agent.
+//!
+//! A person's lines and an agent's lines are joined stream by stream. Invariant: bytes pass through; nothing here looks
+//! into them or keeps more of them than one buffer a direction. Each stream has sockets of its own, so that one tunnel's
+//! bulk delays neither another's nor a heartbeat. Who may open a stream is asked again while a tunnel stands.
+
+mod lines;
+mod open;
+mod person;
+mod session;
+mod upgrade;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use sallyport_dataplane::tunnel::Line;
+use sallyport_protocol::{AgentId, TunnelId, UserId};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use lines::Lines;
+pub(crate) use person::{Asker, serve};
+pub(crate) use session::Session;
+pub(crate) use upgrade::upgrade;
+
+/// How often lines that nobody needs are given up.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Figures for operators; all of them grow but those that say `open` or `idle`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Tunnels that stand.
+    pub(crate) tunnels_open: u64,
+    /// Streams that carry bytes now.
+    pub(crate) streams_open: u64,
+    /// Streams since the start.
+    pub(crate) streams_total: u64,
+    /// Bytes passed since the start, both ways.
+    pub(crate) bytes_total: u64,
+    /// Agents' lines that wait for a stream.
+    pub(crate) lines_idle: u64,
+}
+
+/// Every tunnel of this process. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tunnels {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    lines: Lines,
+    sessions: Mutex<HashMap<(UserId, TunnelId), Weak<Session>>>,
+    streams_open: AtomicU64,
+    streams_total: AtomicU64,
+    bytes_total: AtomicU64,
+    stop: CancellationToken,
+}
+
+impl Tunnels {
+    /// Without any; everything ends when `stop` fires.
+    pub(crate) fn new(tasks: TaskTracker, stop: CancellationToken) -> Self {
+        let inner = Inner {
+            lines: Lines::new(tasks.clone(), stop.clone()),
+            sessions: Mutex::default(),
+            streams_open: AtomicU64::new(0),
+            streams_total: AtomicU64::new(0),
+            bytes_total: AtomicU64::new(0),
+            stop,
+        };
+        let tunnels = Self { inner: Arc::new(inner) };
+        tasks.spawn(sweep(tunnels.clone()));
+        tunnels
+    }
+
+    /// A line that an agent has opened: it waits for a stream, or goes to one that waits for it.
+    pub(crate) fn arrive(&self, agent: AgentId, line: Line) {
+        self.inner.lines.arrive(agent, line);
+    }
+
+    /// Whether an agent may open another line.
+    pub(crate) fn has_room(&self, agent: AgentId) -> bool {
+        self.inner.lines.has_room(agent)
+    }
+
+    /// Ends an agent's lines and the streams on them.
+    pub(crate) fn drop_all(&self, agent: AgentId) {
+        self.inner.lines.drop_all(agent);
+    }
+
+    /// What goes on.
+    pub(crate) fn figures(&self) -> Figures {
+        let inner = &self.inner;
+        let tunnels = inner.sessions().values().filter(|session| session.strong_count() > 0).count();
+        Figures {
+            tunnels_open: tunnels as u64,
+            streams_open: inner.streams_open.load(Ordering::Relaxed),
+            streams_total: inner.streams_total.load(Ordering::Relaxed),
+            bytes_total: inner.bytes_total.load(Ordering::Relaxed),
+            lines_idle: inner.lines.idle() as u64,
+        }
+    }
+}
+
+impl Inner {
+    fn sessions(&self) -> MutexGuard<'_, HashMap<(UserId, TunnelId), Weak<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sweep(tunnels: Tunnels) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = tunnels.inner.stop.cancelled() => return,
+        }
+        tunnels.inner.sessions().retain(|_, session| session.strong_count() > 0);
+        tunnels.inner.lines.trim();
+    }
+}

@@ -1,0 +1,143 @@
+//! A person's line: each stream that begins on it is opened at the agent and passed on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sallyport_dataplane::tunnel::{self, Limits, Line};
+use sallyport_protocol::{
+    AgentId, ConnectionId, EnvironmentId, TunnelOrder, TunnelRefusal, TunnelRefusalCode, TunnelWord, event,
+};
+use tokio::time::Instant;
+
+use super::session::{Seat, Session};
+use crate::app::App;
+
+/// A person or connection that has changed is noticed by the streams that begin later than this.
+const GROUNDS_KEPT: Duration = Duration::from_secs(2);
+
+/// Who asks for streams, and to where.
+pub(crate) struct Asker {
+    /// The hash of the login or API token.
+    pub(crate) token: Vec<u8>,
+    /// Where.
+    pub(crate) environment: EnvironmentId,
+    /// To which connection.
+    pub(crate) connection: ConnectionId,
+    /// How long a stream may last.
+    pub(crate) limits: Limits,
+}
+
+/// What a stream is opened with.
+#[derive(Clone)]
+struct Grounds {
+    agent: AgentId,
+    connection: String,
+    kind: String,
+    host: String,
+    port: u16,
+}
+
+/// Serves a person's line until it ends.
+pub(crate) async fn serve(app: Arc<App>, asker: Asker, seat: Seat, line: Line) {
+    let mut next = Some(line);
+    let mut known: Option<(Instant, Grounds)> = None;
+    while let Some(mut line) = next.take() {
+        let word = tokio::select! {
+            word = tunnel::wait(&mut line) => word,
+            () = app.stop.cancelled() => return,
+        };
+        match word {
+            Some(TunnelWord::Begin) => {}
+            // What belongs to a stream that was over for this side, or is said by a newer command.
+            Some(_) => {
+                next = Some(line);
+                continue;
+            }
+            None => return,
+        }
+        if known.as_ref().is_none_or(|(at, _)| at.elapsed() > GROUNDS_KEPT) {
+            known = match grounds(&app, &asker).await {
+                Ok(grounds) => Some((Instant::now(), grounds)),
+                Err(why) => {
+                    let refusal = TunnelRefusal { code: TunnelRefusalCode::NotAllowed, message: why };
+                    next = refuse(&seat.0, line, refusal).await;
+                    continue;
+                }
+            };
+        }
+        next = match &known {
+            Some((_, grounds)) => stream(&app, &seat.0, grounds, asker.limits, line).await,
+            None => Some(line),
+        };
+    }
+}
+
+/// Whether the person may still, and where the connection leads now.
+async fn grounds(app: &App, asker: &Asker) -> Result<Grounds, String> {
+    let failed = |error: sallyport_store::Error| format!("the server cannot check this now: {error}");
+    let login = app.store.token_login(asker.token.clone(), app.clock.now()).await.map_err(failed)?;
+    if login.is_none() {
+        return Err("the login or token has ended or was revoked; log in again".to_owned());
+    }
+    let connection = match app.store.connection(asker.environment, &asker.connection.to_string()).await {
+        Ok(connection) => connection,
+        Err(sallyport_store::Error::NotFound) => return Err("the connection was removed".to_owned()),
+        Err(error) => return Err(failed(error)),
+    };
+    let (host, port) = sallyport_connectors::endpoint(&connection.kind, &connection.settings)
+        .ok_or_else(|| format!("connection `{}` leads to no host and port any more", connection.name))?;
+    Ok(Grounds { agent: connection.agent, connection: connection.name, kind: connection.kind, host, port })
+}
+
+/// One stream; gives the line back if it can carry another.
+async fn stream(app: &App, session: &Session, grounds: &Grounds, limits: Limits, mut line: Line) -> Option<Line> {
+    let tunnels = &app.live.tunnels;
+    let stream = session.streams.fetch_add(1, Ordering::Relaxed) + 1;
+    let Grounds { agent, connection, kind, host, port } = grounds.clone();
+    let order =
+        TunnelOrder { tunnel: session.id(), stream, connection, kind, host, port, who: session.who().to_owned() };
+    let (mut theirs, opened) = match tunnels.open(&app.live.gateway, agent, &order).await {
+        Ok(opened) => opened,
+        Err(refusal) => return refuse(session, line, refusal).await,
+    };
+    if line.writer.word(&opened).await.is_err() {
+        // The agent hears of it by the end of its line.
+        return None;
+    }
+    let inner = &tunnels.inner;
+    inner.streams_open.fetch_add(1, Ordering::Relaxed);
+    inner.streams_total.fetch_add(1, Ordering::Relaxed);
+    let (revoked, stop) = (theirs.revoked.clone(), inner.stop.clone());
+    let ending = async move {
+        tokio::select! {
+            () = revoked.cancelled() => "the agent was sent away".to_owned(),
+            () = stop.cancelled() => "the server stops".to_owned(),
+        }
+    };
+    let began = Instant::now();
+    let spliced = tunnel::splice(line, theirs.line, limits, &inner.bytes_total, ending).await;
+    inner.streams_open.fetch_sub(1, Ordering::Relaxed);
+    session.sent.fetch_add(spliced.forth, Ordering::Relaxed);
+    session.received.fetch_add(spliced.back, Ordering::Relaxed);
+    let (tunnel, micros) = (session.id(), u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+    let (sent, received, reason) = (spliced.forth, spliced.back, spliced.end.words());
+    match &spliced.end {
+        tunnel::End::Lost(_) => tracing::info!(
+            event = event::FORWARD_IN_ERROR, %tunnel, stream, %agent, sent, received, micros, reason, "a stream was lost"
+        ),
+        _ => tracing::debug!(%tunnel, stream, %agent, sent, received, micros, reason, "a stream ended"),
+    }
+    if let Some(back) = spliced.second {
+        theirs.line = back;
+        inner.lines.give(agent, theirs);
+    }
+    spliced.first
+}
+
+async fn refuse(session: &Session, line: Line, refusal: TunnelRefusal) -> Option<Line> {
+    session.refused.fetch_add(1, Ordering::Relaxed);
+    let (tunnel, who, code, reason) = (session.id(), session.who(), refusal.code, &refusal.message);
+    tracing::warn!(event = event::FORWARD_IN_ERROR, %tunnel, who, ?code, reason, "a stream was refused");
+    tunnel::refuse(line, refusal).await
+}

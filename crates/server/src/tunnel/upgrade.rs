@@ -1,0 +1,35 @@
+//! From an HTTP request to a tunnel line. By hand: a WebSocket library would look into every byte.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use sallyport_dataplane::tunnel::Line;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// The answer to the request, and the line once that has been sent; `None` where the request asks for no WebSocket.
+pub(crate) fn upgrade(parts: &mut Parts) -> Option<(Response, impl Future<Output = Option<Line>> + Send + use<>)> {
+    let headers = &parts.headers;
+    let asked = is(headers, header::UPGRADE, "websocket") && is(headers, header::SEC_WEBSOCKET_VERSION, "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| asked)?;
+    let accept = derive_accept_key(key.as_bytes());
+    let upgrading = parts.extensions.remove::<OnUpgrade>()?;
+    let response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept)
+        .body(Body::empty())
+        .ok()?;
+    let line = async move {
+        let upgraded = upgrading.await.ok()?;
+        Some(Line::new(TokioIo::new(upgraded), b"", false))
+    };
+    Some((response, line))
+}
+
+fn is(headers: &HeaderMap, name: header::HeaderName, value: &str) -> bool {
+    headers.get(name).is_some_and(|given| given.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
+}
