@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { test as nodeTest } from "node:test";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
@@ -32,4 +33,16 @@ export function watch(page) {
 export async function settled(page) {
   await page.locator("main").first().waitFor();
   await page.waitForFunction(() => !document.querySelector("[aria-busy=true], [aria-label=Loading], .mantine-Skeleton-root"));
+}
+
+/** Tests that tell one story: none makes sense when one before it went wrong. */
+export function story() {
+  let stuck = null;
+  return (name, chapter) =>
+    nodeTest(name, async (context) => {
+      if (stuck) return context.skip(`after "${stuck}"`);
+      stuck = name;
+      await chapter();
+      stuck = null;
+    });
 }

@@ -5,8 +5,8 @@ import { execFileSync } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { after, before, test as nodeTest } from "node:test";
-import { accessible, settled, watch } from "./browser.mjs";
+import { after, before } from "node:test";
+import { accessible, settled, story, watch } from "./browser.mjs";
 import { runIs, setUp, signIn } from "./seed.mjs";
 import { System, until } from "./system.mjs";
 
@@ -66,15 +66,7 @@ after(() => {
   return system?.stop();
 });
 
-let stuck = null;
-function test(name, chapter) {
-  nodeTest(name, async (context) => {
-    if (stuck) return context.skip(`after "${stuck}"`);
-    stuck = name;
-    await chapter();
-    stuck = null;
-  });
-}
+const test = story();
 
 async function bothSchemes(where) {
   for (const colorScheme of ["light", "dark"]) {

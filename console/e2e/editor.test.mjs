@@ -5,7 +5,8 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { after, before, test as nodeTest } from "node:test";
+import { after, before } from "node:test";
+import { story } from "./browser.mjs";
 import { EMAIL, PASSWORD, System, until } from "./system.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -60,16 +61,7 @@ before(async () => {
 
 after(() => system?.stop());
 
-/** A chapter of the story: none makes sense when one before it went wrong. */
-let stuck = null;
-function test(name, chapter) {
-  nodeTest(name, async (context) => {
-    if (stuck) return context.skip(`after "${stuck}"`);
-    stuck = name;
-    await chapter();
-    stuck = null;
-  });
-}
+const test = story();
 
 async function accessible(where) {
   await page.evaluate(axe);

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test as nodeTest } from "node:test";
-import { accessible as axe, watch } from "./browser.mjs";
+import { after, before } from "node:test";
+import { accessible as axe, story, watch } from "./browser.mjs";
 import { EMAIL, end, PASSWORD, System, until } from "./system.mjs";
 
 let system;
@@ -22,16 +22,7 @@ before(async () => {
 
 after(() => system?.stop());
 
-/** A chapter of the story: none makes sense when one before it went wrong. */
-let stuck = null;
-function test(name, chapter) {
-  nodeTest(name, async (context) => {
-    if (stuck) return context.skip(`after "${stuck}"`);
-    stuck = name;
-    await chapter();
-    stuck = null;
-  });
-}
+const test = story();
 
 const row = (name) => page.getByRole("row").filter({ hasText: name });
 

@@ -1,19 +1,19 @@
 // One channel: where notices go, what it tells, a test.
 
-import { Button, Grid, Group, NumberInput, Paper, SegmentedControl, Skeleton, Stack, Switch, Text, TextInput } from "@mantine/core";
+import { Button, Grid, NumberInput, Paper, SegmentedControl, Skeleton, Stack, Switch, Text, TextInput } from "@mantine/core";
 import { IconTrash } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { useState, type FormEvent } from "react";
-import { ApiError, get, path, send } from "../api/client";
+import { useState } from "react";
+import { path, send } from "../api/client";
 import { channelQuery } from "../api/queries";
 import type { Channel } from "../api/types";
 import { ConfirmDialog } from "../parts/ConfirmDialog";
 import { Facts } from "../parts/Facts";
-import { Overtaken } from "../parts/Overtaken";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
 import { Said } from "../parts/Said";
+import { SaveOrTest } from "../parts/SaveOrTest";
 import { wrongAt } from "../parts/schema/problems";
 import { SchemaForm } from "../parts/schema/SchemaForm";
 import { setIn } from "../parts/schema/set";
@@ -21,7 +21,7 @@ import { Secrets } from "../parts/Secrets";
 import { Time } from "../parts/Time";
 import { told } from "../parts/toast";
 import { Trial } from "../parts/Trial";
-import { useUnsaved } from "../parts/unsaved";
+import { useEdited } from "../parts/useEdited";
 import { bodyOf, draftOf, type Draft } from "./draft";
 import { KINDS, kindWord } from "./kinds";
 import { Rules } from "./Rules";
@@ -107,46 +107,18 @@ function Remove({ channel }: { channel: Channel }) {
 }
 
 function Editor({ channel }: { channel?: Channel }) {
-  // What the edit is based on; somebody else's newer one must not be overwritten unseen.
-  const [base, setBase] = useState(channel);
-  const [draft, setDraft] = useState<Draft>(() => draftOf(channel));
-  const [changed, setChanged] = useState(false);
-  const saved = useUnsaved(changed);
-  const cache = useQueryClient();
   const navigate = useNavigate();
-  const kind = KINDS[draft.kind];
-  const take = (next: Channel) => {
-    setBase(next);
-    setDraft(draftOf(next));
-    setChanged(false);
-  };
-  const edit = (next: Partial<Draft>) => {
-    saved.current = false;
-    setChanged(true);
-    setDraft((now) => ({ ...now, ...next }));
-  };
-  const save = useMutation({
-    mutationFn: (_: { test: boolean }) => {
-      if (!base) return get<Channel>("/notifications/channels", { method: "POST", json: bodyOf(draft) });
-      return get<Channel>(path`/notifications/channels/${base.id}`, { method: "PUT", json: bodyOf(draft), version: base.version });
-    },
-    onSuccess: (next, { test }) => {
-      told(base ? `Channel ${next.name} is saved` : `Channel ${next.name} is added`);
-      saved.current = true;
-      take(next);
-      cache.setQueryData(channelQuery(next.id).queryKey, next);
-      void cache.invalidateQueries({ queryKey: ["notifications/channels"] });
-      void navigate({ to: `/notifications/${next.id}`, search: { test: test || undefined }, replace: true });
-    },
+  const edited = useEdited(channel, {
+    what: "Channel",
+    at: (id) => (id === undefined ? "/notifications/channels" : path`/notifications/channels/${id}`),
+    one: channelQuery,
+    listed: ["notifications/channels"],
+    draftOf,
+    bodyOf,
+    onSaved: (next, test) => void navigate({ to: `/notifications/${next.id}`, search: { test: test || undefined }, replace: true }),
   });
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    save.mutate({ test: false });
-  };
-  const refused = save.error instanceof ApiError ? save.error : null;
-  const problems = refused?.problems ?? [];
-  const nameTaken = refused?.code === "name_taken" ? refused.message : undefined;
-  const idle = save.isPending || (base !== undefined && !changed);
+  const { base, draft, edit, problems, nameTaken, submit } = edited;
+  const kind = KINDS[draft.kind];
   return (
     <Paper withBorder p="md" component="form" onSubmit={submit} aria-label="Channel">
       <Stack gap="sm">
@@ -207,25 +179,7 @@ function Editor({ channel }: { channel?: Channel }) {
           maw={320}
         />
         <Switch label="Active" description="An inactive channel tells nothing; what waits for it stays." checked={draft.active} onChange={(event) => edit({ active: event.currentTarget.checked })} />
-        {refused?.code === "changed_meanwhile" && base ? (
-          <Overtaken
-            what="channel"
-            onLoad={() => {
-              save.reset();
-              void cache.fetchQuery({ ...channelQuery(base.id), staleTime: 0 }).then(take);
-            }}
-          />
-        ) : (
-          !nameTaken && <Refused error={save.error} title="Not saved" />
-        )}
-        <Group>
-          <Button type="submit" loading={save.isPending && !save.variables.test} disabled={idle}>
-            {base ? "Save" : "Add"}
-          </Button>
-          <Button variant="default" loading={save.isPending && save.variables.test} disabled={idle} onClick={() => save.mutate({ test: true })}>
-            {base ? "Save and test" : "Add and test"}
-          </Button>
-        </Group>
+        <SaveOrTest what="channel" edited={edited} />
       </Stack>
     </Paper>
   );

@@ -2,14 +2,13 @@
 
 import { Button, Grid, Group, Paper, Select, Skeleton, Stack, Text, TextInput, Title } from "@mantine/core";
 import { IconTrash } from "@tabler/icons-react";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { useMemo, useState, type FormEvent } from "react";
-import { ApiError, get, path } from "../api/client";
+import { useMemo, useState } from "react";
+import { path } from "../api/client";
 import { agentNamesQuery, connectionQuery, connectorsQuery } from "../api/queries";
 import type { Connection } from "../api/types";
 import { ConnectorIcon } from "../parts/ConnectorIcon";
-import { Overtaken } from "../parts/Overtaken";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
 import { fieldsOf } from "../parts/schema/fields";
@@ -17,11 +16,11 @@ import { wrongAt } from "../parts/schema/problems";
 import { SchemaForm } from "../parts/schema/SchemaForm";
 import { setIn } from "../parts/schema/set";
 import { Words } from "../parts/schema/Words";
+import { SaveOrTest } from "../parts/SaveOrTest";
 import { Secrets } from "../parts/Secrets";
 import { Time } from "../parts/Time";
-import { told } from "../parts/toast";
 import { Trial } from "../parts/Trial";
-import { useUnsaved } from "../parts/unsaved";
+import { useEdited } from "../parts/useEdited";
 import { DeleteDialog } from "./DeleteDialog";
 import { bodyOf, draftOf, type Draft } from "./draft";
 import { Kinds } from "./Kinds";
@@ -88,49 +87,21 @@ function Uses({ connection }: { connection: Connection }) {
 }
 
 function Editor({ connection }: { connection?: Connection }) {
-  // What the edit is based on; somebody else's newer one must not be overwritten unseen.
-  const [base, setBase] = useState(connection);
-  const [draft, setDraft] = useState<Draft>(() => draftOf(connection));
-  const [changed, setChanged] = useState(false);
-  const saved = useUnsaved(changed);
   const connectors = useQuery(connectorsQuery);
   const agents = useQuery(agentNamesQuery);
-  const cache = useQueryClient();
   const navigate = useNavigate();
+  const edited = useEdited(connection, {
+    what: "Connection",
+    at: (id) => (id === undefined ? "/connections" : path`/connections/${id}`),
+    one: connectionQuery,
+    listed: ["connections", "list"],
+    draftOf,
+    bodyOf,
+    onSaved: (next, test) => void navigate({ to: `/connections/${next.id}`, search: { test: test || undefined }, replace: true }),
+  });
+  const { base, draft, edit, problems, nameTaken, submit } = edited;
   const kind = connectors.data?.find((one) => one.kind === draft.kind);
   const fields = useMemo(() => fieldsOf(kind?.connection_schema), [kind]);
-  const save = useMutation({
-    mutationFn: (_: { test: boolean }) => {
-      if (!base) return get<Connection>("/connections", { method: "POST", json: bodyOf(draft) });
-      return get<Connection>(path`/connections/${base.id}`, { method: "PUT", json: bodyOf(draft), version: base.version });
-    },
-    onSuccess: (next, { test }) => {
-      told(base ? `Connection ${next.name} is saved` : `Connection ${next.name} is added`);
-      saved.current = true;
-      take(next);
-      cache.setQueryData(connectionQuery(next.id).queryKey, next);
-      void cache.invalidateQueries({ queryKey: ["connections", "list"] });
-      void navigate({ to: `/connections/${next.id}`, search: { test: test || undefined }, replace: true });
-    },
-  });
-  const take = (next: Connection) => {
-    setBase(next);
-    setDraft(draftOf(next));
-    setChanged(false);
-  };
-  const edit = (next: Partial<Draft>) => {
-    saved.current = false;
-    setChanged(true);
-    setDraft((now) => ({ ...now, ...next }));
-  };
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    save.mutate({ test: false });
-  };
-  const problems = save.error instanceof ApiError ? save.error.problems : [];
-  const refused = save.error instanceof ApiError ? save.error : null;
-  const nameTaken = refused?.code === "name_taken" ? refused.message : undefined;
-  const overtaken = refused?.code === "changed_meanwhile";
   if (connectors.error) return <Refused error={connectors.error} title="The connectors cannot be shown" />;
   if (!connectors.data) return <Skeleton h={320} aria-label="Loading" />;
   return (
@@ -192,25 +163,7 @@ function Editor({ connection }: { connection?: Connection }) {
                 Delivery: <Words text={kind.promise} />
               </Text>
             )}
-            {overtaken && base ? (
-              <Overtaken
-                what="connection"
-                onLoad={() => {
-                  save.reset();
-                  void cache.fetchQuery({ ...connectionQuery(base.id), staleTime: 0 }).then(take);
-                }}
-              />
-            ) : (
-              !nameTaken && <Refused error={save.error} title="Not saved" />
-            )}
-            <Group>
-              <Button type="submit" loading={save.isPending && !save.variables.test} disabled={save.isPending || (base !== undefined && !changed)}>
-                {base ? "Save" : "Add"}
-              </Button>
-              <Button variant="default" loading={save.isPending && save.variables.test} disabled={save.isPending || (base !== undefined && !changed)} onClick={() => save.mutate({ test: true })}>
-                {base ? "Save and test" : "Add and test"}
-              </Button>
-            </Group>
+            <SaveOrTest what="connection" edited={edited} />
           </>
         )}
       </Stack>

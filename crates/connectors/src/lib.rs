@@ -18,6 +18,7 @@ mod promise;
 mod reject;
 mod settings;
 pub mod sqlite;
+mod stages;
 mod tcp;
 mod text;
 

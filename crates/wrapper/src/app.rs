@@ -22,10 +22,11 @@ pub(crate) const EXIT_NOT_FOUND: u8 = 3;
 pub(crate) const EXIT_CONFLICT: u8 = 4;
 pub(crate) const EXIT_NOT_ALLOWED: u8 = 5;
 
-/// Why the wrapper does not start.
-struct Refusal {
-    code: u8,
-    message: String,
+/// Why something is not done, for a person, and the exit code that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: u8,
+    pub(crate) message: String,
 }
 
 impl Refusal {

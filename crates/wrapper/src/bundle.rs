@@ -81,16 +81,10 @@ fn secrets(layout: &Layout) -> Vec<Secret> {
     let mut secrets = Vec::new();
     for path in [layout.wrapper_settings(), layout.agent_settings()] {
         let Ok(loaded) = Settings::load(&path) else { continue };
-        let settings = loaded.settings;
-        let basic = |user: &str, password: &Secret| {
+        for (user, password) in loaded.settings.logins() {
             let header = login::basic(user, password);
-            Secret::new(header.expose().trim_start_matches("Basic ").to_owned())
-        };
-        secrets.push(basic(&settings.username, &settings.password));
-        secrets.push(settings.password);
-        if let Some((user, password)) = settings.proxy.and_then(|proxy| proxy.credentials) {
-            secrets.push(basic(&user, &password));
-            secrets.push(password);
+            secrets.push(Secret::new(header.expose().trim_start_matches("Basic ").to_owned()));
+            secrets.push(password.clone());
         }
     }
     secrets

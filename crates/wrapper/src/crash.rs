@@ -66,13 +66,11 @@ impl Files {
     /// Takes up what an earlier wrapper has told.
     pub(crate) fn open(layout: &Layout, settings: &Settings, clock: &Clock) -> Self {
         let told = fs::read_to_string(layout.crashes_told()).unwrap_or_default();
-        let proxy = settings.proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref());
-        let secrets = [Some(settings.password.clone()), proxy.map(|(_, password)| password.clone())];
         let wrapper = Author {
             program: Program::Wrapper,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             logs: layout.logs(),
-            secrets: secrets.into_iter().flatten().collect(),
+            secrets: settings.logins().map(|(_, password)| password.clone()).collect(),
             clock: clock.clone(),
         };
         Self { layout: layout.clone(), wrapper, told: told.lines().map(str::to_owned).collect(), kills: None }

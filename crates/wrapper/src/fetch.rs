@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use sallyport_protocol::Secret;
 use sallyport_site::dial::{self, Dialer};
-use sallyport_site::{ServerAddress, login, tls};
+use sallyport_site::{ServerAddress, Settings, login, tls};
 
 /// How long the server may be silent.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -61,6 +61,17 @@ pub(crate) struct Answer {
 }
 
 impl Door {
+    /// The server of these settings, reached by `dialer`.
+    pub(crate) fn new(settings: &Settings, dialer: Dialer, trust: Arc<ClientConfig>) -> Self {
+        Self {
+            address: settings.server_address.clone(),
+            dialer,
+            trust,
+            username: settings.username.clone(),
+            password: settings.password.clone(),
+        }
+    }
+
     /// Opens a TLS connection to the server; reads and writes on it fail after a time of silence.
     pub(crate) fn open(&self) -> Result<(StreamOwned<ClientConnection, TcpStream>, dial::Route), Error> {
         let dial::Dialled { stream, route } = self.dialer.dial(self.address.host(), self.address.port())?;

@@ -184,7 +184,8 @@ pub(crate) fn ended_by(exit: &AgentExit) -> String {
     }
 }
 
-fn span(seconds: u64) -> String {
+/// A time, as far as people care.
+pub(crate) fn span(seconds: u64) -> String {
     match seconds {
         0..=119 => format!("{seconds} s"),
         120..=7199 => format!("{} min", seconds / 60),

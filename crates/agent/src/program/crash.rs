@@ -11,16 +11,15 @@ use tracing::error;
 
 use crate::execute::panic_words;
 
-/// Logs every panic from now on, and leaves a crash file. A panic of a step fails the step; one of the main thread ends the program with 101.
+/// Logs every panic from now on, and leaves a crash file. A panic of a step fails the step; one of the main thread ends
+/// the program with 101.
 pub(super) fn log_panics(layout: &Layout, settings: &Settings, clock: &Clock) {
-    let proxy = settings.proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref());
-    let secrets = [Some(settings.password.clone()), proxy.map(|(_, password)| password.clone())];
     // First, so that it comes after the log line, which the file then repeats.
     crash::on_panic(Author {
         program: Program::Agent,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         logs: layout.logs(),
-        secrets: secrets.into_iter().flatten().collect(),
+        secrets: settings.logins().map(|(_, password)| password.clone()).collect(),
         clock: clock.clone(),
     });
     let before = std::panic::take_hook();

@@ -1,41 +1,16 @@
-//! Tries a connection stage by stage: settings, name, port, TLS, login, query.
+//! Tries a connection stage by stage: settings, name, policy, port, TLS, login, query.
 
 use sallyport_dataplane::Cancel;
-use sallyport_protocol::{Clock, ConnectionOrder, ConnectionTest, Stage, Timestamp};
+use sallyport_protocol::{ConnectionOrder, ConnectionTest};
 
 use super::settings::Tls;
 use super::target::Target;
 use super::wire::{Client, Error as WireError, dial, encrypt, login, permitted, resolve};
+use crate::stages::Stages;
 use crate::{Error, Site};
 
-/// The stages tried so far.
-struct Stages {
-    clock: Clock,
-    since: Timestamp,
-    stages: Vec<Stage>,
-}
-
-impl Stages {
-    /// Notes a stage; `None` ends the test.
-    fn note<T>(&mut self, stage: &str, outcome: Result<(T, String), Error>) -> Option<T> {
-        let now = self.clock.now();
-        let millis = u64::try_from(now.since(self.since).as_millis()).unwrap_or(u64::MAX);
-        self.since = now;
-        let (value, ok, detail) = match outcome {
-            Ok((value, detail)) => (Some(value), true, detail),
-            Err(error) => (None, false, told(&error)),
-        };
-        self.stages.push(Stage { stage: stage.to_owned(), ok, detail, millis });
-        value
-    }
-}
-
 pub(super) fn test(order: &ConnectionOrder, site: &Site, cancel: &Cancel) -> ConnectionTest {
-    let clock = Clock::system();
-    let mut stages = Stages { since: clock.now(), clock, stages: Vec::new() };
-    // Each stage notes its own failure; there is nothing to do with the end.
-    let _ = run(&mut stages, order, site, cancel);
-    ConnectionTest { stages: stages.stages }
+    Stages::tried(|stages| run(stages, order, site, cancel))
 }
 
 fn run(stages: &mut Stages, order: &ConnectionOrder, site: &Site, cancel: &Cancel) -> Option<()> {
@@ -105,16 +80,5 @@ fn checked(tls: Tls, ca: bool) -> &'static str {
         (Tls::VerifyFull, _) => "certificate and host name are right",
         (_, true) => "the certificate is right, the host name in it was not checked",
         (_, false) => "the certificate was not checked",
-    }
-}
-
-/// What went wrong and what to do, in one text.
-fn told(error: &Error) -> String {
-    match error {
-        Error::Failed(failure) => match &failure.advice {
-            Some(advice) => format!("{}; {advice}", failure.message),
-            None => failure.message.clone(),
-        },
-        other => other.to_string(),
     }
 }

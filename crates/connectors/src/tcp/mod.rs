@@ -8,11 +8,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use sallyport_dataplane::Cancel;
-use sallyport_protocol::{
-    Clock, ConnectionOrder, ConnectionTest, Descriptor, FailureKind, Origin, Reach, Stage, Timestamp,
-};
+use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor, FailureKind, Origin, Reach};
 
 use crate::settings::{connection, schema};
+use crate::stages::Stages;
 use crate::{Error, Site};
 
 /// How long one address may take to answer.
@@ -66,38 +65,30 @@ pub(crate) fn no_step() -> Error {
 
 /// Tries a connection stage by stage: settings, name, policy, port.
 pub(crate) fn test(order: &ConnectionOrder, site: &Site, cancel: &Cancel) -> ConnectionTest {
-    let clock = Clock::system();
-    let mut stages = Vec::new();
-    let mut note = |stage: &str, since: Timestamp, outcome: Result<String, String>| {
-        let millis = u64::try_from(clock.now().since(since).as_millis()).unwrap_or(u64::MAX);
-        let ok = outcome.is_ok();
-        stages.push(Stage { stage: stage.to_owned(), ok, detail: outcome.unwrap_or_else(|why| why), millis });
-        ok
-    };
-    let began = clock.now();
-    let settings = connection::<Connection>(order).map_err(|error| error.to_string());
-    let seen = settings.as_ref().map(|it| format!("{}:{}", it.host, it.port)).map_err(Clone::clone);
-    let (true, Ok(settings)) = (note("settings", began, seen), settings) else { return ConnectionTest { stages } };
-    let Connection { host, port } = settings;
-    let began = clock.now();
-    let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-    let found = match found {
-        Ok(found) if !found.is_empty() => Ok(found),
+    Stages::tried(|stages| run(stages, order, site, cancel))
+}
+
+fn run(stages: &mut Stages, order: &ConnectionOrder, site: &Site, cancel: &Cancel) -> Option<()> {
+    let settings = connection::<Connection>(order).map_err(|error| error.to_string()).map(|it| {
+        let seen = format!("{}:{}", it.host, it.port);
+        (it, seen)
+    });
+    let Connection { host, port } = stages.note("settings", settings)?;
+    let found = match (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>) {
+        Ok(found) if !found.is_empty() => {
+            let seen = format!("`{host}` is {}", listed(&found));
+            Ok((found, seen))
+        }
         Ok(_) => Err(format!("the host name `{host}` has no address")),
         Err(error) => Err(format!("the host name `{host}` does not resolve: {error}; check the agent's name servers")),
     };
-    let seen = found.as_ref().map(|all| format!("`{host}` is {}", listed(all))).map_err(Clone::clone);
-    let (true, Ok(found)) = (note("name", began, seen), found) else { return ConnectionTest { stages } };
-    let began = clock.now();
-    let allowed = site.policy.now().dialable(&host, &found);
-    let seen = match &allowed {
-        Ok(left) => Ok(format!("the site allows {}", listed(left))),
-        Err(refused) => Err(format!("{refused}; {}", refused.advice)),
-    };
-    let (true, Ok(left)) = (note("policy", began, seen), allowed) else { return ConnectionTest { stages } };
-    let began = clock.now();
-    note("port", began, answers(&left, cancel));
-    ConnectionTest { stages }
+    let found = stages.note("name", found)?;
+    let allowed = site.policy.now().dialable(&host, &found).map(|left| {
+        let seen = format!("the site allows {}", listed(&left));
+        (left, seen)
+    });
+    let left = stages.note("policy", allowed.map_err(|refused| format!("{refused}; {}", refused.advice)))?;
+    stages.note("port", answers(&left, cancel).map(|seen| ((), seen)))
 }
 
 fn answers(addresses: &[SocketAddr], cancel: &Cancel) -> Result<String, String> {

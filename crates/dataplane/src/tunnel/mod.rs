@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use carry::{Carried, Moved, carry};
 pub use line::{Event, Io, Line, Reader, Writer};
-pub use rest::{Rest, wait};
+pub use rest::{Rest, Resting, wait};
 pub use splice::{Limits, Spliced, dismiss, refuse, splice};
 
 /// How often a side that has nothing to say shows that it lives: below the usual 60 s of load balancers.

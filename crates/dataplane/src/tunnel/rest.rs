@@ -70,3 +70,53 @@ impl Rest {
         given.await.ok()
     }
 }
+
+/// Lines at rest, each with what goes with it. Those that were not needed for a while are given up bit by bit.
+pub struct Resting<T> {
+    lines: Vec<(Rest, T)>,
+    /// The fewest since the last sweep.
+    least: usize,
+}
+
+impl<T> Default for Resting<T> {
+    fn default() -> Self {
+        Self { lines: Vec::new(), least: 0 }
+    }
+}
+
+impl<T> Resting<T> {
+    /// How many there are; some may have been lost.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Takes one in.
+    pub fn put(&mut self, rest: Rest, with: T) {
+        self.lines.push((rest, with));
+    }
+
+    /// The one that came last: its buffers are still warm.
+    pub fn pop(&mut self) -> Option<(Rest, T)> {
+        let last = self.lines.pop();
+        self.least = self.least.min(self.lines.len());
+        last
+    }
+
+    /// Forgets those that were lost.
+    pub fn weed(&mut self) {
+        self.lines.retain(|(rest, _)| !rest.is_over());
+    }
+
+    /// To be called regularly: gives up half of those that nobody needed since the last time, but for `kept`.
+    pub fn sweep(&mut self, kept: usize) {
+        self.weed();
+        let spare = self.least.min(self.lines.len()).saturating_sub(kept).div_ceil(2);
+        self.lines.drain(..spare);
+        self.least = self.lines.len();
+    }
+}

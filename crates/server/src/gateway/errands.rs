@@ -1,7 +1,7 @@
 //! What wrappers are asked to find out: examinations, and support bundles, which pass through this process as they come.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Json;
@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{AskError, ask};
 use super::login::unavailable;
-use super::registry::Answer;
+use super::registry::{Answer, Slot};
 use super::routes::{Peer, address};
 use super::{Handle, login};
 
@@ -56,13 +56,19 @@ impl Bundles {
 }
 
 impl Handle {
-    /// Has the wrapper examine its installation.
-    pub(crate) async fn examine(&self, agent: AgentId, who: &str) -> Result<Examination, AskError> {
+    /// The agent's wrapper, once it is noted in the log what it is asked for.
+    async fn helper(&self, agent: AgentId, what: String) -> Result<Arc<Slot<ServerToWrapper>>, AskError> {
         let slot = self.shared().wrappers.get(agent).ok_or(AskError::Offline)?;
         if !slot.link.can(capability::EXAMINE) {
             return Err(AskError::TooOld);
         }
-        self.note(agent, LogLevel::Info, format!("{who} has the installation examined")).await;
+        self.note(agent, LogLevel::Info, what).await;
+        Ok(slot)
+    }
+
+    /// Has the wrapper examine its installation.
+    pub(crate) async fn examine(&self, agent: AgentId, who: &str) -> Result<Examination, AskError> {
+        let slot = self.helper(agent, format!("{who} has the installation examined")).await?;
         match ask(&slot, |request| ServerToWrapper::Examine { request }).await? {
             Answer::Examination(examination) => Ok(*examination),
             _ => Err(AskError::Silent),
@@ -71,11 +77,7 @@ impl Handle {
 
     /// Has the wrapper make and send a support bundle.
     pub(crate) async fn bundle(&self, agent: AgentId, who: &str) -> Result<Pieces, AskError> {
-        let slot = self.shared().wrappers.get(agent).ok_or(AskError::Offline)?;
-        if !slot.link.can(capability::EXAMINE) {
-            return Err(AskError::TooOld);
-        }
-        self.note(agent, LogLevel::Info, format!("{who} fetches a support bundle")).await;
+        let slot = self.helper(agent, format!("{who} fetches a support bundle")).await?;
         let request = RequestId::new();
         let comes = self.shared().bundles.expect(agent, request);
         slot.link.send(ServerToWrapper::Bundle { request });

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sallyport_dataplane::tunnel::{Line, Rest};
+use sallyport_dataplane::tunnel::{Line, Rest, Resting};
 use sallyport_protocol::{AgentId, ServerToAgent};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -55,14 +55,13 @@ pub(super) struct Lines {
 
 #[derive(Default)]
 struct Pool {
-    resting: Vec<(Rest, Place)>,
+    resting: Resting<Place>,
     waiting: VecDeque<oneshot::Sender<AgentLine>>,
     /// Lines that the agent was asked for and has not opened yet.
     asked: usize,
     asked_at: Option<Instant>,
     open: Arc<AtomicUsize>,
-    /// The fewest that rested since the last sweep, and whether any was taken.
-    least: usize,
+    /// Whether any was taken since the last sweep.
     used: bool,
     revoked: CancellationToken,
 }
@@ -112,10 +111,8 @@ impl Lines {
                 let mut agents = self.agents();
                 let pool = agents.entry(agent).or_default();
                 pool.used = true;
-                pool.resting.retain(|(rest, _)| !rest.is_over());
-                // The last one is the one whose buffers are still warm.
+                pool.resting.weed();
                 let rest = pool.resting.pop();
-                pool.least = pool.least.min(pool.resting.len());
                 if rest.is_some() {
                     pool.ask(link);
                 }
@@ -155,11 +152,7 @@ impl Lines {
     /// Gives up lines that were not needed for a while.
     pub(super) fn trim(&self) {
         for pool in self.agents().values_mut() {
-            pool.resting.retain(|(rest, _)| !rest.is_over());
-            let kept = if pool.used { SPARE } else { 0 };
-            let spare = pool.least.min(pool.resting.len()).saturating_sub(kept).div_ceil(2);
-            pool.resting.drain(..spare);
-            pool.least = pool.resting.len();
+            pool.resting.sweep(if pool.used { SPARE } else { 0 });
             // Also what streams still hold counts as use.
             pool.used = pool.open.load(Ordering::Relaxed) > pool.resting.len();
         }
@@ -191,7 +184,7 @@ impl Lines {
                     () = stop.cancelled() => {}
                 }
             });
-            pool.resting.push((rest, place));
+            pool.resting.put(rest, place);
         }
     }
 

@@ -132,6 +132,13 @@ impl Settings {
         Levels { file: self.file_level, console: self.console_level }
     }
 
+    /// Every login that they hold: the agent's own, and the proxy's.
+    pub fn logins(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        let proxy = self.proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref());
+        let own = (self.username.as_str(), &self.password);
+        std::iter::once(own).chain(proxy.map(|(user, password)| (user.as_str(), password)))
+    }
+
     /// The file's text, with every key in its order. It holds the password.
     pub fn to_json(&self) -> Secret {
         Secret::new(document::render(&document::from_settings(self)))

@@ -80,13 +80,9 @@ impl Running {
         for warning in &loaded.warnings {
             warn!("{warning}");
         }
-        let door = Door {
-            address: settings.server_address.clone(),
-            dialer: Dialer::from_settings(&settings, &environment).map_err(|error| Refusal::configuration(&error))?,
-            trust: tls::client_config(&layout.server_ca()).map_err(|error| Refusal::configuration(&error))?,
-            username: settings.username.clone(),
-            password: settings.password.clone(),
-        };
+        let dialer = Dialer::from_settings(&settings, &environment).map_err(|error| Refusal::configuration(&error))?;
+        let trust = tls::client_config(&layout.server_ca()).map_err(|error| Refusal::configuration(&error))?;
+        let door = Door::new(&settings, dialer, trust);
         // A command for a wrapper that is gone must not end this one.
         let _ = std::fs::remove_file(layout.command());
         let board = Arc::new(Board::new(&layout.status(), first_status(&settings, executed_by, clock.now())));

@@ -2,8 +2,10 @@
 
 use sallyport_protocol::{ExecutedBy, Finding, RefusalCode, Timestamp, Verdict, Versions};
 use sallyport_site::dial::Kind;
+use sallyport_site::lock;
 
 use super::facts::{Facts, Login, Network, TlsTrouble};
+use crate::status::span;
 
 /// Below this an agent soon cannot write its logs, journal and downloads.
 const DISK_BYTES_MIN: u64 = 200 * 1024 * 1024;
@@ -112,7 +114,7 @@ fn process(facts: &Facts) -> Finding {
             ),
         };
     };
-    let way = mode(wrapper.executed_by);
+    let way = lock::way(wrapper.executed_by);
     let seen = format!("wrapper process {} runs {way}", wrapper.process_id);
     let Some(agent) = &facts.agent else {
         let status = facts.status.as_deref().unwrap_or("it does not run");
@@ -134,19 +136,10 @@ fn service(facts: &Facts) -> Finding {
         Some(ExecutedBy::Service) => ok(CHECK, "a service manager has started it"),
         Some(way) => warning(
             CHECK,
-            format!("it runs {}, so that nothing starts it after the machine does", mode(way)),
+            format!("it runs {}, so that nothing starts it after the machine does", lock::way(way)),
             "where it shall run for good, have a service manager start it",
         ),
         None => skipped(CHECK, "nothing runs"),
-    }
-}
-
-fn mode(by: ExecutedBy) -> &'static str {
-    match by {
-        ExecutedBy::Foreground => "in the foreground",
-        ExecutedBy::Background => "in the background",
-        ExecutedBy::Service => "as a service",
-        ExecutedBy::Server | ExecutedBy::Other => "in an unknown way",
     }
 }
 
@@ -287,23 +280,14 @@ fn clock(network: &Network) -> Finding {
     let Some(ahead) = network.clock_ahead_ms else { return skipped(CHECK, "the server did not say its time") };
     let seen = match ahead {
         -1000..=1000 => "this machine's clock is the server's within a second".to_owned(),
-        1001.. => format!("this machine's clock is {} ahead of the server's", span(ahead)),
-        _ => format!("this machine's clock is {} behind the server's", span(-ahead)),
+        1001.. => format!("this machine's clock is {} ahead of the server's", span(ahead.unsigned_abs() / 1000)),
+        _ => format!("this machine's clock is {} behind the server's", span(ahead.unsigned_abs() / 1000)),
     };
     let advice = "set the clock and keep it by NTP";
     match ahead.abs() {
         off if off > CLOCK_MS_MAX => failed(CHECK, seen, advice),
         off if off > CLOCK_MS_FEW => warning(CHECK, seen, advice),
         _ => ok(CHECK, seen),
-    }
-}
-
-fn span(millis: i64) -> String {
-    match millis / 1000 {
-        seconds @ ..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86_400),
     }
 }
 

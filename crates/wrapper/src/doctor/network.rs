@@ -28,13 +28,7 @@ pub(super) fn look(
     let dialer = Dialer::from_settings(settings, environment).map_err(|error| error.to_string())?;
     let trust = tls::client_config(&layout.server_ca()).map_err(|error| crate::console::chain(&error))?;
     let (host, port) = (settings.server_address.host().to_owned(), settings.server_address.port());
-    let door = Door {
-        address: settings.server_address.clone(),
-        dialer: dialer.clone(),
-        trust,
-        username: settings.username.clone(),
-        password: settings.password.clone(),
-    };
+    let door = Door::new(settings, dialer.clone(), trust);
     let proxy = dialer.proxy_for(&host, port);
     let set_in = match (&settings.proxy, &environment.proxy) {
         (None, Some(variable)) => variable.name,

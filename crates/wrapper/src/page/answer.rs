@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sallyport_protocol::Clock;
+use sallyport_protocol::{Clock, LogLevel};
 use sallyport_site::log::{self, Program};
 use sallyport_site::{Layout, lock};
 use serde_json::{Value, json};
@@ -101,7 +101,7 @@ fn overview(layout: &Layout) -> Value {
 /// The end of a log, the lines of at least a level. What follows a line without a head of its own belongs to it.
 fn lines(request: &Request, layout: &Layout) -> Value {
     let program = if request.value("program") == Some("wrapper") { Program::Wrapper } else { Program::Agent };
-    let least = request.value("level").map_or(0, rank);
+    let least = request.value("level").map_or(LogLevel::Trace, rank);
     let mut shown = false;
     let all = log::recent(&layout.logs(), program, LINES_MAX).into_iter().map(|line| {
         let level = line.split_once(": level=").and_then(|(_, rest)| rest.split_once(',')).map(|(level, _)| level);
@@ -118,15 +118,9 @@ fn lines(request: &Request, layout: &Layout) -> Value {
     json!({ "lines": kept })
 }
 
-fn rank(level: &str) -> u8 {
-    match level {
-        "trace" => 0,
-        "debug" => 1,
-        "info" => 2,
-        "warning" => 3,
-        "error" => 4,
-        _ => 5,
-    }
+/// What is no level is shown with the gravest.
+fn rank(level: &str) -> LogLevel {
+    level.parse().unwrap_or(LogLevel::Fatal)
 }
 
 #[cfg(test)]

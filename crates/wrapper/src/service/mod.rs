@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use word::{Asked, Word};
 
+use crate::app::Refusal;
 use crate::platform::service as manager;
 use crate::status::{self, AgentState};
 use crate::{app, console};
@@ -72,21 +73,12 @@ pub(crate) enum News {
     Stopping,
 }
 
-/// Why something was not done, for a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    code: u8,
-    message: String,
+fn failed(message: impl Into<String>) -> Refusal {
+    Refusal { code: app::EXIT_FAILED, message: message.into() }
 }
 
-impl Trouble {
-    pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self { code: app::EXIT_FAILED, message: message.into() }
-    }
-
-    fn conflict(message: impl Into<String>) -> Self {
-        Self { code: app::EXIT_CONFLICT, message: message.into() }
-    }
+fn conflict(message: impl Into<String>) -> Refusal {
+    Refusal { code: app::EXIT_CONFLICT, message: message.into() }
 }
 
 /// Does what was asked; gives the exit code.
@@ -100,46 +92,41 @@ pub(crate) fn run(layout: &Layout, asked: &Asked) -> u8 {
     };
     match done {
         Ok(()) => app::EXIT_OK,
-        Err(Trouble { code, message }) => {
+        Err(Refusal { code, message }) => {
             console::complain(&message);
             code
         }
     }
 }
 
-fn install(layout: &Layout, asked: &Asked) -> Result<(), Trouble> {
-    manager::may_install().map_err(Trouble::failed)?;
+fn install(layout: &Layout, asked: &Asked) -> Result<(), Refusal> {
+    manager::may_install().map_err(failed)?;
     let settings = layout.wrapper_settings();
-    Settings::load(&settings).map_err(|error| Trouble::failed(console::chain(&error)))?;
+    Settings::load(&settings).map_err(|error| failed(console::chain(&error)))?;
     if let Some(before) = read(layout) {
-        return Err(Trouble::conflict(format!(
+        return Err(conflict(format!(
             "this folder is the service {} already; `sallyport-wrapper service uninstall` removes it",
             before.name
         )));
     }
     let name = asked.name.clone().unwrap_or_else(|| NAME_DEFAULT.to_owned());
     well_named(&name)?;
-    if manager::state(&name).map_err(Trouble::failed)? != State::Absent {
-        return Err(Trouble::conflict(format!(
+    if manager::state(&name).map_err(failed)? != State::Absent {
+        return Err(conflict(format!(
             "there is a service {name} already, of another folder or another program; choose a name with --name"
         )));
     }
     if let Some(holder) = lock::holder(&layout.wrapper_lock()) {
-        return Err(Trouble::conflict(format!(
+        return Err(conflict(format!(
             "the wrapper runs from this folder (process {}, {}); end it with `sallyport-wrapper stop` first",
             holder.process_id,
             lock::way(holder.executed_by)
         )));
     }
     let user = asked.user.clone().unwrap_or_else(|| manager::default_user(&name));
-    let service = Service {
-        program: layout.home().join(format!("sallyport-wrapper{}", std::env::consts::EXE_SUFFIX)),
-        home: layout.home().to_owned(),
-        name,
-        user,
-    };
-    layout.create_folders().map_err(|error| Trouble::failed(console::chain(&error)))?;
-    let made_user = manager::make_user(&service).map_err(Trouble::failed)?;
+    let service = Service { program: layout.wrapper_program(), home: layout.home().to_owned(), name, user };
+    layout.create_folders().map_err(|error| failed(console::chain(&error)))?;
+    let made_user = manager::make_user(&service).map_err(failed)?;
     let installed = Installed { name: service.name.clone(), user: service.user.clone(), made_user };
     // Written first: what a power cut leaves half made can be removed.
     write(layout, &installed)?;
@@ -150,7 +137,7 @@ fn install(layout: &Layout, asked: &Asked) -> Result<(), Trouble> {
             // What was made of it is taken back; the first reason is the one that helps.
             let _ = manager::uninstall(&installed, layout.home());
             let _ = fs::remove_file(layout.service());
-            return Err(Trouble::failed(format!("the service {} was not installed: {why}", service.name)));
+            return Err(failed(format!("the service {} was not installed: {why}", service.name)));
         }
     };
     console::say(&format!("The service {} is installed: {made}", service.name));
@@ -160,18 +147,18 @@ fn install(layout: &Layout, asked: &Asked) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn uninstall(layout: &Layout, asked: &Asked) -> Result<(), Trouble> {
-    manager::may_install().map_err(Trouble::failed)?;
+fn uninstall(layout: &Layout, asked: &Asked) -> Result<(), Refusal> {
+    manager::may_install().map_err(failed)?;
     let installed = ours(layout, asked)?;
-    let failed = |why: String| Trouble::failed(format!("the service {} was not removed: {why}", installed.name));
-    if let State::Running { .. } = manager::state(&installed.name).map_err(failed)? {
+    let not_removed = |why: String| failed(format!("the service {} was not removed: {why}", installed.name));
+    if let State::Running { .. } = manager::state(&installed.name).map_err(not_removed)? {
         console::say(&format!("Stopping {}; what its agent does is cancelled and told to the server.", installed.name));
-        manager::stop(&installed.name).map_err(failed)?;
+        manager::stop(&installed.name).map_err(not_removed)?;
         wait(layout, &installed.name, "stop", |state| !matches!(state, State::Running { .. }))?;
     }
-    manager::uninstall(&installed, layout.home()).map_err(failed)?;
+    manager::uninstall(&installed, layout.home()).map_err(not_removed)?;
     fs::remove_file(layout.service())
-        .map_err(|error| Trouble::failed(format!("removing {}: {error}", layout.service().display())))?;
+        .map_err(|error| failed(format!("removing {}: {error}", layout.service().display())))?;
     console::say(&format!("The service {} is removed.", installed.name));
     if installed.made_user {
         console::say(&format!("So is its user {}; the folder is root's now.", installed.user));
@@ -183,43 +170,40 @@ fn uninstall(layout: &Layout, asked: &Asked) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn start(layout: &Layout, asked: &Asked) -> Result<(), Trouble> {
+fn start(layout: &Layout, asked: &Asked) -> Result<(), Refusal> {
     let installed = ours(layout, asked)?;
     manager::start(&installed.name)
-        .map_err(|why| Trouble::failed(format!("the service {} was not started: {why}", installed.name)))?;
+        .map_err(|why| failed(format!("the service {} was not started: {why}", installed.name)))?;
     wait(layout, &installed.name, "start", |state| matches!(state, State::Running { .. }))?;
     console::say(&format!("{} runs.", installed.name));
     Ok(())
 }
 
-fn stop(layout: &Layout, asked: &Asked) -> Result<(), Trouble> {
+fn stop(layout: &Layout, asked: &Asked) -> Result<(), Refusal> {
     let installed = ours(layout, asked)?;
     manager::stop(&installed.name)
-        .map_err(|why| Trouble::failed(format!("the service {} was not stopped: {why}", installed.name)))?;
+        .map_err(|why| failed(format!("the service {} was not stopped: {why}", installed.name)))?;
     wait(layout, &installed.name, "stop", |state| !matches!(state, State::Running { .. }))?;
     console::say(&format!("{} is stopped; it starts again with this machine.", installed.name));
     Ok(())
 }
 
 /// Until the manager says what was wanted, and the wrapper has its lock or has left it.
-fn wait(layout: &Layout, name: &str, verb: &str, is_there: impl Fn(&State) -> bool) -> Result<(), Trouble> {
+fn wait(layout: &Layout, name: &str, verb: &str, is_there: impl Fn(&State) -> bool) -> Result<(), Refusal> {
     let mut waited = Duration::ZERO;
     loop {
-        let state = manager::state(name).map_err(Trouble::failed)?;
+        let state = manager::state(name).map_err(failed)?;
         let held = lock::holder(&layout.wrapper_lock()).is_some();
         if is_there(&state) && held == matches!(state, State::Running { .. }) {
             return Ok(());
         }
         if let State::Failed(why) = &state {
-            return Err(Trouble::failed(format!(
-                "the service {name} does not {verb}: {why}; {}",
-                manager::where_logs(name)
-            )));
+            return Err(failed(format!("the service {name} does not {verb}: {why}; {}", manager::where_logs(name))));
         }
         if waited >= WAIT_MAX {
             let seconds = WAIT_MAX.as_secs();
             let logs = manager::where_logs(name);
-            return Err(Trouble::failed(format!("the service {name} did not {verb} within {seconds} s; {logs}")));
+            return Err(failed(format!("the service {name} did not {verb} within {seconds} s; {logs}")));
         }
         thread::sleep(STEP);
         waited += STEP;
@@ -271,15 +255,15 @@ fn show(layout: &Layout, asked: &Asked, json: bool) -> u8 {
 }
 
 /// The service of this folder.
-fn ours(layout: &Layout, asked: &Asked) -> Result<Installed, Trouble> {
-    let missing = || Trouble {
+fn ours(layout: &Layout, asked: &Asked) -> Result<Installed, Refusal> {
+    let missing = || Refusal {
         code: app::EXIT_NOT_FOUND,
         message: format!("{} is no service; `sallyport-wrapper service install` makes it one", layout.home().display()),
     };
     let installed = read(layout).ok_or_else(missing)?;
     match &asked.name {
         Some(name) if *name != installed.name => {
-            Err(Trouble::conflict(format!("this folder is the service {}, not {name}", installed.name)))
+            Err(conflict(format!("this folder is the service {}, not {name}", installed.name)))
         }
         _ => Ok(installed),
     }
@@ -289,20 +273,20 @@ fn read(layout: &Layout) -> Option<Installed> {
     serde_json::from_slice(&fs::read(layout.service()).ok()?).ok()
 }
 
-fn write(layout: &Layout, installed: &Installed) -> Result<(), Trouble> {
+fn write(layout: &Layout, installed: &Installed) -> Result<(), Refusal> {
     let path = layout.service();
     serde_json::to_vec_pretty(installed)
         .map_err(std::io::Error::from)
         .and_then(|text| durable::replace(&path, &text, Readers::Anyone))
-        .map_err(|error| Trouble::failed(format!("writing {}: {error}", path.display())))
+        .map_err(|error| failed(format!("writing {}: {error}", path.display())))
 }
 
-fn well_named(name: &str) -> Result<(), Trouble> {
+fn well_named(name: &str) -> Result<(), Refusal> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if (1..=NAME_CHARS_MAX).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('-') {
         return Ok(());
     }
-    Err(Trouble {
+    Err(Refusal {
         code: app::EXIT_USAGE,
         message: format!("`{name}` is no name of a service: 1 to {NAME_CHARS_MAX} letters, digits, - and _"),
     })

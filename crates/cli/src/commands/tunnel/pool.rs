@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sallyport_agent::link::{DialError, Server};
-use sallyport_dataplane::tunnel::{Line, Rest};
+use sallyport_dataplane::tunnel::{Line, Rest, Resting};
 use sallyport_site::backoff::{Backoff, Jitter};
 use sallyport_site::random;
 use tokio::sync::Semaphore;
@@ -36,26 +36,24 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Pool {
     server: Server,
     path: String,
-    resting: Mutex<Resting>,
+    ready: Mutex<Ready>,
     dials: Semaphore,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 #[derive(Default)]
-struct Resting {
-    lines: Vec<Rest>,
+struct Ready {
+    resting: Resting<()>,
     /// Being dialled ahead.
     dialling: usize,
-    /// The fewest that rested since the last sweep.
-    least: usize,
 }
 
 impl Pool {
     /// Dials `path` at the server.
     pub(super) fn new(server: Server, path: String, stop: CancellationToken) -> Arc<Self> {
         let dials = Semaphore::new(DIALS_MAX);
-        let pool = Self { server, path, resting: Mutex::default(), dials, tasks: TaskTracker::new(), stop };
+        let pool = Self { server, path, ready: Mutex::default(), dials, tasks: TaskTracker::new(), stop };
         let pool = Arc::new(pool);
         let sweeping = Arc::clone(&pool);
         pool.spawn(async move { sweeping.sweep().await });
@@ -73,14 +71,9 @@ impl Pool {
     /// A line for a stream; waits for a server that is away.
     pub(super) async fn take(self: &Arc<Self>) -> Result<Line, String> {
         loop {
-            let rest = {
-                let mut resting = self.resting();
-                let rest = resting.lines.pop();
-                resting.least = resting.least.min(resting.lines.len());
-                rest
-            };
+            let rest = self.ready().resting.pop();
             self.fill();
-            let Some(rest) = rest else { break };
+            let Some((rest, ())) = rest else { break };
             if let Some(line) = rest.take().await {
                 return Ok(line);
             }
@@ -98,11 +91,11 @@ impl Pool {
 
     /// Takes a line back that has carried its stream.
     pub(super) fn give(&self, line: Line) {
-        let mut resting = self.resting();
-        if resting.lines.len() < RESTING_MAX {
+        let mut ready = self.ready();
+        if ready.resting.len() < RESTING_MAX {
             let (rest, keeping) = Rest::new(line);
             self.spawn(keeping);
-            resting.lines.push(rest);
+            ready.resting.put(rest, ());
         }
     }
 
@@ -129,17 +122,17 @@ impl Pool {
     /// Dials what is missing ahead. What fails is tried again when the next line is needed.
     fn fill(self: &Arc<Self>) {
         let missing = {
-            let mut resting = self.resting();
-            resting.lines.retain(|rest| !rest.is_over());
-            let missing = SPARE.saturating_sub(resting.lines.len() + resting.dialling);
-            resting.dialling += missing;
+            let mut ready = self.ready();
+            ready.resting.weed();
+            let missing = SPARE.saturating_sub(ready.resting.len() + ready.dialling);
+            ready.dialling += missing;
             missing
         };
         for _ in 0..missing {
             let pool = Arc::clone(self);
             self.spawn(async move {
                 let dialled = pool.dial().await;
-                pool.resting().dialling -= 1;
+                pool.ready().dialling -= 1;
                 if let Ok(line) = dialled {
                     pool.give(line);
                 }
@@ -150,15 +143,11 @@ impl Pool {
     async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            let mut resting = self.resting();
-            resting.lines.retain(|rest| !rest.is_over());
-            let spare = resting.least.min(resting.lines.len()).saturating_sub(SPARE).div_ceil(2);
-            resting.lines.drain(..spare);
-            resting.least = resting.lines.len();
+            self.ready().resting.sweep(SPARE);
         }
     }
 
-    fn resting(&self) -> MutexGuard<'_, Resting> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ready(&self) -> MutexGuard<'_, Ready> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
