@@ -2,14 +2,12 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before } from "node:test";
-import { story } from "./browser.mjs";
+import { accessibleInBoth, story, watch } from "./browser.mjs";
+import { onlineAgent, setUp, signIn } from "./seed.mjs";
 import { EMAIL, PASSWORD, System, until } from "./system.mjs";
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 let system;
 let page;
@@ -19,40 +17,16 @@ const broken = [];
 async function person() {
   const context = await system.browse({ viewport: { width: 1440, height: 1000 }, reducedMotion: "reduce" });
   const made = await context.newPage();
-  made.on("pageerror", (error) => broken.push(error.message));
-  made.on("console", (message) => {
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) broken.push(message.text());
-  });
+  watch(made, broken);
   return made;
-}
-
-async function signIn(one) {
-  await one.goto("/sign-in");
-  await one.getByLabel("E-mail").fill(EMAIL);
-  await one.locator("input[type=password]").fill(PASSWORD);
-  await one.getByRole("button", { name: "Sign in" }).click();
-  await one.waitForURL("**/agents");
 }
 
 before(async () => {
   system = await System.start();
   page = await person();
-  const link = new URL(system.setUpLink);
-  await page.goto(link.pathname + link.search);
-  await page.getByLabel("Name").fill("Ada");
-  await page.getByLabel("E-mail").fill(EMAIL);
-  await page.getByLabel(/Password/).fill(PASSWORD);
-  await page.getByRole("button", { name: "Set password" }).click();
+  await setUp(system);
   await signIn(page);
-  await system.api("POST", "/agents", { name: "client-pc" });
-  const saved = page.waitForEvent("download");
-  await page.reload();
-  await page.getByRole("button", { name: "Download client-pc" }).click();
-  await page.getByRole("menuitem", { name: "Permissive" }).click();
-  const zip = join(system.folder, "client-pc.zip");
-  await (await saved).saveAs(zip);
-  system.startAgent(zip, "client-pc");
-  await until("the agent", async () => (await system.api("GET", "/agents/client-pc")).status === "online");
+  await onlineAgent(system, "client-pc");
   const files = join(system.folder, "client-pc", "files");
   mkdirSync(files, { recursive: true });
   const make = "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\ndb.execute('create table orders (id integer, price real)')\ndb.executemany('insert into orders values (?, ?)', [(i, i * 1.5) for i in range(1000)])\ndb.commit()";
@@ -63,19 +37,7 @@ after(() => system?.stop());
 
 const test = story();
 
-async function accessible(where) {
-  await page.evaluate(axe);
-  for (const scheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-    await page.locator(`[data-mantine-color-scheme=${scheme}]`).waitFor();
-    // Drawn in the new colours, all of it.
-    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
-    const found = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }));
-    const said = found.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => `${node.target.join(" ")} (${node.any[0]?.message ?? ""})`).join("; ")}`);
-    assert.deepEqual(said, [], `${where} is not accessible, ${scheme}`);
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-}
+const accessible = (where) => accessibleInBoth(page, where);
 
 const choose = async (field, option) => {
   await page.getByRole("textbox", { name: field }).or(page.getByRole("combobox", { name: field })).first().click();
@@ -358,6 +320,7 @@ test("a connection in use says by whom, and is not removed; another one is", asy
   await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
   await page.getByText("Connection warehouse is removed").waitFor();
   await page.waitForURL("**/connections");
+  await page.getByRole("link", { name: "orders-db" }).waitFor();
   assert.equal(await page.getByRole("link", { name: "warehouse" }).count(), 0);
   await accessible("the list of connections");
 });

@@ -120,7 +120,7 @@ function WhyOffline({ agent }: { agent: Agent }) {
   const { last_exit: exit } = agent;
   return (
     <Alert mb="md" color="yellow" title={word}>
-      {agent.liveness?.cause_text ? <Said text={agent.liveness.cause_text} /> : why} Last seen <Time at={agent.last_seen_at} none="never" />.
+      {agent.liveness?.cause_text ? <Said text={`${agent.liveness.cause_text}.`} /> : why} Last seen <Time at={agent.last_seen_at} none="never" />.
       {exit && word !== "Starting again" && (
         <>
           {" "}

@@ -39,5 +39,6 @@ export function standing(agent: Agent, licence?: Licence): Standing {
     if (exit?.expected) return { word: "Restarting", why: "Its wrapper is online and starts it again." };
     return { word: "Starting again", why: exit ? `${exit.text} Its wrapper starts it again.` : "Its wrapper is online and starts it." };
   }
+  if (agent.liveness?.cause === "stopped") return { word: "Stopped", why: "Somebody has stopped it." };
   return { word: "Unreachable", why: "Neither agent nor wrapper is connected: they are stopped, the machine is off, or it cannot reach the server." };
 }

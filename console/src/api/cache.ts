@@ -31,3 +31,8 @@ export const client = new QueryClient({
     mutations: { networkMode: "always" },
   },
 });
+
+/** Something was taken away: lists that are not on the screen are asked for again, and never show it once more. */
+export function forgetLists(of: string) {
+  client.removeQueries({ queryKey: [of], type: "inactive" });
+}

@@ -5,6 +5,7 @@ import { IconTrash } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
+import { forgetLists } from "../api/cache";
 import { path, send } from "../api/client";
 import { channelQuery } from "../api/queries";
 import type { Channel } from "../api/types";
@@ -83,9 +84,10 @@ function Remove({ channel }: { channel: Channel }) {
     mutationFn: ({ id, version }: Channel) => send(path`/notifications/channels/${id}`, { method: "DELETE", version }),
     onSuccess: () => {
       told(`Channel ${channel.name} is removed`);
+      forgetLists("notifications/channels");
       void navigate({ to: "/notifications" });
     },
-    onSettled: () => cache.invalidateQueries({ queryKey: ["notifications/channels"] }),
+    onError: () => cache.invalidateQueries({ queryKey: ["notifications/channels"] }),
   });
   return (
     <>

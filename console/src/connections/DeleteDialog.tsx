@@ -1,8 +1,9 @@
 // Removes a connection; while a task uses it, says which.
 
 import { Button, Group, Modal, Stack, Text } from "@mantine/core";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
+import { forgetLists } from "../api/cache";
 import { path, send } from "../api/client";
 import type { Connection } from "../api/types";
 import { Refused } from "../parts/Refused";
@@ -11,7 +12,6 @@ import { UsesList, useUses } from "./Uses";
 
 export function DeleteDialog({ connection, onClose }: { connection: Connection; onClose: () => void }) {
   const uses = useUses(connection);
-  const cache = useQueryClient();
   const navigate = useNavigate();
   const used = (uses.data?.items.length ?? 0) > 0;
   const remove = useMutation({
@@ -19,8 +19,8 @@ export function DeleteDialog({ connection, onClose }: { connection: Connection; 
     onSuccess: () => {
       told(`Connection ${connection.name} is removed`);
       onClose();
+      forgetLists("connections");
       void navigate({ to: "/connections" });
-      void cache.invalidateQueries({ queryKey: ["connections"], refetchType: "none" });
     },
   });
   return (

@@ -72,7 +72,9 @@ export function words(word: string): string {
   return sentence(word.replaceAll("_", " "));
 }
 
-/** With a large first letter. */
+/** With a large first letter, unless it begins with the name of a file or a host. */
 export function sentence(text: string): string {
+  const [first = ""] = text.split(" ", 1);
+  if (first === "localhost" || /[./:].|[./]$/.test(first)) return text;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
