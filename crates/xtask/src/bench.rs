@@ -15,20 +15,18 @@ pub(crate) fn run(config: &Config, arguments: &[&str]) -> Result<(), String> {
     match arguments.first() {
         _ if asked_for_help => {}
         Some(&"idle") => {}
-        Some(&"tunnel") => {
-            if let Some(missing) = tools::tunnel_peer() {
-                say::line(&format!("{} could not be installed: {}", missing.what, missing.why));
-            }
-        }
-        Some(&"dispatch") => {
-            // One that cannot be had is left out of the comparison.
-            for missing in tools::dispatch_peers(config, arguments) {
-                say::line(&format!("{} could not be installed: {}", missing.what, missing.why));
-            }
-        }
+        Some(&"tunnel") => left_out(&tools::tunnel_peers(config)),
+        Some(&"dispatch") => left_out(&tools::dispatch_peers(config, arguments)),
         _ => tools::peers(config)?,
     }
     let mut bench = Command::new(config.target.join("release/bench"));
     bench.current_dir(&config.root).args(arguments);
     process::run(&mut bench)
+}
+
+/// One that cannot be had is left out of the comparison.
+fn left_out(missing: &[tools::Missing]) {
+    for peer in missing {
+        say::line(&format!("{} could not be installed: {}", peer.what, peer.why));
+    }
 }

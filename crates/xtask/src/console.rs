@@ -38,10 +38,10 @@ pub(crate) fn build(config: &Config) -> Result<(), String> {
     Err(format!("console/dist is not what console/src builds: {named}\nrun `npm run build` in console/ and commit it"))
 }
 
-/// The browser's tests, against the programs in the target folder.
+/// The browser's tests, against the programs in the target folder; what they said is shown when one fails.
 pub(crate) fn browser(config: &Config) -> Result<(), String> {
     let programs = config.target.join("debug");
-    process::run(npm(config).args(["run", "--silent", "e2e"]).env("SALLYPORT_BIN", programs))
+    process::run_quietly(npm(config).args(["run", "--silent", "e2e"]).env("SALLYPORT_BIN", programs))
 }
 
 /// Pictures of every page, with the programs and the console as they are in the source now.

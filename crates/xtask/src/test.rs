@@ -1,5 +1,7 @@
 //! `./x test` and `./x fix`: every check in one order, one summary at the end.
 
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
@@ -26,14 +28,36 @@ impl Parts {
     fn run(&mut self, name: &'static str, work: impl FnOnce() -> Result<(), String>) {
         say::part(name);
         let watch = Stopwatch::start();
-        let ended = match work() {
+        let done = work();
+        self.ended(name, done, watch.elapsed());
+    }
+
+    fn ended(&mut self, name: &'static str, done: Result<(), String>, took: Duration) {
+        let ended = match done {
             Ok(()) => Ended::Passed,
             Err(why) => {
                 say::line(&why);
                 Ended::Failed(why)
             }
         };
-        self.done.push(Part { name, ended, took: watch.elapsed() });
+        self.done.push(Part { name, ended, took });
+    }
+
+    /// Does `beside` on another thread while `with` runs its parts.
+    fn run_beside(
+        &mut self,
+        name: &'static str,
+        beside: impl FnOnce() -> Result<(), String> + Send,
+        with: impl FnOnce(&mut Self),
+    ) {
+        say::line(&format!("beside what follows: {name}"));
+        let watch = Stopwatch::start();
+        let (done, took) = thread::scope(|scope| {
+            let other = scope.spawn(move || (beside(), watch.elapsed()));
+            with(self);
+            other.join().unwrap_or_else(|_| (Err("it fell over".to_owned()), Duration::ZERO))
+        });
+        self.ended(name, done, took);
     }
 
     fn skip(&mut self, name: &'static str, why: String) {
@@ -85,20 +109,30 @@ pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
         cargo(config, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
     });
     parts.run("build", || cargo(config, &["build", "--workspace", "--bins", "--quiet"]));
-    parts.run("examples in documentation", || {
-        process::run_quietly(tools::cargo(config).args(["test", "--workspace", "--doc", "--quiet"]))
-    });
+    let compile = |parts: &mut Parts| {
+        parts.run("examples in documentation", || {
+            process::run_quietly(tools::cargo(config).args(["test", "--workspace", "--doc", "--quiet"]))
+        });
+        parts.run("tests, built", || process::run_quietly(nextest(config, strict).arg("--no-run")));
+    };
     match lacks("node") {
-        Some(why) => parts.skip("console", why),
+        Some(why) => {
+            parts.skip("console", why);
+            compile(&mut parts);
+        }
         None => {
             parts.run("console", || console::build(config));
             match lacks("chromium") {
-                Some(why) => parts.skip("console in a browser", why),
-                None => parts.run("console in a browser", || console::browser(config)),
+                Some(why) => {
+                    parts.skip("console in a browser", why);
+                    compile(&mut parts);
+                }
+                // A browser's tests wait most of the time, compilers never do.
+                None => parts.run_beside("console in a browser", || console::browser(config), compile),
             }
         }
     }
-    parts.run("tests", || nextest(config, strict));
+    parts.run("tests", || process::run(&mut nextest(config, strict)));
     parts.summary()
 }
 
@@ -109,7 +143,7 @@ pub(crate) fn fix(config: &Config) -> Result<(), String> {
     if tools::python_folder(config).join("bin/typos").is_file() { typos(config, &["--write-changes"]) } else { Ok(()) }
 }
 
-fn nextest(config: &Config, strict: bool) -> Result<(), String> {
+fn nextest(config: &Config, strict: bool) -> Command {
     let mut command = tools::cargo(config);
     command.args(["nextest", "run", "--workspace", "--no-tests", "fail"]);
     // Where the target folder lies elsewhere, so do the tools.
@@ -121,11 +155,11 @@ fn nextest(config: &Config, strict: bool) -> Result<(), String> {
     if config.ci {
         command.env("NO_COLOR", "1");
     }
-    process::run(&mut command)
+    command
 }
 
 fn typos(config: &Config, arguments: &[&str]) -> Result<(), String> {
-    let mut command = std::process::Command::new(tools::python_folder(config).join("bin/typos"));
+    let mut command = Command::new(tools::python_folder(config).join("bin/typos"));
     command.current_dir(&config.root).args(arguments);
     process::run(&mut command)
 }

@@ -182,11 +182,31 @@ pub(crate) fn dispatch_peers(config: &Config, arguments: &[&str]) -> Vec<Missing
     missing
 }
 
-/// What the benchmark of tunnels compares with; comes back if it could not be had.
-pub(crate) fn tunnel_peer() -> Option<Missing> {
+/// What the benchmark of tunnels compares with; what could not be had comes back.
+pub(crate) fn tunnel_peers(config: &Config) -> Vec<Missing> {
     let mut missing = Vec::new();
     need(&mut missing, "OpenSSH", openssh);
-    missing.pop()
+    need(&mut missing, "rathole", || rathole(config));
+    missing
+}
+
+/// Built as it is shipped, with TLS alone.
+fn rathole(config: &Config) -> Result<(), String> {
+    let root = config.tools().join("rathole");
+    if root.join("bin/rathole").is_file() {
+        return Ok(());
+    }
+    distribution("libssl-dev", || Path::new("/usr/include/openssl/ssl.h").is_file())?;
+    distribution("pkg-config", || process::exists("pkg-config", "--version"))?;
+    say::line("installing rathole (a few minutes, once)");
+    let mut install = cargo(config);
+    // Not as its lock file says: what that names is older than current compilers.
+    install.args(["install", "--quiet", "--version", "0.5.0", "--no-default-features"]);
+    install.args(["--features", "server,client,tls", "rathole", "--root"]).arg(&root);
+    install.arg("--target-dir").arg(root.join("build"));
+    process::run_quietly(&mut install)?;
+    let _ = std::fs::remove_dir_all(root.join("build"));
+    Ok(())
 }
 
 /// A Node package with what it needs.

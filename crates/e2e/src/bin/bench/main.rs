@@ -26,7 +26,7 @@ Usage: ./x bench NAME [OPTIONS]
   idle      sizes, memory, processor and start of server, agent and wrapper at rest
   update    from the publication of a release to the last agent, and how long an agent is away for it
   dispatch  from the request for a run to its step's start on an agent, and runs a second
-  tunnel    bytes and connections through a tunnel, beside OpenSSH and no tunnel at all
+  tunnel    bytes and connections through a tunnel, beside OpenSSH, rathole and no tunnel at all
 
   --scale S     TPC-H scale factor; 1 has 6 million rows (default 1)
   --rounds N    how often each tool runs (default 3)

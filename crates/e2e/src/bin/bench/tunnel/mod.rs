@@ -1,4 +1,4 @@
-//! Bytes and connections through a tunnel, beside OpenSSH and beside nothing at all, alternating on one machine.
+//! Bytes and connections through a tunnel, beside OpenSSH, rathole and nothing at all, alternating on one machine.
 
 mod load;
 mod ways;
@@ -10,10 +10,13 @@ use sallyport_e2e::{Folder, usage_of};
 
 use crate::Options;
 use load::{Far, Way, connects};
-use ways::Road;
+use ways::{Kept, Road};
 
 /// How long bytes flow for one figure.
 const LASTS: Duration = Duration::from_secs(5);
+
+/// What is left of the last streams in the sockets costs nothing of the next ones.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// Connections for one figure.
 const CONNECTS: usize = 500;
@@ -44,10 +47,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if wanted("none") {
         roads.push(ways::none(far.port));
     }
-    if wanted("ssh") {
-        match ways::ssh(&folder, far.port) {
+    for (name, peer) in [("ssh", ways::ssh as fn(_, _) -> _), ("rathole", ways::rathole)] {
+        if !wanted(name) {
+            continue;
+        }
+        match peer(&folder, far.port) {
             Ok(road) => roads.push(road),
-            Err(error) => println!("OpenSSH is left out: {error:#}"),
+            Err(error) => println!("{name} is left out: {error:#}"),
         }
     }
     if wanted("sallyport") {
@@ -72,6 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let cells: Vec<String> = (0..CELLS.len()).map(|at| format!("{:>16}", cell(at))).collect();
         println!("{:<12} {}   p50 {p50:.2} p99 {p99:.2}", road.name, cells.join(" "));
     }
+    against_the_best(&roads, &rounds);
     for ((road, figures), rest) in roads.iter().zip(&rounds).zip(&rest) {
         if !road.processes.is_empty() {
             println!(
@@ -93,9 +100,36 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// In each cell, ours against the peer that is the best there: of the rate more is better, of the rest less.
+fn against_the_best(roads: &[Road], rounds: &[Vec<Figures>]) {
+    let Some(ours) = roads.iter().position(|road| matches!(road.kept, Kept::Ours { .. })) else { return };
+    let is_peer = |road: &Road| matches!(road.kept, Kept::Ssh { .. } | Kept::Rathole { .. });
+    let peers = || roads.iter().zip(rounds).filter(|(road, _)| is_peer(road)).map(|(_, figures)| figures);
+    if peers().next().is_none() {
+        return;
+    }
+    let ratio = |of: &dyn Fn(&Figures) -> f64, best: fn(f64, f64) -> f64| {
+        let theirs = peers().map(|figures| median(figures, of)).reduce(best).unwrap_or_default();
+        median(&rounds[ours], of) / theirs
+    };
+    let cells: Vec<String> = (0..CELLS.len())
+        .map(|at| {
+            let (rate, cpu) = (ratio(&|one| one.rates[at], f64::max), ratio(&|one| one.cpu[at], f64::min));
+            format!("{:>16}", format!("{rate:>7.2}x ({cpu:>4.2})"))
+        })
+        .collect();
+    let (p50, p99) = (ratio(&|one| one.connect_p50_ms, f64::min), ratio(&|one| one.connect_p99_ms, f64::min));
+    println!("{:<12} {}   p50 {p50:.2} p99 {p99:.2}", "to the best", cells.join(" "));
+}
+
 fn measure(far: &Far, road: &Road) -> Result<Figures> {
     let mut figures = Figures { word_idle_ms: road.control(LASTS / 2)?.map(millis), ..Figures::default() };
+    // Before the bulk: what is left of that in the sockets keeps the processor busy for a while.
+    let times = connects(road.port, CONNECTS)?;
+    figures.connect_p50_ms = millis(times[times.len() / 2]);
+    figures.connect_p99_ms = millis(times[times.len() * 99 / 100]);
     for (streams, way) in CELLS {
+        std::thread::sleep(BETWEEN);
         let before = cpu(road)?;
         let (rate, bytes, word) = far.rate(road.port, way, streams, LASTS, |lasts| road.control(lasts))?;
         // The warm-up and the end are in the processor's time and not in the bytes: a little too much is counted.
@@ -106,9 +140,6 @@ fn measure(far: &Far, road: &Road) -> Result<Figures> {
             figures.word_busy_ms = word.map(millis);
         }
     }
-    let times = connects(road.port, CONNECTS)?;
-    figures.connect_p50_ms = millis(times[times.len() / 2]);
-    figures.connect_p99_ms = millis(times[times.len() * 99 / 100]);
     Ok(figures)
 }
 

@@ -1,9 +1,11 @@
-//! The ways to the far end: none, OpenSSH, Sallyport.
+//! The ways to the far end: none, OpenSSH, rathole, Sallyport.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use sallyport_e2e::{Cli, Folder, Installed, Process, Server, Sshd, Tunnel, free_port, until};
+use anyhow::{Context, Result, ensure};
+use sallyport_e2e::{Cli, Folder, Installed, Process, Server, Sshd, Tunnel, free_port, root, until};
 use serde_json::json;
 
 use crate::Options;
@@ -21,6 +23,7 @@ pub(crate) struct Road {
 pub(crate) enum Kept {
     Nothing,
     Ssh { _client: Process, _server: Sshd },
+    Rathole { _client: Process, _server: Process },
     Ours { _tunnel: Tunnel, _agent: Installed, server: Server },
 }
 
@@ -42,6 +45,53 @@ pub(crate) fn ssh(folder: &Folder, far: u16) -> Result<Road> {
     let mut processes = vec![("ssh", client.id()), ("sshd", server.process.id())];
     processes.extend(below(server.process.id())?.into_iter().map(|pid| ("sshd", pid)));
     Ok(Road { name: "OpenSSH -R", port: begins, processes, kept: Kept::Ssh { _client: client, _server: server } })
+}
+
+/// rathole with TLS: its client stands where our agent does. It opens data connections ahead, as we do.
+pub(crate) fn rathole(folder: &Folder, far: u16) -> Result<Road> {
+    let program = root().join("target/tools/rathole/bin/rathole");
+    ensure!(program.is_file(), "{} is missing", program.display());
+    let home = folder.path().join("rathole");
+    std::fs::create_dir_all(&home)?;
+    certificate(&home)?;
+    let (listens, begins) = (free_port()?, free_port()?);
+    let server = format!(
+        "[server]\nbind_addr = \"127.0.0.1:{listens}\"\ndefault_token = \"bench\"\n[server.transport]\ntype = \"tls\"\n\
+         [server.transport.tls]\npkcs12 = \"{}\"\npkcs12_password = \"bench\"\n\
+         [server.services.far]\nbind_addr = \"127.0.0.1:{begins}\"\n",
+        home.join("identity.pfx").display()
+    );
+    let client = format!(
+        "[client]\nremote_addr = \"127.0.0.1:{listens}\"\ndefault_token = \"bench\"\n[client.transport]\ntype = \"tls\"\n\
+         [client.transport.tls]\ntrusted_root = \"{}\"\nhostname = \"localhost\"\n\
+         [client.services.far]\nlocal_addr = \"127.0.0.1:{far}\"\n",
+        home.join("certificate.pem").display()
+    );
+    let start = |name: &str, settings: &str| {
+        let file = home.join(format!("{name}.toml"));
+        std::fs::write(&file, settings)?;
+        Process::start(name, Command::new(&program).arg(&file), &home.join(format!("{name}.log")))
+    };
+    let server = start("server", &server)?;
+    let client = start("client", &client)?;
+    until("rathole to forward", || Ok(std::net::TcpStream::connect(("127.0.0.1", begins)).is_ok()))
+        .with_context(|| client.output() + &server.output())?;
+    let processes = vec![("client", client.id()), ("server", server.id())];
+    Ok(Road { name: "rathole TLS", port: begins, processes, kept: Kept::Rathole { _client: client, _server: server } })
+}
+
+/// A certificate for `localhost`, alone and in one file with its key.
+fn certificate(home: &Path) -> Result<()> {
+    let openssl = |words: &str| {
+        let done = Command::new("openssl").current_dir(home).args(words.split(' ')).output()?;
+        ensure!(done.status.success(), "openssl {words}: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    };
+    openssl(
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+         -keyout key.pem -out certificate.pem",
+    )?;
+    openssl("pkcs12 -export -inkey key.pem -in certificate.pem -passout pass:bench -out identity.pfx")
 }
 
 /// Server, agent and `sallyport tunnel`.
