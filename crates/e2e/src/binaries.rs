@@ -32,6 +32,12 @@ pub fn binary(profile: Profile, name: &str) -> Result<PathBuf> {
     bail!("{} is missing: `cargo build --workspace --bins{flag}` builds it", path.display())
 }
 
+/// A program for Windows; an error says how to build it.
+pub fn windows_binary(name: &str) -> Result<PathBuf> {
+    let path = target()?.join("x86_64-pc-windows-gnu/windows-test").join(format!("{name}.exe"));
+    if path.is_file() { Ok(path) } else { bail!("{} is missing: `./x test` builds it", path.display()) }
+}
+
 /// The Python of the workspace's tools, with pyarrow; an error says how to get it.
 pub fn python() -> Result<PathBuf> {
     let path = target()?.join("tools/python/bin/python");

@@ -2,6 +2,7 @@
 
 pub(crate) mod archives;
 mod checksum;
+mod unpacked;
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,7 @@ pub(crate) enum Missing {
     Unknown(String),
     /// The programs are not there.
     #[error(
-        "the release folder of the server has no `{file}` for {platform}; put it into `{folder}`, or start the server with --release-dir"
+        "the release folder of the server has no `{file}` for {platform}; put it into `{folder}`, or the archives for {platform} beside that folder, or start the server with --release-dir"
     )]
     Program {
         /// What is missing.
@@ -49,6 +50,26 @@ pub(crate) enum Missing {
         /// Where it was looked for.
         folder: String,
     },
+    /// An archive that lies there cannot be used.
+    #[error("unpacking `{archive}` of the release folder: {reason}")]
+    Archive {
+        /// Which.
+        archive: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The programs for one platform, from files or else from archives, which are unpacked below the data folder. Blocks.
+pub(crate) fn programs(release: &Path, data: &Path, platform: &str) -> Result<Programs, Missing> {
+    let found = find(release, platform);
+    if !matches!(found, Err(Missing::Program { .. })) {
+        return found;
+    }
+    match unpacked::folder(release, &data.join("programs"), platform)? {
+        Some(folder) => in_folder(&folder, platform),
+        None => found,
+    }
 }
 
 /// Finds the programs: in the platform's folder, or for the server's own platform in the release folder itself.
@@ -56,9 +77,18 @@ pub(crate) fn find(release: &Path, platform: &str) -> Result<Programs, Missing> 
     let Some(platform) = PLATFORMS.into_iter().find(|known| *known == platform) else {
         return Err(Missing::Unknown(platform.to_owned()));
     };
-    let suffix = if platform.starts_with("windows") { ".exe" } else { "" };
     let own = release.join(platform);
     let folder = if !own.is_dir() && platform == own_platform() { release.to_owned() } else { own };
+    in_folder(&folder, platform)
+}
+
+/// What stands behind the names of a platform's programs.
+fn suffix(platform: &str) -> &'static str {
+    if platform.starts_with("windows") { ".exe" } else { "" }
+}
+
+fn in_folder(folder: &Path, platform: &str) -> Result<Programs, Missing> {
+    let suffix = suffix(platform);
     let program = |name: &str| {
         let path = folder.join(format!("{name}{suffix}"));
         if path.is_file() {

@@ -31,6 +31,11 @@ impl Config {
         Ok(Self { root, target, cargo, ci })
     }
 
+    /// Where cargo puts what it builds with a profile, for a target other than the machine's own.
+    pub(crate) fn built(&self, target: &str, profile: &str) -> PathBuf {
+        self.target.join(target).join(if profile == "dev" { "debug" } else { profile })
+    }
+
     /// Where tools are installed that belong to this workspace alone.
     pub(crate) fn tools(&self) -> PathBuf {
         self.target.join("tools")

@@ -8,11 +8,13 @@ mod check;
 mod clock;
 mod config;
 mod console;
+mod dist;
 mod process;
 mod program;
 mod say;
 mod test;
 mod tools;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ Commands:
   fix                         format, apply what the linters can mend by themselves
   screenshots                 pictures of every page of the console, light and dark, wide and narrow, of a seeded
                               server with real agents and runs, into out/screenshots
+  dist [OPTIONS]              what is shipped, into out/dist: programs for old Linux systems and for Windows, archives,
+                              a Debian package, checksums (./x dist --help)
   bench NAME [OPTIONS]        measure against other tools: export, import, parquet, idle (./x bench --help)
   help                        this text
 ";
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         ["test", "--strict"] => test::run(&config, true),
         ["fix"] => test::fix(&config),
         ["screenshots"] => console::screenshots(&config),
+        ["dist", rest @ ..] => dist::run(&config, rest),
         ["bench", rest @ ..] => bench::run(&config, rest),
         [] | ["help" | "--help" | "-h"] => {
             say::text(HELP);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::{check, console, process, say, tools};
+use crate::{check, console, process, say, tools, windows};
 
 enum Ended {
     Passed,
@@ -109,11 +109,19 @@ pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
         cargo(config, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
     });
     parts.run("build", || cargo(config, &["build", "--workspace", "--bins", "--quiet"]));
+    let no_windows = lacks("Windows").or_else(|| lacks("Wine"));
+    let nextest = || nextest(config, strict, no_windows.is_none());
     let compile = |parts: &mut Parts| {
+        match &no_windows {
+            Some(why) => parts.skip("agent for Windows", why.clone()),
+            None => {
+                parts.run("agent for Windows", || windows::build(config, windows::TEST_PROFILE, &["--quiet"]).map(drop))
+            }
+        }
         parts.run("examples in documentation", || {
             process::run_quietly(tools::cargo(config).args(["test", "--workspace", "--doc", "--quiet"]))
         });
-        parts.run("tests, built", || process::run_quietly(nextest(config, strict).arg("--no-run")));
+        parts.run("tests, built", || process::run_quietly(nextest().arg("--no-run")));
     };
     match lacks("node") {
         Some(why) => {
@@ -132,7 +140,7 @@ pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
             }
         }
     }
-    parts.run("tests", || process::run(&mut nextest(config, strict)));
+    parts.run("tests", || process::run(&mut nextest()));
     parts.summary()
 }
 
@@ -143,9 +151,12 @@ pub(crate) fn fix(config: &Config) -> Result<(), String> {
     if tools::python_folder(config).join("bin/typos").is_file() { typos(config, &["--write-changes"]) } else { Ok(()) }
 }
 
-fn nextest(config: &Config, strict: bool) -> Command {
+fn nextest(config: &Config, strict: bool, windows: bool) -> Command {
     let mut command = tools::cargo(config);
     command.args(["nextest", "run", "--workspace", "--no-tests", "fail"]);
+    if !windows {
+        command.args(["--filterset", "not (package(sallyport-e2e) and test(/^windows::/))"]);
+    }
     // Where the target folder lies elsewhere, so do the tools.
     command.env("SALLYPORT_TEST_PYTHON", tools::python_folder(config).join("bin/python"));
     if strict {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::config::Config;
-use crate::{console, process, say};
+use crate::{console, process, say, windows};
 
 /// Python packages of the tests, at versions that are known to work together.
 const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0", "aiosmtpd==1.4.6"];
@@ -24,6 +24,9 @@ const PEERS: &[&str] = &[
 /// What `dispatch` compares with.
 const GRAPHILE: &str = "graphile-worker@0.18.0";
 const PREFECT: &[&str] = &["prefect==3.9.1"];
+
+/// A C compiler and linker with the symbols of every glibc, and what has cargo use it.
+const ZIG: &[&str] = &["ziglang==0.15.2", "cargo-zigbuild==0.24.1"];
 
 /// A need that is not met, and what is lost by it.
 pub(crate) struct Missing {
@@ -46,7 +49,10 @@ pub(crate) fn prepare(config: &Config) -> Vec<Missing> {
     });
     need(&mut missing, "faketime", || distribution("faketime", || Path::new("/usr/bin/faketime").is_file()));
     need(&mut missing, "mitmproxy", || distribution("mitmproxy", || Path::new("/usr/bin/mitmdump").is_file()));
+    need(&mut missing, "zip and dpkg", packers);
     need(&mut missing, "unzip", || distribution("unzip", || process::exists("unzip", "-v")));
+    need(&mut missing, "a compiler for Windows", || for_windows(config));
+    need(&mut missing, "Wine", || distribution("wine64", || Path::new("/usr/lib/wine/wine64").is_file()));
     need(&mut missing, "python with pyarrow, typos and aiosmtpd", || python(config));
     need(&mut missing, "node", || node(config));
     need(&mut missing, "chromium", || distribution("chromium", || Path::new("/usr/bin/chromium").is_file()));
@@ -104,6 +110,24 @@ fn openssh() -> Result<(), String> {
     distribution("openssh-server", || Path::new("/usr/sbin/sshd").is_file())
 }
 
+/// What builds the agent for Windows.
+pub(crate) fn for_windows(config: &Config) -> Result<(), String> {
+    packages(&windows::PACKAGES, || windows::can_build(config))
+}
+
+/// What makes archives and packages.
+pub(crate) fn packers() -> Result<(), String> {
+    distribution("zip", || process::exists("zip", "-v"))?;
+    distribution("dpkg", || process::exists("dpkg-deb", "--version"))
+}
+
+/// What builds for Linux systems that are older than this one.
+pub(crate) fn for_old_linux(config: &Config) -> Result<PathBuf, String> {
+    let folder = config.tools().join("zig");
+    environment(&folder, ZIG)?;
+    Ok(folder.join("bin"))
+}
+
 fn node(config: &Config) -> Result<(), String> {
     if console::node(config).is_ok() {
         return Ok(());
@@ -136,22 +160,27 @@ fn cargo_tool(config: &Config, package: &str, word: &str) -> Result<(), String> 
 }
 
 fn distribution(package: &str, present: impl Fn() -> bool) -> Result<(), String> {
+    packages(&[package], present)
+}
+
+fn packages(packages: &[&str], present: impl Fn() -> bool) -> Result<(), String> {
     if present() {
         return Ok(());
     }
+    let named = packages.join(" ");
     if !may_install() {
-        return Err(format!("install the package `{package}`"));
+        return Err(format!("install `{named}`"));
     }
-    say::line(&format!("installing the package {package}"));
+    say::line(&format!("installing {named}"));
     let mut update = Command::new("apt-get");
     update.args(["update", "-qq"]);
     process::run_quietly(&mut update)?;
     let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "-qq", "--no-install-recommends", package]);
+    install.args(["install", "--yes", "-qq", "--no-install-recommends"]).args(packages);
     // Tests start their own servers: the package must not start one.
     install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     process::run_quietly(&mut install)?;
-    if present() { Ok(()) } else { Err(format!("the package `{package}` did not bring what was expected")) }
+    if present() { Ok(()) } else { Err(format!("`{named}` did not bring what was expected")) }
 }
 
 fn python(config: &Config) -> Result<(), String> {

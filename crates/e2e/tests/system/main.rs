@@ -12,6 +12,7 @@ mod incremental;
 mod licence;
 mod life;
 mod notifications;
+mod packages;
 mod proxies;
 mod runs;
 mod server;
@@ -23,6 +24,7 @@ mod triggers;
 mod tunnel_clients;
 mod tunnels;
 mod updates;
+mod windows;
 
 use anyhow::Result;
 use sallyport_e2e::{Options, System};

@@ -84,7 +84,7 @@ pub(crate) async fn download(
     };
     let platform = wanted.platform.or_else(|| agent.platform.clone());
     let platform = platform.as_deref().unwrap_or(release::own_platform());
-    let programs = release::find(&app.config.release_dir, platform).map_err(missing)?;
+    let programs = programs(&app, platform).await?;
 
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
@@ -130,7 +130,7 @@ pub(crate) async fn release(
 
 /// The program with its checksum; nothing but "not modified" for a wrapper that has it (`present`, its entity tag).
 async fn program(app: &App, platform: &str, present: Option<&str>) -> Result<Response> {
-    let programs = release::find(&app.config.release_dir, platform).map_err(missing)?;
+    let programs = programs(app, platform).await?;
     let shown = programs.agent.display().to_string();
     let path = programs.agent.clone();
     let checksum = tokio::task::spawn_blocking(move || release::sha256(&path))
@@ -150,10 +150,16 @@ async fn program(app: &App, platform: &str, present: Option<&str>) -> Result<Res
     Ok((headers, Body::from_stream(ReaderStream::with_capacity(file, PIECE_BYTES))).into_response())
 }
 
+async fn programs(app: &App, platform: &str) -> Result<Programs> {
+    let (release, data, platform) = (app.config.release_dir.clone(), app.config.data_dir.clone(), platform.to_owned());
+    let found = tokio::task::spawn_blocking(move || release::programs(&release, &data, &platform)).await;
+    found.context("looking for programs")?.map_err(missing)
+}
+
 fn missing(missing: Missing) -> Problem {
     match &missing {
         Missing::Unknown(_) => Problem::field("/platform", "platform", missing.to_string()),
-        Missing::Program { .. } => Problem::new(Code::ReleaseMissing, missing.to_string()),
+        Missing::Program { .. } | Missing::Archive { .. } => Problem::new(Code::ReleaseMissing, missing.to_string()),
     }
 }
 
