@@ -73,7 +73,7 @@ test("settings change where they stand, and empty secrets are none", () => {
   assert.deepEqual(setIn(before, ["a"], undefined), { list: [{ x: 1 }] });
   assert.deepEqual(setIn(before, ["list", 0, "x"], 5).list, [{ x: 5 }]);
   assert.deepEqual(before, { a: { b: 1 }, list: [{ x: 1 }] });
-  const draft = { name: "n", kind: "k", agent: "a", settings: {}, secrets: { password: "", old: null, key: "s" } };
+  const draft = { name: "n", kind: "k", agents: ["a"], settings: {}, secrets: { password: "", old: null, key: "s" } };
   assert.deepEqual(bodyOf(draft).secrets, { old: null, key: "s" });
 });
 

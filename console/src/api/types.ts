@@ -4,6 +4,7 @@ import type { components } from "./schema";
 
 type Shapes = components["schemas"];
 
+export type Address = Shapes["AddressView"];
 export type Agent = Shapes["AgentView"];
 export type ApiToken = Shapes["TokenView"];
 export type AgentUse = Shapes["ServedView"];

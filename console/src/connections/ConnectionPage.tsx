@@ -1,6 +1,6 @@
 // One connection: its settings as its connector wants them, its test, who uses it.
 
-import { Button, Grid, Group, Paper, Select, Skeleton, Stack, Text, TextInput, Title } from "@mantine/core";
+import { Button, Grid, Group, MultiSelect, Paper, Skeleton, Stack, Text, TextInput, Title } from "@mantine/core";
 import { IconTrash } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
@@ -12,7 +12,7 @@ import { ConnectorIcon } from "../parts/ConnectorIcon";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
 import { fieldsOf } from "../parts/schema/fields";
-import { wrongAt } from "../parts/schema/problems";
+import { wrongAt, wrongWithin } from "../parts/schema/problems";
 import { SchemaForm } from "../parts/schema/SchemaForm";
 import { setIn } from "../parts/schema/set";
 import { Words } from "../parts/schema/Words";
@@ -24,6 +24,7 @@ import { useEdited } from "../parts/useEdited";
 import { DeleteDialog } from "./DeleteDialog";
 import { bodyOf, draftOf, type Draft } from "./draft";
 import { Kinds } from "./Kinds";
+import { OpenButton } from "./OpenButton";
 import { tried } from "./tried";
 import { UsesList, useUses } from "./Uses";
 
@@ -38,6 +39,7 @@ export function ConnectionPage() {
   return (
     <>
       <PageHead title={connection.name}>
+        {connection.kind === "http" && <OpenButton connection={connection} />}
         <Button variant="default" leftSection={<IconTrash size={16} />} onClick={() => setRemoving(true)}>
           Remove
         </Button>
@@ -51,7 +53,7 @@ export function ConnectionPage() {
         </Grid.Col>
         <Grid.Col span={{ base: 12, lg: 5 }}>
           <Stack>
-            <Trial key={connection.version} of={tried(connection)} at={test === true} means={`Agent ${connection.agent} tries what is saved, stage by stage.`} />
+            <Trial key={connection.version} of={tried(connection)} at={test === true} means={`Agent ${connection.agents.join(" or ")} tries what is saved, stage by stage.`} />
             <Uses connection={connection} />
           </Stack>
         </Grid.Col>
@@ -130,16 +132,16 @@ function Editor({ connection }: { connection?: Connection }) {
               value={draft.name}
               onChange={(event) => edit({ name: event.currentTarget.value })}
             />
-            <Select
+            <MultiSelect
               label="Agent"
-              description="It must reach what the connection leads to, and runs the steps that use it."
+              description="It must reach what the connection leads to, and runs the steps that use it. Of several, one that is online serves."
               required
               searchable
               nothingFoundMessage="No agent is called that"
-              error={wrongAt(problems, "/agent")}
+              error={wrongAt(problems, "/agent") ?? wrongWithin(problems, "/agents")}
               data={agents.data?.map((agent) => ({ value: agent.name, label: agent.status === "online" ? agent.name : `${agent.name} (offline)` })) ?? []}
-              value={draft.agent || null}
-              onChange={(next) => edit({ agent: next ?? "" })}
+              value={draft.agents}
+              onChange={(agents) => edit({ agents })}
             />
             <SchemaForm
               key={kind.kind}

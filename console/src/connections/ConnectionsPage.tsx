@@ -41,7 +41,7 @@ const COLUMNS: Column<Connection>[] = [
     sort: "agent",
     cell: (connection) => (
       <Anchor component={Link} to={`/agents/${connection.agent_id}`} size="sm">
-        {connection.agent}
+        {connection.agents.join(", ")}
       </Anchor>
     ),
   },

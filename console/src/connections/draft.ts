@@ -6,16 +6,17 @@ import { given } from "../parts/schema/set";
 export interface Draft {
   name: string;
   kind: string;
-  agent: string;
+  /** Those that reach it, in order. */
+  agents: string[];
   settings: Record<string, unknown>;
   /** A text replaces, null removes; what is not here stays. */
   secrets: Record<string, string | null>;
 }
 
 export function draftOf(connection: Connection | undefined): Draft {
-  if (!connection) return { name: "", kind: "", agent: "", settings: {}, secrets: {} };
-  const { name, kind, agent, settings } = connection;
-  return { name, kind, agent, settings: settings as Record<string, unknown>, secrets: {} };
+  if (!connection) return { name: "", kind: "", agents: [], settings: {}, secrets: {} };
+  const { name, kind, agents, settings } = connection;
+  return { name, kind, agents, settings: settings as Record<string, unknown>, secrets: {} };
 }
 
 /** As the API takes it. */

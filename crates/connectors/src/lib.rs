@@ -7,6 +7,7 @@
 mod context;
 mod error;
 pub mod file;
+pub mod http;
 mod incremental;
 mod large;
 mod part;
@@ -21,6 +22,7 @@ pub mod sqlite;
 mod stages;
 mod tcp;
 mod text;
+mod tls;
 
 use sallyport_dataplane::{Cancel, Input, Output};
 use sallyport_protocol::{ConnectionOrder, ConnectionTest, Descriptor, Stage};
@@ -65,7 +67,14 @@ pub struct Written {
 
 /// Every connector this build knows.
 pub fn catalog() -> Vec<Descriptor> {
-    vec![postgres::descriptor(), sqlite::descriptor(), file::descriptor(), program::descriptor(), tcp::descriptor()]
+    vec![
+        postgres::descriptor(),
+        sqlite::descriptor(),
+        file::descriptor(),
+        program::descriptor(),
+        http::descriptor(),
+        tcp::descriptor(),
+    ]
 }
 
 /// Where a connection leads, for a tunnel: host and port; `None` where its kind is no TCP service.
@@ -73,6 +82,7 @@ pub fn endpoint(kind: &str, settings: &Value) -> Option<(String, u16)> {
     match kind {
         "postgres" => postgres::endpoint(settings),
         "tcp" => tcp::endpoint(settings),
+        "http" => http::address(settings).map(|address| (address.host().to_owned(), address.port())),
         _ => None,
     }
 }
@@ -95,6 +105,7 @@ pub fn source(kind: &str, connection: Option<&ConnectionOrder>, settings: &Value
         "file" => file::source(connection, settings),
         "program" => program::source(connection, settings),
         "tcp" => Err(tcp::no_step()),
+        "http" => Err(http::no_step()),
         _ => Err(Error::unknown_connector(kind)),
     }
 }
@@ -107,6 +118,7 @@ pub fn sink(kind: &str, connection: Option<&ConnectionOrder>, settings: &Value) 
         "file" => file::sink(connection, settings),
         "program" => program::sink(connection, settings),
         "tcp" => Err(tcp::no_step()),
+        "http" => Err(http::no_step()),
         _ => Err(Error::unknown_connector(kind)),
     }
 }
@@ -123,6 +135,7 @@ pub fn test(kind: &str, connection: &ConnectionOrder, site: &Site, cancel: &Canc
         "file" => file::test(connection, site),
         "program" => program::test(connection, site),
         "tcp" => tcp::test(connection, site, cancel),
+        "http" => http::test(connection, site, cancel),
         _ => ConnectionTest {
             stages: vec![Stage {
                 stage: "settings".into(),

@@ -1,5 +1,7 @@
 //! Rules about connections: what a person may save.
 
+mod reach;
+
 use std::path::Path;
 
 use sallyport_protocol::Descriptor;
@@ -8,8 +10,31 @@ use serde_json::Value;
 use crate::agent::Kind;
 use crate::task::{Problem, against, problem};
 
+pub use reach::{Reach, Trouble};
+
 /// The longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 128;
+
+/// The most agents that serve one connection.
+pub const AGENTS_MAX: usize = 16;
+
+/// The agent of a connection's that serves it now, for what begins: the first that is online; without one the first that
+/// may come online, else the first.
+pub fn serving<T>(agents: impl IntoIterator<Item = T> + Clone, stands: impl Fn(&T) -> Standing) -> Option<T> {
+    let first = |wanted: Standing| agents.clone().into_iter().find(|agent| stands(agent) == wanted);
+    first(Standing::Online).or_else(|| first(Standing::Offline)).or_else(|| agents.clone().into_iter().next())
+}
+
+/// Whether an agent can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Now.
+    Online,
+    /// Once it is back.
+    Offline,
+    /// Not before a person reactivates it.
+    Deactivated,
+}
 
 /// What a person wants to save.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +47,8 @@ pub struct Draft<'a> {
     pub settings: &'a Value,
     /// Names of the secrets.
     pub secrets: &'a [String],
-    /// The agent that reaches it, if the name was found.
-    pub agent: Option<(&'a str, Kind)>,
+    /// The agents that reach it, of those whose names were found.
+    pub agents: &'a [(&'a str, Kind)],
 }
 
 /// Everything that is wrong with a connection.
@@ -61,13 +86,13 @@ pub fn check(draft: Draft<'_>, catalog: &[Descriptor]) -> Vec<Problem> {
             problems.push(problem(&format!("/secrets/{secret}"), "unknown_secret", message));
         }
     }
-    if let Some((agent, Kind::Background)) = draft.agent
-        && let Some(why) = descriptor.background_refuses()
-    {
+    problems.extend(grouped(draft.agents));
+    let Some((agent, _)) = draft.agents.iter().find(|(_, kind)| *kind == Kind::Background) else { return problems };
+    if let Some(why) = descriptor.background_refuses() {
         let message = format!("agent `{agent}` cannot serve connector `{}`: {why}; choose a remote agent", draft.kind);
         problems.push(problem("/agent", "agent_not_allowed", message));
     }
-    if let (Some((agent, Kind::Background)), Some(schema)) = (draft.agent, &descriptor.connection_schema) {
+    if let Some(schema) = &descriptor.connection_schema {
         problems.extend(absolute(schema, draft.settings).map(|field| {
             let message = format!(
                 "`{field}` must be relative: agent `{agent}` reaches the server's files folder only; name a place below \
@@ -75,6 +100,25 @@ pub fn check(draft: Draft<'_>, catalog: &[Descriptor]) -> Vec<Problem> {
             );
             problem(&format!("/settings/{field}"), "absolute_path", message)
         }));
+    }
+    problems
+}
+
+/// What is wrong with several agents for one connection.
+fn grouped(agents: &[(&str, Kind)]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if agents.len() > AGENTS_MAX {
+        let message = format!("{} agents are too many: a connection has at most {AGENTS_MAX}", agents.len());
+        problems.push(problem("/agents", "too_many", message));
+    }
+    for (at, (agent, kind)) in agents.iter().enumerate() {
+        if agents[..at].iter().any(|(before, _)| before == agent) {
+            problems.push(problem(&format!("/agents/{at}"), "twice", format!("agent `{agent}` is given twice")));
+        }
+        if *kind == Kind::Background && agents.len() > 1 {
+            let message = format!("agent `{agent}` is the server's own and serves a connection alone; leave it out");
+            problems.push(problem(&format!("/agents/{at}"), "agent_not_allowed", message));
+        }
     }
     problems
 }

@@ -44,7 +44,7 @@ pub use preview::{Preview, PreviewColumn, PreviewOrder};
 pub use refusal::{Refusal, RefusalCode};
 pub use secret::Secret;
 pub use time::{Clock, Timestamp};
-pub use tunnel::{TUNNEL_WORD_BYTES_MAX, TunnelOrder, TunnelRefusal, TunnelRefusalCode, TunnelWord};
+pub use tunnel::{HttpOrder, TUNNEL_WORD_BYTES_MAX, TunnelOrder, TunnelRefusal, TunnelRefusalCode, TunnelWord};
 pub use update::{ReleaseOffer, ReleaseSignature, UpdateReport, UpdateStep};
 pub use version::{CONTROL_MESSAGE_BYTES_MAX, PROTOCOL_MAX, PROTOCOL_MIN, Versions, capability, path};
 pub use wrapper::{AgentExit, ServerToWrapper, WrapperMessage};

@@ -83,7 +83,7 @@ pub enum Action {
 }
 
 /// A connection with its secrets opened; sent only to the agent that needs it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionOrder {
     /// The connection's name, for errors.
     pub name: String,

@@ -9,10 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::TunnelId;
+use crate::{ConnectionOrder, TunnelId};
 
-/// The longest word, in bytes of JSON.
-pub const TUNNEL_WORD_BYTES_MAX: usize = 8 * 1024;
+/// The longest word, in bytes of JSON: an [`HttpOrder`] holds a request's head.
+pub const TUNNEL_WORD_BYTES_MAX: usize = 48 * 1024;
 
 /// What is said on a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,23 @@ pub struct TunnelOrder {
     pub port: u16,
     /// Who asked, for the site's log.
     pub who: String,
+    /// Given where the stream is one exchange over HTTP. Only to an agent with the capability `via`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Box<HttpOrder>>,
+}
+
+/// The head of a request that the agent sends with the connection's own credentials. The bytes of the stream are the
+/// request's body, as its head says, and the whole answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpOrder {
+    /// How TLS is done, and what is added.
+    pub connection: ConnectionOrder,
+    /// Such as `GET`.
+    pub method: String,
+    /// Path and query as they stand in the request's first line.
+    pub target: String,
+    /// Names and values, without `Host`; each byte of a value is one character.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Why a stream does not come about.
@@ -91,6 +108,8 @@ pub enum TunnelRefusalCode {
     Timeout,
     /// The network knows no way.
     Unreachable,
+    /// Nothing encrypted could be agreed on, or the target's certificate is not good.
+    Tls,
     /// The agent is offline, or did not answer.
     AgentOffline,
     /// The person may not, or not any more.

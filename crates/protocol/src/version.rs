@@ -48,6 +48,8 @@ pub mod capability {
     pub const SEAL: &str = "seal";
     /// Opens TCP streams for people, see [`crate::TunnelWord`].
     pub const TUNNEL: &str = "tunnel";
+    /// Sends HTTP requests for people, see [`crate::HttpOrder`].
+    pub const VIA: &str = "via";
     /// Tests connections stage by stage.
     pub const TEST_CONNECTION: &str = "test_connection";
     /// Shows the first rows that a step would read.

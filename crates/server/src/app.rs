@@ -14,6 +14,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::secrets::Secrets;
+use crate::via::Tickets;
 use crate::world::world;
 
 /// The server's parts.
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) throttle: Throttle,
     /// Slows down who calls a webhook too often.
     pub(crate) pace: Pace,
+    /// Addresses by which browsers see services.
+    pub(crate) tickets: Tickets,
     /// Fires when the server stops.
     pub(crate) stop: CancellationToken,
 }

@@ -28,6 +28,7 @@ mod secrets;
 mod serve;
 mod tls;
 mod tunnel;
+mod via;
 mod world;
 
 pub use config::{Config, Error as ConfigError, Flags, Tls};

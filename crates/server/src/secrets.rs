@@ -32,6 +32,8 @@ pub(crate) enum Purpose {
     Hook,
     /// The right to an end of a stream between agents.
     Stream,
+    /// An address below which a browser sees a service.
+    View,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::OneTime => "one-time",
             Self::Hook => "hook",
             Self::Stream => "stream",
+            Self::View => "view",
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::live::{Live, Parts};
 use crate::metrics::Metrics;
 use crate::notify::{self, Notifier};
 use crate::secrets::{Purpose, Secrets};
+use crate::via::Tickets;
 use crate::{first_start, http, retention, tls};
 
 /// How long an agent may be away before what it works on is given up.
@@ -87,6 +88,7 @@ pub async fn run_announced(
         store: store.clone(),
         throttle: Throttle::new(clock.clone()),
         pace: Pace::new(clock.clone()),
+        tickets: Tickets::default(),
         clock,
         secrets,
         config,

@@ -1,7 +1,8 @@
 //! What tasks of an environment can name, for the rules of `sallyport_domain`.
 
+use sallyport_domain::connection::{Standing, serving};
 use sallyport_domain::plan::{AgentFacts, ConnectionFacts, World};
-use sallyport_protocol::{Descriptor, EnvironmentId};
+use sallyport_protocol::{AgentId, Descriptor, EnvironmentId};
 use sallyport_store::{Agent, Connection, Error, Store};
 use serde_json::Value;
 
@@ -30,8 +31,16 @@ pub(crate) async fn surroundings(
     let connections = store.all_connections(environment).await?;
     let variables = store.all_variables(environment).await?.into_iter();
     let agent = |a: &Agent| AgentFacts { id: a.id, name: a.name.clone(), kind: a.kind, active: a.active };
-    let connection =
-        |c: &Connection| ConnectionFacts { id: c.id, name: c.name.clone(), kind: c.kind.clone(), agent: c.agent };
+    let stands = |id: &AgentId| match agents.iter().find(|agent| agent.id == *id) {
+        Some(agent) if !agent.active => Standing::Deactivated,
+        Some(agent) if agent.connected_since.is_some() => Standing::Online,
+        _ => Standing::Offline,
+    };
+    let connection = |c: &Connection| {
+        let of_it: Vec<AgentId> = c.agents().collect();
+        let agent = serving(of_it.iter().copied(), stands).unwrap_or(c.agent);
+        ConnectionFacts { id: c.id, name: c.name.clone(), kind: c.kind.clone(), agent, agents: of_it }
+    };
     let world = World {
         catalog: catalog.to_vec(),
         agents: agents.iter().map(agent).collect(),

@@ -20,10 +20,12 @@ pub struct Connection {
     pub company: CompanyId,
     /// Where it belongs.
     pub environment: EnvironmentId,
-    /// The agent that reaches it.
+    /// The agent that reaches it; the first, where several do.
     pub agent: AgentId,
     /// That agent's name.
     pub agent_name: String,
+    /// More agents that reach it, each with its name, in order.
+    pub others: Vec<(AgentId, String)>,
     /// Unique in the environment, case ignored.
     pub name: String,
     /// The connector's kind.
@@ -42,6 +44,18 @@ pub struct Connection {
     pub updated_at: Timestamp,
 }
 
+impl Connection {
+    /// Every agent that reaches it, in order.
+    pub fn agents(&self) -> impl Iterator<Item = AgentId> + '_ {
+        std::iter::once(self.agent).chain(self.others.iter().map(|(agent, _)| *agent))
+    }
+
+    /// Their names, in the same order.
+    pub fn agent_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.agent_name.as_str()).chain(self.others.iter().map(|(_, name)| name.as_str()))
+    }
+}
+
 /// A connection to add. The caller makes the id, because the secrets are sealed for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewConnection {
@@ -54,8 +68,10 @@ pub struct NewConnection {
 /// Everything of a connection that people write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionEdit {
-    /// The agent that reaches it.
+    /// The agent that reaches it, or the first of them.
     pub agent: AgentId,
+    /// More of them, in order.
+    pub others: Vec<AgentId>,
     /// Its name.
     pub name: String,
     /// The connector's kind.
@@ -83,8 +99,12 @@ pub struct ConnectionFilter {
 
 const FROM: &str = "connection c JOIN agent a ON a.id = c.agent";
 
+const COLUMNS: &str = "c.*, a.name AS agent_name, \
+     (SELECT json_group_array(json_array(g.agent, b.name) ORDER BY g.place) FROM connection_agent g \
+      JOIN agent b ON b.id = g.agent WHERE g.connection = c.id) AS others";
+
 const CONNECTIONS: Listing = Listing {
-    columns: "c.*, a.name AS agent_name",
+    columns: COLUMNS,
     from: FROM,
     id: "c.id",
     sorts: &[("name", "c.name"), ("kind", "c.kind"), ("agent", "a.name"), ("updated_at", "c.updated_at")],
@@ -116,6 +136,7 @@ impl Store {
                 ),
                 "connection name",
             )?;
+            group(sql, environment, new.id, &edit.others)?;
             find(sql, environment, &new.id.to_string())
         })
         .await
@@ -137,7 +158,10 @@ impl Store {
         let mut conditions = Filter::new("c.environment = ?", environment.to_string());
         conditions
             .and_if("c.kind = ?", filter.kind)
-            .and_if("c.agent = ?", filter.agent.map(|agent| agent.to_string()))
+            .and_if(
+                "? IN (SELECT c.agent UNION ALL SELECT g.agent FROM connection_agent g WHERE g.connection = c.id)",
+                filter.agent.map(|agent| agent.to_string()),
+            )
             .and_if("instr(lower(c.name), lower(?)) > 0", filter.search);
         self.list(move |sql| fetch(sql, &CONNECTIONS, &conditions, &request, connection_row)).await
     }
@@ -175,6 +199,7 @@ impl Store {
                 ],
             );
             taken(changed, "connection name")?;
+            group(sql, environment, id, &edit.others)?;
             Ok(find(sql, environment, &id.to_string())?)
         })
         .await
@@ -211,6 +236,17 @@ fn check<E: From<Error>>(
     rule(&connection, &current_versions(sql, environment)?)
 }
 
+/// Keeps which agents serve a connection beside its first.
+fn group(sql: &Sqlite, environment: EnvironmentId, id: ConnectionId, others: &[AgentId]) -> Result<(), Error> {
+    sql.prepare_cached("DELETE FROM connection_agent WHERE connection = ?")?.execute([Text(id)])?;
+    for (place, agent) in (1_i64..).zip(others) {
+        belongs(sql, environment, *agent)?;
+        sql.prepare_cached("INSERT INTO connection_agent(connection, place, agent) VALUES (?, ?, ?)")?
+            .execute(params![Text(id), place, Text(*agent)])?;
+    }
+    Ok(())
+}
+
 fn belongs(sql: &Sqlite, environment: EnvironmentId, agent: AgentId) -> Result<(), Error> {
     if crate::agent::find(sql, agent)?.environment == environment { Ok(()) } else { Err(Error::NotFound) }
 }
@@ -240,6 +276,7 @@ fn connection_row(row: &Row<'_>) -> rusqlite::Result<Connection> {
         environment: row.get::<_, Text<_>>("environment")?.0,
         agent: row.get::<_, Text<_>>("agent")?.0,
         agent_name: row.get("agent_name")?,
+        others: row.get::<_, Json<_>>("others")?.0,
         name: row.get("name")?,
         kind: row.get("kind")?,
         settings: row.get::<_, Json<_>>("settings")?.0,

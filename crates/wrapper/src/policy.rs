@@ -72,7 +72,14 @@ fn rule(text: &str) -> Result<Rule, String> {
 fn allow(standing: Option<Policy>, rule: Rule) -> Policy {
     if rule == Rule::anywhere() {
         let kept = standing.unwrap_or_else(Policy::permissive);
-        return Policy { default: Permission::Allow, tunnels: true, allow: vec![rule], deny: Vec::new(), ..kept };
+        return Policy {
+            default: Permission::Allow,
+            tunnels: true,
+            sealed: false,
+            allow: vec![rule],
+            deny: Vec::new(),
+            ..kept
+        };
     }
     let mut policy =
         standing.unwrap_or_else(|| Policy { default: Permission::Deny, allow: Vec::new(), ..Policy::permissive() });
@@ -135,11 +142,12 @@ fn described(policy: Option<&Policy>) -> String {
     );
     let default = if policy.default == Permission::Allow { "allowed" } else { "denied" };
     format!(
-        "denied:      {}\nallowed:     {}\nother hosts: {default}\ntunnels:     {}\nconnectors:  {}\nprograms:    {}\n\
+        "denied:      {}\nallowed:     {}\nother hosts: {default}\ntunnels:     {}\nrows:        {}\nconnectors:  {}\nprograms:    {}\n\
          folders:     {folders}\ndata a day:  {}",
         rules(&policy.deny),
         rules(&policy.allow),
         if policy.tunnels { "allowed" } else { "denied" },
+        if policy.sealed { "to and from others only sealed" } else { "to and from others sealed where both can" },
         names(&policy.connectors),
         names(&policy.programs),
         policy.data_per_day.map_or_else(|| "without a limit".to_owned(), |size| size.to_string()),

@@ -24,7 +24,7 @@ export interface Field {
 
 /** What people look for first; other fields follow in the order of the alphabet. */
 const FIRST = [
-  "name", "host", "port", "database", "user", "tls", "root", "program", "path", "table", "query", "columns", "where",
+  "name", "url", "host", "port", "database", "user", "tls", "root", "program", "path", "table", "query", "columns", "where",
   "column", "mode", "key", "create", "format", "incremental", "type", "attempts", "backoff",
 ];
 

@@ -114,7 +114,9 @@ impl Core {
             capability::RESUME,
             capability::TEST_CONNECTION,
         ];
-        capabilities.extend(self.identity.tunnels.then_some(capability::TUNNEL));
+        if self.identity.tunnels {
+            capabilities.extend([capability::TUNNEL, capability::VIA]);
+        }
         capabilities.extend(self.identity.seals.then_some(capability::SEAL));
         let hello = AgentMessage::Hello {
             versions: Versions::ours(&capabilities),

@@ -27,6 +27,7 @@ use sallyport_protocol::{
     AttemptKey, Clock, Failure, FailureKind, LINE_BYTES_MAX, LogLevel, LogLine, OrderReport, RefusalCode, RunRef,
     StepOrder, Ticket, WorkOrder, shorten,
 };
+use sallyport_site::policy::Refused;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -279,6 +280,12 @@ fn timed_out(step: &StepOrder) -> Failure {
     );
     failure.advice = Some("raise the step's `timeout`, or make it read less at a time".to_owned());
     failure
+}
+
+/// The site does not allow it.
+fn forbidden(refused: &Refused) -> Failure {
+    let failure = failure(FailureKind::Runtime, "not_allowed_by_site", refused.to_string());
+    Failure { advice: Some(refused.advice.clone()), ..failure }
 }
 
 fn failure(kind: FailureKind, code: &str, message: impl Into<String>) -> Failure {

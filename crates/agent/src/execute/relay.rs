@@ -159,7 +159,14 @@ impl<'a> Door<'a> {
         execution: &Execution,
     ) -> Result<(Self, Option<Worker>), Failure> {
         let door = |sealer| Self { surroundings, ticket: relay.ticket.clone(), sealer };
-        let Some(peer) = relay.sealed.clone() else { return Ok((door(None), None)) };
+        let Some(peer) = relay.sealed.clone() else {
+            let way = match relay.way {
+                Way::Out(_) => format!("to step `{}`", relay.peer),
+                Way::In(_) => format!("from step `{}`", relay.peer),
+            };
+            let may = surroundings.site.policy.now().may_go_unsealed(&way);
+            return may.map(|()| (door(None), None)).map_err(|refused| super::forbidden(&refused));
+        };
         let Some(seal) = surroundings.seal.clone() else {
             return Err(super::failure(FailureKind::Runtime, "bad_order", "this agent seals no streams"));
         };

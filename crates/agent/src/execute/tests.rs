@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use sallyport_protocol::{Action, Inlet, Outlet, RunId, Secret, StepCounts, StepOutcome, StepReport, Via};
+use sallyport_site::policy::PolicyFile;
 use serde_json::json;
 
 use super::*;
@@ -247,6 +248,29 @@ async fn a_lost_stream_is_a_transient_failure_of_the_input() {
     assert_eq!((failure.kind, failure.code.as_str(), failure.transient), (FailureKind::Input, "stream_lost", true));
     assert!(failure.message.contains("`orders`") && failure.message.contains("reset by peer"), "{failure:?}");
     assert!(place.left_over().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_leaves_out_the_seal_gets_no_rows_where_the_site_wants_it() {
+    let (left, right) = Transport::pair();
+    let mut place = Place::new([("out", left), ("in", right)]).orders(3);
+    let file = place.folder.path().join("policy.toml");
+    std::fs::write(&file, "default = \"allow\"\nsealed = true").unwrap();
+    let policy = Arc::new(PolicyFile::open(&file, Clock::system()));
+    place.surroundings.site = Arc::new(Site { files_root: place.files().to_path_buf(), policy, ..Site::default() });
+    let mut source = step("orders", "orders.csv", vec![]);
+    source.outputs = outlet("csv", "out");
+    for (steps, name, words) in [
+        (vec![source], "orders", "rows to step `csv`"),
+        (vec![step("csv", "copy.csv", through("orders", "in"))], "csv", "rows from step `orders`"),
+    ] {
+        let report = place.run(order(steps)).await;
+        let failure = failure_of(&report, name);
+        assert_eq!((failure.code.as_str(), failure.transient), ("not_allowed_by_site", false), "{failure:?}");
+        assert!(failure.message.contains(words) && failure.message.contains("sealed = true"), "{failure:?}");
+        assert!(failure.advice.as_ref().is_some_and(|advice| advice.contains("the server left the seal out")));
+    }
+    assert!(!place.files().join("copy.csv").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

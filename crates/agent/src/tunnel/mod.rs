@@ -4,6 +4,7 @@
 //! dialled, whoever asks and whatever was allowed before.
 
 mod book;
+mod http;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use self::http::{Asked, Https};
 use crate::egress::{Egress, LOOK_EVERY, Meter};
 use crate::link::Server;
 use book::Book;
@@ -61,6 +63,7 @@ pub struct Tunnels {
 struct Shared {
     server: Arc<Server>,
     targets: Targets,
+    https: Https,
     egress: Arc<Egress>,
     book: Book,
     lines: Arc<Semaphore>,
@@ -76,6 +79,7 @@ impl Tunnels {
         let shared = Shared {
             server,
             targets: Targets::new(policy, Arc::clone(&egress), clock.clone()),
+            https: Https::default(),
             egress,
             book: Book::default(),
             lines: Arc::new(Semaphore::new(LINES_MAX)),
@@ -146,16 +150,24 @@ impl Shared {
             Ok(opened) => opened,
             Err(refusal) => return self.refuse(line, &order, refusal).await,
         };
+        let moved = Moved::default();
+        let asked = match &order.http {
+            None => Asked::Plain(socket),
+            Some(http) => match self.https.ask(socket, &order, http).await {
+                Ok((asked, head)) => {
+                    moved.count_received(head);
+                    asked
+                }
+                Err(refusal) => return self.refuse(line, &order, refusal).await,
+            },
+        };
         let opened = TunnelWord::Opened { address: address.to_string(), micros: micros() };
         let told = line.writer.word(&opened).await;
         self.book.opened(&order, address);
-        let (carried, line) = match told {
-            Ok(()) => {
-                let moved = Moved::default();
-                let full = self.full(&moved);
-                tunnel::carry(line, socket, &moved, full, |_| {}).await
-            }
-            Err(error) => (lost(&error), None),
+        let (carried, line) = match (told, asked) {
+            (Ok(()), Asked::Plain(socket)) => tunnel::carry(line, socket, &moved, self.full(&moved), |_| {}).await,
+            (Ok(()), Asked::Encrypted(tls)) => tunnel::carry(line, *tls, &moved, self.full(&moved), |_| {}).await,
+            (Err(error), _) => (lost(&error), None),
         };
         self.book.carried(&order, address, &carried, micros());
         self.egress.note(entry(&order, &carried, self.clock.now())).await;
@@ -193,10 +205,11 @@ impl Drop for Counted<'_> {
 }
 
 fn entry(order: &TunnelOrder, carried: &Carried, at: Timestamp) -> Entry {
-    let TunnelOrder { tunnel, connection, kind, host, port, who, .. } = order.clone();
+    let TunnelOrder { connection, kind, host, port, who, .. } = order;
+    let (connection, kind, who) = (connection.clone(), kind.clone(), who.clone());
     Entry {
         at,
-        cause: Cause::Streams { tunnel, streams: 1 },
+        cause: Cause::Streams { tunnel: order.tunnel, streams: 1 },
         who,
         connection: Some(connection),
         kind,

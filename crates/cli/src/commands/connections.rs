@@ -61,9 +61,16 @@ A secret that the document does not name stays as it is.")]
 const COLUMNS: &[Column] = &[
     column("NAME", |item| text(item, "name")),
     column("KIND", |item| text(item, "kind")),
-    column("AGENT", |item| text(item, "agent")),
+    column("AGENT", agents),
     column("CHANGED", |item| time(item, "updated_at")),
 ];
+
+/// The names of those that reach a connection.
+pub(super) fn agents(connection: &Value) -> String {
+    let names = connection.get("agents").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { text(connection, "agent") } else { names.join(", ") }
+}
 
 const CONNECTIONS: Applied = Applied { word: "connection", address: "/api/v1/connections" };
 

@@ -7,6 +7,7 @@ use sallyport_protocol::{ConnectionOrder, FailureKind, Secret};
 use super::settings::{Connection, bad_settings};
 use super::wire::TlsError;
 use crate::Error;
+use crate::tls::Error as Trust;
 
 /// A connection's settings with its password, and its name for errors.
 #[derive(Clone, Debug)]
@@ -84,9 +85,13 @@ impl Target {
             TlsError::NotOffered => {
                 ("tls_not_offered", "set `ssl = on` on the server, or the connection's `tls` to `prefer`")
             }
-            TlsError::BadAuthority => ("bad_ca", "paste the certificate with its BEGIN and END lines into `ca`"),
-            TlsError::NoRoots => ("no_roots", "install the system's CA certificates, or give the connection a `ca`"),
-            TlsError::Handshake(_) => (
+            TlsError::Trust(Trust::BadAuthority) => {
+                ("bad_ca", "paste the certificate with its BEGIN and END lines into `ca`")
+            }
+            TlsError::Trust(Trust::NoRoots) => {
+                ("no_roots", "install the system's CA certificates, or give the connection a `ca`")
+            }
+            TlsError::Trust(Trust::Setup(_)) | TlsError::Handshake(_) => (
                 "tls_failed",
                 "check that `ca` is the authority of the server's certificate and, with `verify-full`, that `host` is the name in it",
             ),

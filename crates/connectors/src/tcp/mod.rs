@@ -74,7 +74,12 @@ fn run(stages: &mut Stages, order: &ConnectionOrder, site: &Site, cancel: &Cance
         (it, seen)
     });
     let Connection { host, port } = stages.note("settings", settings)?;
-    let found = match (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>) {
+    reach(stages, &host, port, site, cancel).map(drop)
+}
+
+/// Name, policy and port of a test: a connection to what answers.
+pub(crate) fn reach(stages: &mut Stages, host: &str, port: u16, site: &Site, cancel: &Cancel) -> Option<TcpStream> {
+    let found = match (host, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>) {
         Ok(found) if !found.is_empty() => {
             let seen = format!("`{host}` is {}", listed(&found));
             Ok((found, seen))
@@ -83,20 +88,20 @@ fn run(stages: &mut Stages, order: &ConnectionOrder, site: &Site, cancel: &Cance
         Err(error) => Err(format!("the host name `{host}` does not resolve: {error}; check the agent's name servers")),
     };
     let found = stages.note("name", found)?;
-    let allowed = site.policy.now().dialable(&host, &found).map(|left| {
+    let allowed = site.policy.now().dialable(host, &found).map(|left| {
         let seen = format!("the site allows {}", listed(&left));
         (left, seen)
     });
     let left = stages.note("policy", allowed.map_err(|refused| format!("{refused}; {}", refused.advice)))?;
-    stages.note("port", answers(&left, cancel).map(|seen| ((), seen)))
+    stages.note("port", answers(&left, cancel))
 }
 
-fn answers(addresses: &[SocketAddr], cancel: &Cancel) -> Result<String, String> {
+fn answers(addresses: &[SocketAddr], cancel: &Cancel) -> Result<(TcpStream, String), String> {
     let mut last = "there is no address to try".to_owned();
     for address in addresses {
         cancel.check().map_err(|_| "cancelled".to_owned())?;
         match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
-            Ok(_) => return Ok(format!("{address} answers")),
+            Ok(stream) => return Ok((stream, format!("{address} answers"))),
             Err(error) => last = format!("{address}: {error}; check the port, the service and firewalls between"),
         }
     }

@@ -5,16 +5,14 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sallyport_protocol::TunnelWord;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::frame::HEAD_BYTES_MAX;
 use super::line::{self, BUFFER_BYTES, CHUNK_BYTES};
 use super::splice::{Said, settle};
-use super::{BEAT_EVERY, End, Event, Line, Reader, SETTLE_MAX, SILENCE_MAX, Writer};
+use super::{BEAT_EVERY, End, Event, Line, Reader, SETTLE_MAX, SILENCE_MAX, Socket, Writer};
 
 /// What a stream has carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +37,11 @@ impl Moved {
     pub fn total(&self) -> u64 {
         self.sent.load(Ordering::Relaxed) + self.received.load(Ordering::Relaxed)
     }
+
+    /// Counts what went to the socket before the stream was carried.
+    pub fn count_received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 /// Why one direction stopped.
@@ -59,7 +62,7 @@ enum Stop {
 /// it can carry another stream. `opened` hears what the other side says about the target.
 pub async fn carry(
     mut line: Line,
-    mut socket: TcpStream,
+    mut socket: impl Socket,
     moved: &Moved,
     stop: impl Future<Output = String> + Send,
     mut opened: impl FnMut(TunnelWord) + Send,
@@ -68,7 +71,7 @@ pub async fn carry(
     let mut said = Said::default();
     line.reader.grow();
     let broken = {
-        let (mut from, mut to) = socket.split();
+        let (mut from, mut to) = socket.halves();
         let pause = CancellationToken::new();
         let mut outward = std::pin::pin!(outward(&mut from, &mut line.writer, sent, &pause));
         let mut inward = std::pin::pin!(inward(&mut line.reader, &mut to, received, &mut opened));
@@ -106,7 +109,7 @@ pub async fn carry(
     };
     if broken.is_some() {
         // The other side of the socket must not take what came for all that there was.
-        let _ = socket.set_zero_linger();
+        socket.break_off();
     }
     drop(socket);
     let end = broken.unwrap_or(End::Done);
@@ -119,7 +122,12 @@ pub async fn carry(
     (Carried { sent: load(sent), received: load(received), end }, line)
 }
 
-async fn outward(from: &mut ReadHalf<'_>, to: &mut Writer, sent: &AtomicU64, pause: &CancellationToken) -> Stop {
+async fn outward(
+    from: &mut (impl AsyncRead + Unpin + Send),
+    to: &mut Writer,
+    sent: &AtomicU64,
+    pause: &CancellationToken,
+) -> Stop {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let space = buffer.get_mut(HEAD_BYTES_MAX..HEAD_BYTES_MAX + CHUNK_BYTES).unwrap_or_default();
@@ -149,7 +157,7 @@ async fn outward(from: &mut ReadHalf<'_>, to: &mut Writer, sent: &AtomicU64, pau
 
 async fn inward(
     from: &mut Reader,
-    to: &mut WriteHalf<'_>,
+    to: &mut (impl AsyncWrite + Unpin + Send),
     received: &AtomicU64,
     opened: &mut (impl FnMut(TunnelWord) + Send),
 ) -> Stop {

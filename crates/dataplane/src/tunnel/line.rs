@@ -148,7 +148,7 @@ impl Reader {
     }
 
     /// Makes room for a stream.
-    pub(super) fn grow(&mut self) {
+    pub fn grow(&mut self) {
         if self.buffer.len() < BUFFER_BYTES {
             self.buffer.resize(BUFFER_BYTES, 0);
         }
@@ -247,13 +247,27 @@ impl Writer {
         Ok(())
     }
 
+    /// Sends bytes of a stream.
+    pub async fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut buffer = vec![0; HEAD_BYTES_MAX + bytes.len().min(CHUNK_BYTES)];
+        for chunk in bytes.chunks(CHUNK_BYTES) {
+            let range = HEAD_BYTES_MAX..HEAD_BYTES_MAX + chunk.len();
+            buffer.get_mut(range.clone()).unwrap_or_default().copy_from_slice(chunk);
+            let masked = self.masked;
+            self.frames(framed(&mut buffer, range, masked)).await?;
+        }
+        Ok(())
+    }
+
     /// Says a word.
     pub fn word(&mut self, word: &TunnelWord) -> impl Future<Output = io::Result<()>> + Send {
         let body = serde_json::to_vec(word).map_err(io::Error::other);
         async move {
             let body = body?;
             let mut bytes = vec![0; HEAD_BYTES_MAX];
-            let payload = u16::try_from(body.len()).map_err(|_| garbled("a word that is too long".to_owned()))?;
+            let fits = body.len() <= TUNNEL_WORD_BYTES_MAX;
+            let payload = u16::try_from(body.len()).ok().filter(|_| fits);
+            let payload = payload.ok_or_else(|| garbled(format!("a word of {} bytes", body.len())))?;
             let mut space = [0; HEAD_BYTES_MAX];
             let head = frame::write(&mut space, 0x1, payload, self.masked);
             bytes.copy_from_slice(&space);

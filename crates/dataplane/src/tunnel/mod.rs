@@ -8,6 +8,7 @@ mod carry;
 mod frame;
 mod line;
 mod rest;
+mod socket;
 mod splice;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,8 @@ use std::time::Duration;
 pub use carry::{Carried, Moved, carry};
 pub use line::{Event, Io, Line, Reader, Writer};
 pub use rest::{Rest, Resting, wait};
-pub use splice::{Limits, Spliced, dismiss, refuse, splice};
+pub use socket::{Socket, Split};
+pub use splice::{Limits, Spliced, break_off, dismiss, finish, refuse, splice};
 
 /// How often a side that has nothing to say shows that it lives: below the usual 60 s of load balancers.
 pub const BEAT_EVERY: Duration = Duration::from_secs(20);

@@ -21,6 +21,27 @@ pub struct Limits {
     pub total: Duration,
 }
 
+impl Limits {
+    /// Returns when one is reached; `moved` tells the bytes so far.
+    pub async fn reached(self, moved: impl Fn() -> u64 + Send) -> String {
+        let began = Instant::now();
+        let mut last = (began, 0);
+        loop {
+            tokio::time::sleep(LOOK_EVERY.min(self.idle)).await;
+            let (now, bytes) = (Instant::now(), moved());
+            if bytes != last.1 {
+                last = (now, bytes);
+            }
+            if now - last.0 >= self.idle {
+                return format!("nothing passed for {} s, the limit of an idle stream", self.idle.as_secs());
+            }
+            if now - began >= self.total {
+                return format!("it lasted {} s, the limit of a stream", self.total.as_secs());
+            }
+        }
+    }
+}
+
 /// What came of a stream.
 pub struct Spliced {
     /// Bytes from the first line to the second.
@@ -67,7 +88,8 @@ pub async fn splice(
     let end = {
         let mut forward = std::pin::pin!(forward(&mut first.reader, &mut second.writer, &forth, bytes));
         let mut backward = std::pin::pin!(self::forward(&mut second.reader, &mut first.writer, &back, bytes));
-        let mut limit = std::pin::pin!(limited(limits, &forth, &back));
+        let moved = || forth.load(Ordering::Relaxed) + back.load(Ordering::Relaxed);
+        let mut limit = std::pin::pin!(limits.reached(moved));
         let mut stop = std::pin::pin!(stop);
         loop {
             let (stopped, is_forth) = tokio::select! {
@@ -122,6 +144,22 @@ pub async fn dismiss(line: Line) -> Option<Line> {
     settle(line, Said { sent: false, heard: true }, "it was refused").await
 }
 
+/// Says that all has been said, and waits for the other side's last word; `heard` where that came already.
+pub async fn finish(mut line: Line, heard: bool) -> Option<Line> {
+    if !line.writer.is_whole() {
+        return None;
+    }
+    match timeout(SETTLE_MAX, line.writer.word(&TunnelWord::Fin)).await {
+        Ok(Ok(())) => settle(line, Said { sent: true, heard }, "").await,
+        _ => None,
+    }
+}
+
+/// Breaks a stream off on this side; `heard` where the other side has had its last word.
+pub async fn break_off(line: Line, heard: bool, why: &str) -> Option<Line> {
+    settle(line, Said { sent: false, heard }, why).await
+}
+
 /// Each chunk is written before the next is read: a slow target slows its source through TCP.
 async fn forward(source: &mut Reader, target: &mut Writer, mine: &AtomicU64, all: &AtomicU64) -> Stop {
     loop {
@@ -154,26 +192,6 @@ async fn forward(source: &mut Reader, target: &mut Writer, mine: &AtomicU64, all
             (Err(error), _) => return Stop::TargetLost(format!("a line broke: {error}")),
             (Ok(()), Some(stop)) => return stop,
             (Ok(()), None) => {}
-        }
-    }
-}
-
-/// Returns when a limit is reached.
-async fn limited(limits: Limits, forth: &AtomicU64, back: &AtomicU64) -> String {
-    let began = Instant::now();
-    let mut moved = (began, 0);
-    loop {
-        tokio::time::sleep(LOOK_EVERY.min(limits.idle)).await;
-        let now = Instant::now();
-        let bytes = forth.load(Ordering::Relaxed) + back.load(Ordering::Relaxed);
-        if bytes != moved.1 {
-            moved = (now, bytes);
-        }
-        if now - moved.0 >= limits.idle {
-            return format!("nothing passed for {} s, the limit of an idle stream", limits.idle.as_secs());
-        }
-        if now - began >= limits.total {
-            return format!("it lasted {} s, the limit of a stream", limits.total.as_secs());
         }
     }
 }

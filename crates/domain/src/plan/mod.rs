@@ -60,8 +60,10 @@ pub struct ConnectionFacts {
     pub name: String,
     /// The connector's kind.
     pub kind: String,
-    /// The agent that reaches it.
+    /// The agent that serves it now.
     pub agent: AgentId,
+    /// All that reach it.
+    pub agents: Vec<AgentId>,
 }
 
 /// A task that can run.

@@ -160,12 +160,15 @@ impl<'a> Check<'a> {
             return None;
         }
         let of_connection = connection.and_then(|c| agents.iter().find(|agent| agent.id == c.agent));
-        if let (Some(agent), Some(reaches), Some(connection)) = (by_name, of_connection, connection)
-            && agent.id != reaches.id
+        if let (Some(agent), Some(connection)) = (by_name, connection)
+            && !connection.agents.contains(&agent.id)
         {
+            let reach = agents.iter().filter(|agent| connection.agents.contains(&agent.id));
             let text = format!(
-                "connection `{}` is reached by agent `{}`, not `{}`; leave `agent` out",
-                connection.name, reaches.name, agent.name
+                "connection `{}` is reached by agent {}, not `{}`; leave `agent` out",
+                connection.name,
+                reach.map(|agent| format!("`{}`", agent.name)).collect::<Vec<_>>().join(" or "),
+                agent.name
             );
             self.say(index, "/agent", "agent_mismatch", text);
         }

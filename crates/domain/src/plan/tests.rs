@@ -51,6 +51,7 @@ fn world() -> World {
             name: "client-db".to_owned(),
             kind: "postgres".to_owned(),
             agent: AgentId::from_uuid(uuid::Uuid::from_u128(2)),
+            agents: vec![AgentId::from_uuid(uuid::Uuid::from_u128(2))],
         }],
         variables: Map::from_iter([("schema".to_owned(), json!("sales"))]),
     }

@@ -7,6 +7,7 @@ mod chaos;
 mod commands;
 mod faults;
 mod flow;
+mod groups;
 mod identity;
 mod incremental;
 mod licence;
@@ -24,6 +25,7 @@ mod triggers;
 mod tunnel_clients;
 mod tunnels;
 mod updates;
+mod via;
 mod windows;
 
 use anyhow::Result;

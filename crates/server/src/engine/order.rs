@@ -170,7 +170,9 @@ impl Builder<'_> {
 
     fn connection(&self, step: &PlannedStep, kind: &str, id: ConnectionId) -> Result<ConnectionOrder, Failure> {
         let found = self.connections.iter().find(|connection| connection.id == id);
-        let fits = |connection: &&Connection| Some(connection.agent) == step.agent && connection.kind == kind;
+        let fits = |connection: &&Connection| {
+            step.agent.is_some_and(|agent| connection.agents().any(|of_it| of_it == agent)) && connection.kind == kind
+        };
         let Some(connection) = found.filter(fits) else {
             let text = format!("the connection of step `{}` was removed or changed while the run went on", step.name);
             return Err(failure("connection_changed", text));

@@ -332,6 +332,7 @@ async fn a_connection_that_moved_while_the_run_waited_ends_the_run_at_once() {
     let (login, other) = (rig.agent("one").await, rig.agent("two").await);
     let edit = |agent| ConnectionEdit {
         agent,
+        others: Vec::new(),
         name: "db".into(),
         kind: "plain".into(),
         settings: serde_json::json!({}),

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
-use sallyport_domain::connection::{Draft, check};
+use sallyport_domain::connection::{Draft, Reach, check};
 use sallyport_domain::liveness::{Part, Sign};
-use sallyport_protocol::{ConnectionId, ConnectionTest, Secret};
+use sallyport_protocol::{AgentId, ConnectionId, ConnectionTest, Secret};
 use sallyport_store::{Agent, Connection, ConnectionEdit, ConnectionFilter, NewConnection, TaskVersion};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,8 +32,12 @@ pub(crate) struct ConnectionDocument {
     name: String,
     /// The connector's kind, such as `postgres`.
     kind: String,
-    /// The agent that reaches it: id or name.
-    agent: String,
+    /// The agent that reaches it: id or name. Either this or `agents`.
+    #[serde(default)]
+    agent: Option<String>,
+    /// Several agents that reach it, ids or names: a dead one is passed over, new streams go to the least busy.
+    #[serde(default)]
+    agents: Option<Vec<String>>,
     /// As the connector's `connection_schema` says.
     #[serde(default = "nothing")]
     #[schema(value_type = Object)]
@@ -53,22 +57,58 @@ pub(crate) struct ConnectionView {
     name: String,
     /// The connector's kind.
     kind: String,
-    /// The agent that reaches it.
+    /// The agent that reaches it; the first, where several do.
     agent: String,
     /// That agent's id.
     agent_id: String,
+    /// The names of all agents that reach it, in order.
+    agents: Vec<String>,
     /// As the connector's schema says.
     #[schema(value_type = Object)]
     settings: Value,
     /// Names of the secrets that are set, each with `***`.
     #[schema(value_type = Object)]
     secrets: BTreeMap<String, &'static str>,
+    /// What tunnels and requests have shown of its target since the server's start; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<ReachView>,
     /// Grows with every change; the `ETag`.
     version: i64,
     /// When it was made.
     created_at: String,
     /// When it was changed last.
     updated_at: String,
+}
+
+/// Whether a target is reached.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReachView {
+    /// Whether it answered the last time.
+    good: bool,
+    /// When it last answered.
+    opened_at: Option<String>,
+    /// When the failures since then began.
+    failing_since: Option<String>,
+    /// When the last of them was.
+    failed_at: Option<String>,
+    /// How many there were.
+    failures: u64,
+    /// What the last of them said.
+    reason: Option<String>,
+}
+
+impl From<Reach> for ReachView {
+    fn from(reach: Reach) -> Self {
+        let trouble = reach.trouble.as_ref();
+        Self {
+            good: trouble.is_none(),
+            opened_at: reach.opened_at.map(rfc3339),
+            failing_since: trouble.map(|trouble| rfc3339(trouble.since)),
+            failed_at: trouble.map(|trouble| rfc3339(trouble.at)),
+            failures: trouble.map_or(0, |trouble| trouble.count),
+            reason: trouble.map(|trouble| trouble.reason.clone()),
+        }
+    }
 }
 
 /// A test's result.
@@ -109,12 +149,14 @@ impl From<Connection> for ConnectionView {
     fn from(connection: Connection) -> Self {
         Self {
             id: connection.id.to_string(),
+            agents: connection.agent_names().map(str::to_owned).collect(),
             name: connection.name,
             kind: connection.kind,
             agent: connection.agent_name,
             agent_id: connection.agent.to_string(),
             settings: connection.settings,
             secrets: hidden(connection.secret_names),
+            reach: None,
             version: connection.version,
             created_at: rfc3339(connection.created_at),
             updated_at: rfc3339(connection.updated_at),
@@ -178,7 +220,8 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<(HeaderMap, Json<ConnectionView>)> {
     let connection = find(&app, &who, &id).await?;
-    Ok((etag(connection.version), Json(connection.into())))
+    let reach = app.live.tunnels.reach(connection.id).map(ReachView::from);
+    Ok((etag(connection.version), Json(ConnectionView { reach, ..ConnectionView::from(connection) })))
 }
 
 /// Replace a connection. Secrets that are not sent stay.
@@ -233,16 +276,18 @@ pub(crate) async fn delete(
 pub(crate) async fn test(State(app): State<Arc<App>>, who: Who, Path(id): Path<String>) -> Result<Json<TestView>> {
     let connection = find(&app, &who, &id).await?;
     let order = app.secrets.open_connection(&connection)?;
-    let tested = app.live.gateway.test_connection(connection.agent, &connection.kind, order).await;
+    let is_online = |agent: &AgentId| app.live.gateway.link_of(*agent).is_some();
+    let agent = connection.agents().find(is_online).unwrap_or(connection.agent);
+    let tested = app.live.gateway.test_connection(agent, &connection.kind, order).await;
     if let Ok(test) = &tested {
         let last = test.stages.last().map_or("", |stage| stage.detail.as_str());
         let text = format!("connection `{}`: {last}", connection.name);
         let sign = Sign { good: test.passed(), text, cause: None, at: app.clock.now() };
-        app.store.note_sign(connection.agent, Part::Target, sign).await?;
+        app.store.note_sign(agent, Part::Target, sign).await?;
     }
     tested.map(|test| Json(test.into())).map_err(|error| {
-        let detail =
-            format!("connection `{}` is tested by agent `{}`: {error}", connection.name, connection.agent_name);
+        let names = connection.agent_names().collect::<Vec<_>>().join("` or `");
+        let detail = format!("connection `{}` is tested by agent `{names}`: {error}", connection.name);
         Problem::new(error.into(), detail)
     })
 }
@@ -257,21 +302,29 @@ async fn edit(
     app: &App,
     who: &Who,
     id: ConnectionId,
-    document: ConnectionDocument,
+    mut document: ConnectionDocument,
     mut secrets: BTreeMap<String, Secret>,
 ) -> Result<ConnectionEdit> {
-    merge(&mut secrets, document.secrets);
-    let agent = match app.store.agent(who.environment.id, &document.agent).await {
-        Ok(agent) => Some(agent),
-        Err(sallyport_store::Error::NotFound) => None,
-        Err(error) => return Err(error.into()),
-    };
+    merge(&mut secrets, document.secrets.take());
+    let mut found = Vec::new();
+    for (path, wanted) in wanted(&document)? {
+        match app.store.agent(who.environment.id, wanted).await {
+            Ok(agent) => found.push(Ok(agent)),
+            Err(sallyport_store::Error::NotFound) => found.push(Err(FieldProblem {
+                path,
+                step: None,
+                code: "unknown_agent".into(),
+                message: format!("there is no agent `{wanted}` in this environment"),
+            })),
+            Err(error) => return Err(error.into()),
+        }
+    }
     let secret_names: Vec<String> = secrets.keys().cloned().collect();
-    let agent =
-        checked(app, &document.name, &document.kind, &document.settings, &secret_names, agent, &document.agent)?;
+    let (first, others) = checked(app, &document, &secret_names, found)?;
     let sealed_secrets = if secrets.is_empty() { None } else { Some(app.secrets.seal(id, &secrets)?) };
     Ok(ConnectionEdit {
-        agent: agent.id,
+        agent: first,
+        others,
         name: document.name,
         kind: document.kind,
         settings: document.settings,
@@ -281,28 +334,38 @@ async fn edit(
     })
 }
 
+/// The agents that a document names, each with its place in it.
+fn wanted(document: &ConnectionDocument) -> Result<Vec<(String, &str)>> {
+    match (&document.agent, &document.agents) {
+        (Some(agent), None) => Ok(vec![("/agent".to_owned(), agent)]),
+        (None, Some(agents)) if !agents.is_empty() => {
+            Ok(agents.iter().enumerate().map(|(at, agent)| (format!("/agents/{at}"), agent.as_str())).collect())
+        }
+        (Some(_), Some(_)) => Err(Problem::field("/agents", "agent_twice", "give `agent` or `agents`, not both")),
+        (None, _) => Err(Problem::field("/agent", "required", "`agent` is missing: which agent reaches it?")),
+    }
+}
+
+/// The first agent and the others, where the document is right.
 fn checked(
     app: &App,
-    name: &str,
-    kind: &str,
-    settings: &Value,
+    document: &ConnectionDocument,
     secrets: &[String],
-    agent: Option<Agent>,
-    wanted: &str,
-) -> Result<Agent> {
-    let facts = agent.as_ref().map(|agent| (agent.name.as_str(), agent.kind));
-    let draft = Draft { name, kind, settings, secrets, agent: facts };
+    found: Vec<std::result::Result<Agent, FieldProblem>>,
+) -> Result<(AgentId, Vec<AgentId>)> {
+    let ConnectionDocument { name, kind, settings, .. } = document;
+    let facts: Vec<_> = found.iter().flatten().map(|agent| (agent.name.as_str(), agent.kind)).collect();
+    let draft = Draft { name, kind, settings, secrets, agents: &facts };
     let mut problems: Vec<FieldProblem> = check(draft, &app.catalog).into_iter().map(FieldProblem::from).collect();
-    if agent.is_none() {
-        problems.push(FieldProblem {
-            path: "/agent".into(),
-            step: None,
-            code: "unknown_agent".into(),
-            message: format!("there is no agent `{wanted}` in this environment"),
-        });
+    let mut agents = Vec::new();
+    for agent in found {
+        match agent {
+            Ok(agent) => agents.push(agent.id),
+            Err(problem) => problems.push(problem),
+        }
     }
-    match agent {
-        Some(agent) if problems.is_empty() => Ok(agent),
+    match agents.split_first() {
+        Some((first, others)) if problems.is_empty() => Ok((*first, others.to_vec())),
         _ => {
             let detail = format!("connection `{name}` is not right; `problems` names every field");
             Err(Problem::new(Code::Invalid, detail).with(problems))

@@ -44,7 +44,7 @@ fn index() -> Response {
 fn is_page(path: &str, headers: &HeaderMap) -> bool {
     let first = path.split('/').next().unwrap_or_default();
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    !matches!(first, "api" | "assets" | "hooks") && (path.is_empty() || accepts.contains("text/html"))
+    !matches!(first, "api" | "assets" | "hooks" | "via" | "view") && (path.is_empty() || accepts.contains("text/html"))
 }
 
 fn answer(path: &str, file: EmbeddedFile) -> Response {

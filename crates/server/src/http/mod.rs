@@ -36,14 +36,15 @@ mod tokens;
 mod triggers;
 mod users;
 mod variables;
+mod via;
 mod views;
-mod who;
+pub(crate) mod who;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -73,6 +74,11 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route(sallyport_protocol::path::STREAM, get(streams::open))
         .route(sallyport_protocol::path::RELEASE, get(download::release))
         .route(sallyport_protocol::path::ARCHIVE, get(releases::download))
+        .route("/via/{connection}", any(via::by_token))
+        .route("/via/{connection}/", any(via::by_token))
+        .route("/via/{connection}/{*rest}", any(via::by_token))
+        .route("/view/{ticket}/", any(via::by_ticket))
+        .route("/view/{ticket}/{*rest}", any(via::by_ticket))
         .fallback(console::serve)
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "this address does not take this method; see /api/docs")
@@ -151,6 +157,7 @@ fn routes_of_work() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(connections::list, connections::create))
         .routes(routes!(connections::show, connections::replace, connections::delete))
         .routes(routes!(connections::test))
+        .routes(routes!(via::view))
         .routes(routes!(connections::uses::list))
         .routes(routes!(tasks::list, tasks::create))
         .routes(routes!(tasks::check::validate))

@@ -67,6 +67,11 @@ codes! {
     AgentOnline = "agent_online", CONFLICT, "The agent is online";
     AgentOffline = "agent_offline", CONFLICT, "The agent is offline";
     AgentSilent = "agent_silent", GATEWAY_TIMEOUT, "The agent is online and did not answer in time";
+    AgentAway = "agent_away", SERVICE_UNAVAILABLE, "No agent of the connection is online";
+    SiteForbids = "not_allowed_by_site", FORBIDDEN, "The site's policy does not allow it";
+    TargetFailed = "target_failed", BAD_GATEWAY, "The service behind the agent gives no answer that can be used";
+    TargetSilent = "target_silent", GATEWAY_TIMEOUT, "The service behind the agent did not answer in time";
+    HeadTooLarge = "head_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's headers are too large";
     AgentTooOld = "agent_too_old", CONFLICT, "The agent is too old for this";
     NothingNewer = "nothing_newer", CONFLICT, "There is nothing newer for the agent";
     BackgroundAgent = "background_agent", CONFLICT, "The background agent belongs to the platform";

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use sallyport_dataplane::tunnel::Limits;
 use sallyport_protocol::{TunnelId, capability};
-use sallyport_store::AgentKind;
+use sallyport_store::{AgentKind, Connection};
 use serde::Deserialize;
 
 use crate::app::App;
@@ -53,10 +53,10 @@ pub(crate) async fn open(
         );
         return Err(Problem::new(Code::NoTunnel, detail));
     }
-    reachable(&app, &connection.agent_name, connection.agent).await?;
+    reachable(&app, &connection).await?;
     let tunnels = &app.live.tunnels;
     let asker = (who.person.id, who.name());
-    let seat = tunnels.join(&app.live.gateway, asker, wanted.tunnel, (&connection.name, connection.agent));
+    let seat = tunnels.join(&app.live.gateway, asker, wanted.tunnel, (connection.id, &connection.name));
     let seat = seat.ok_or_else(|| {
         Problem::new(Code::Unavailable, "the tunnel has too many streams at one time")
             .retry_after(Duration::from_secs(5))
@@ -81,18 +81,25 @@ pub(crate) async fn open(
     Ok(response)
 }
 
-/// Whether the agent is there and can open tunnels.
-async fn reachable(app: &App, name: &str, agent: sallyport_protocol::AgentId) -> Result<()> {
-    if app.store.agent_anywhere(agent).await?.kind == AgentKind::Background {
+/// Whether one of the agents is there and can open tunnels.
+async fn reachable(app: &App, connection: &Connection) -> Result<()> {
+    let name = &connection.agent_name;
+    if app.store.agent_anywhere(connection.agent).await?.kind == AgentKind::Background {
         let detail = format!("agent `{name}` runs inside the server and opens no tunnels; choose a remote agent");
         return Err(Problem::new(Code::NoTunnel, detail));
     }
-    match app.live.gateway.link_of(agent) {
-        None => Err(Problem::new(Code::AgentOffline, format!("agent `{name}` is offline"))),
-        Some(link) if !link.can(capability::TUNNEL) => {
-            let detail = format!("agent `{name}` is too old for tunnels: download it again, or restart its wrapper");
-            Err(Problem::new(Code::NoTunnel, detail))
-        }
-        Some(_) => Ok(()),
+    let links: Vec<_> = connection.agents().filter_map(|agent| app.live.gateway.link_of(agent)).collect();
+    let names = connection.agent_names().collect::<Vec<_>>().join("`, `");
+    if links.is_empty() {
+        let detail = match connection.others.is_empty() {
+            true => format!("agent `{name}` is offline"),
+            false => format!("all agents of connection `{}` are offline: `{names}`", connection.name),
+        };
+        return Err(Problem::new(Code::AgentOffline, detail));
     }
+    if !links.iter().any(|link| link.can(capability::TUNNEL)) {
+        let detail = format!("agent `{names}` is too old for tunnels: download it again, or restart its wrapper");
+        return Err(Problem::new(Code::NoTunnel, detail));
+    }
+    Ok(())
 }

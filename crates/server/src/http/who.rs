@@ -57,7 +57,14 @@ impl FromRequestParts<Arc<App>> for Who {
         if by_cookie {
             same_origin(&parts.method, &parts.headers)?;
         }
-        let hash = app.secrets.hash(Purpose::Bearer, &token);
+        Self::by_token(app, parts, &token).await
+    }
+}
+
+impl Who {
+    /// Whoever has this login's or API token.
+    pub(crate) async fn by_token(app: &App, parts: &Parts, token: &Secret) -> Result<Self> {
+        let hash = app.secrets.hash(Purpose::Bearer, token);
         let now = app.clock.now();
         let login = app.store.token_login(hash.clone(), now).await?.ok_or_else(|| {
             Problem::new(Code::NotLoggedIn, "the token is not known, or has expired or been revoked; log in again")

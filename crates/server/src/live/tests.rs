@@ -119,6 +119,7 @@ impl Server {
         let agent = self.store.agent(self.environment, "background").await.unwrap().id;
         let edit = ConnectionEdit {
             agent,
+            others: Vec::new(),
             name: name.into(),
             kind: kind.into(),
             settings,

@@ -31,8 +31,8 @@ const DIAL_MAX: Duration = Duration::from_secs(10);
 const ASKED_MAX: Duration = Duration::from_secs(3);
 
 /// A line of an agent.
-pub(super) struct AgentLine {
-    pub(super) line: Line,
+pub(crate) struct AgentLine {
+    pub(crate) line: Line,
     /// Fires when the agent is sent away.
     pub(super) revoked: CancellationToken,
     /// Counts it while it stands.
@@ -81,6 +81,14 @@ impl Lines {
 
     pub(super) fn has_room(&self, agent: AgentId) -> bool {
         self.agents().get(&agent).is_none_or(|pool| pool.open.load(Ordering::Relaxed) < LINES_MAX)
+    }
+
+    /// How much an agent has to do: its streams, and those that wait for a line.
+    pub(super) fn busy(&self, agent: AgentId) -> usize {
+        self.agents().get(&agent).map_or(0, |pool| {
+            let waiting = pool.waiting.iter().filter(|waiting| !waiting.is_closed()).count();
+            pool.open.load(Ordering::Relaxed).saturating_sub(pool.resting.len()) + waiting
+        })
     }
 
     pub(super) fn idle(&self) -> usize {

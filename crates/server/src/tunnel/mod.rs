@@ -16,17 +16,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use sallyport_dataplane::tunnel::Line;
-use sallyport_protocol::{AgentId, TunnelId, UserId};
+use sallyport_domain::connection::Reach;
+use sallyport_protocol::{AgentId, ConnectionId, TunnelId, UserId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use lines::AgentLine;
 use lines::Lines;
+pub(crate) use open::Opened;
 pub(crate) use person::{Asker, serve};
+use session::Kept;
 pub(crate) use session::Session;
 pub(crate) use upgrade::upgrade;
 
 /// How often lines that nobody needs are given up.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Connections of which something is remembered; beyond it all is forgotten and seen anew.
+const REACH_MAX: usize = 16 * 1024;
 
 /// Figures for operators; all of them grow but those that say `open` or `idle`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +60,11 @@ pub(crate) struct Tunnels {
 struct Inner {
     lines: Lines,
     sessions: Mutex<HashMap<(UserId, TunnelId), Weak<Session>>>,
+    kept: Mutex<HashMap<(UserId, ConnectionId), Kept>>,
+    /// What streams have shown of targets since the start.
+    reach: Mutex<HashMap<ConnectionId, Reach>>,
+    /// Agents that said nothing, and until when they come last.
+    passed: Mutex<HashMap<AgentId, Instant>>,
     streams_open: AtomicU64,
     streams_total: AtomicU64,
     bytes_total: AtomicU64,
@@ -64,6 +77,9 @@ impl Tunnels {
         let inner = Inner {
             lines: Lines::new(tasks.clone(), stop.clone()),
             sessions: Mutex::default(),
+            kept: Mutex::default(),
+            reach: Mutex::default(),
+            passed: Mutex::default(),
             streams_open: AtomicU64::new(0),
             streams_total: AtomicU64::new(0),
             bytes_total: AtomicU64::new(0),
@@ -89,6 +105,34 @@ impl Tunnels {
         self.inner.lines.drop_all(agent);
     }
 
+    /// Takes a line back that has carried its stream.
+    pub(crate) fn give(&self, agent: AgentId, line: AgentLine) {
+        self.inner.lines.give(agent, line);
+    }
+
+    /// Counts a stream as long as this is held.
+    pub(crate) fn counted(&self) -> Counted {
+        self.inner.streams_open.fetch_add(1, Ordering::Relaxed);
+        self.inner.streams_total.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(&self.inner))
+    }
+
+    /// Returns when a stream on this line of an agent has to end, and says why.
+    pub(crate) fn ending(&self, line: &AgentLine) -> impl Future<Output = String> + Send + use<> {
+        let (revoked, stop) = (line.revoked.clone(), self.inner.stop.clone());
+        async move {
+            tokio::select! {
+                () = revoked.cancelled() => "the agent was sent away".to_owned(),
+                () = stop.cancelled() => "the server stops".to_owned(),
+            }
+        }
+    }
+
+    /// What streams have shown of a connection's target since the server's start.
+    pub(crate) fn reach(&self, connection: ConnectionId) -> Option<Reach> {
+        self.inner.reach().get(&connection).cloned()
+    }
+
     /// What goes on.
     pub(crate) fn figures(&self) -> Figures {
         let inner = &self.inner;
@@ -103,9 +147,37 @@ impl Tunnels {
     }
 }
 
+/// A stream that carries bytes.
+pub(crate) struct Counted(Arc<Inner>);
+
+impl Counted {
+    /// So many bytes have passed.
+    pub(crate) fn moved(&self, bytes: u64) {
+        self.0.bytes_total.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.streams_open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Inner {
     fn sessions(&self) -> MutexGuard<'_, HashMap<(UserId, TunnelId), Weak<Session>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reach(&self) -> MutexGuard<'_, HashMap<ConnectionId, Reach>> {
+        self.reach.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn passed(&self) -> MutexGuard<'_, HashMap<AgentId, Instant>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<(UserId, ConnectionId), Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,8 +186,9 @@ async fn sweep(tunnels: Tunnels) {
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            () = tunnels.inner.stop.cancelled() => return,
+            () = tunnels.inner.stop.cancelled() => return tunnels.inner.kept().clear(),
         }
+        tunnels.inner.kept().retain(|_, kept| kept.is_used());
         tunnels.inner.sessions().retain(|_, session| session.strong_count() > 0);
         tunnels.inner.lines.trim();
     }

@@ -1,7 +1,6 @@
 //! A person's line: each stream that begins on it is opened at the agent and passed on.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sallyport_dataplane::tunnel::{self, Limits, Line};
@@ -10,6 +9,7 @@ use sallyport_protocol::{
 };
 use tokio::time::Instant;
 
+use super::open::Opened;
 use super::session::{Seat, Session};
 use crate::app::App;
 
@@ -31,7 +31,7 @@ pub(crate) struct Asker {
 /// What a stream is opened with.
 #[derive(Clone)]
 struct Grounds {
-    agent: AgentId,
+    agents: Vec<AgentId>,
     connection: String,
     kind: String,
     host: String,
@@ -87,39 +87,44 @@ async fn grounds(app: &App, asker: &Asker) -> Result<Grounds, String> {
     };
     let (host, port) = sallyport_connectors::endpoint(&connection.kind, &connection.settings)
         .ok_or_else(|| format!("connection `{}` leads to no host and port any more", connection.name))?;
-    Ok(Grounds { agent: connection.agent, connection: connection.name, kind: connection.kind, host, port })
+    Ok(Grounds {
+        agents: connection.agents().collect(),
+        connection: connection.name,
+        kind: connection.kind,
+        host,
+        port,
+    })
 }
 
 /// One stream; gives the line back if it can carry another.
 async fn stream(app: &App, session: &Session, grounds: &Grounds, limits: Limits, mut line: Line) -> Option<Line> {
     let tunnels = &app.live.tunnels;
-    let stream = session.streams.fetch_add(1, Ordering::Relaxed) + 1;
-    let Grounds { agent, connection, kind, host, port } = grounds.clone();
-    let order =
-        TunnelOrder { tunnel: session.id(), stream, connection, kind, host, port, who: session.who().to_owned() };
-    let (mut theirs, opened) = match tunnels.open(&app.live.gateway, agent, &order).await {
+    let stream = session.next_stream();
+    let Grounds { agents, connection, kind, host, port } = grounds.clone();
+    let order = TunnelOrder {
+        tunnel: session.id(),
+        stream,
+        connection,
+        kind,
+        host,
+        port,
+        who: session.who().to_owned(),
+        http: None,
+    };
+    let Opened { agent, line: mut theirs, word } = match tunnels.open(session, &agents, &order).await {
         Ok(opened) => opened,
         Err(refusal) => return refuse(session, line, refusal).await,
     };
-    if line.writer.word(&opened).await.is_err() {
+    if line.writer.word(&word).await.is_err() {
         // The agent hears of it by the end of its line.
         return None;
     }
-    let inner = &tunnels.inner;
-    inner.streams_open.fetch_add(1, Ordering::Relaxed);
-    inner.streams_total.fetch_add(1, Ordering::Relaxed);
-    let (revoked, stop) = (theirs.revoked.clone(), inner.stop.clone());
-    let ending = async move {
-        tokio::select! {
-            () = revoked.cancelled() => "the agent was sent away".to_owned(),
-            () = stop.cancelled() => "the server stops".to_owned(),
-        }
-    };
+    let counted = tunnels.counted();
+    let ending = tunnels.ending(&theirs);
     let began = Instant::now();
-    let spliced = tunnel::splice(line, theirs.line, limits, &inner.bytes_total, ending).await;
-    inner.streams_open.fetch_sub(1, Ordering::Relaxed);
-    session.sent.fetch_add(spliced.forth, Ordering::Relaxed);
-    session.received.fetch_add(spliced.back, Ordering::Relaxed);
+    let spliced = tunnel::splice(line, theirs.line, limits, &tunnels.inner.bytes_total, ending).await;
+    drop(counted);
+    session.moves(spliced.forth, spliced.back);
     let (tunnel, micros) = (session.id(), u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
     let (sent, received, reason) = (spliced.forth, spliced.back, spliced.end.words());
     match &spliced.end {
@@ -130,14 +135,12 @@ async fn stream(app: &App, session: &Session, grounds: &Grounds, limits: Limits,
     }
     if let Some(back) = spliced.second {
         theirs.line = back;
-        inner.lines.give(agent, theirs);
+        tunnels.give(agent, theirs);
     }
     spliced.first
 }
 
 async fn refuse(session: &Session, line: Line, refusal: TunnelRefusal) -> Option<Line> {
-    session.refused.fetch_add(1, Ordering::Relaxed);
-    let (tunnel, who, code, reason) = (session.id(), session.who(), refusal.code, &refusal.message);
-    tracing::warn!(event = event::FORWARD_IN_ERROR, %tunnel, who, ?code, reason, "a stream was refused");
+    session.refuses(&refusal);
     tunnel::refuse(line, refusal).await
 }

@@ -1,9 +1,15 @@
 //! One tunnel: what a person opened for one connection, over as many lines as it takes.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use sallyport_protocol::{AgentId, LogLevel, ServerToAgent, Timestamp, TunnelId, UserId, event};
+use sallyport_protocol::{
+    AgentId, ConnectionId, LogLevel, ServerToAgent, Timestamp, TunnelId, TunnelRefusal, UserId, event,
+};
+
+use tokio::time::Instant;
 
 use super::Tunnels;
 use crate::gateway::Handle;
@@ -11,24 +17,29 @@ use crate::gateway::Handle;
 /// Lines of one tunnel: streams at one time.
 const LINES_MAX: usize = 1024;
 
+/// A tunnel of requests ends when none has come for so long.
+const KEPT: Duration = Duration::from_secs(60);
+
 /// A tunnel that stands as long as one of its lines.
 pub(crate) struct Session {
     id: TunnelId,
+    about: ConnectionId,
     /// The connection's name.
     connection: String,
-    agent: AgentId,
+    /// Those that have opened streams of it.
+    agents: Mutex<BTreeSet<AgentId>>,
     who: String,
     began: Timestamp,
     gateway: Handle,
     lines: AtomicUsize,
-    pub(super) streams: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) sent: AtomicU64,
-    pub(super) received: AtomicU64,
+    streams: AtomicU64,
+    refused: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
 }
 
 /// One line of a tunnel.
-pub(crate) struct Seat(pub(super) Arc<Session>);
+pub(crate) struct Seat(pub(crate) Arc<Session>);
 
 impl Tunnels {
     /// Takes a place in a tunnel, which begins with its first line; `None` when it has too many.
@@ -37,20 +48,33 @@ impl Tunnels {
         gateway: &Handle,
         (user, who): (UserId, String),
         id: TunnelId,
-        (connection, agent): (&str, AgentId),
+        (about, connection): (ConnectionId, &str),
     ) -> Option<Seat> {
         let mut sessions = self.inner.sessions();
         let standing = sessions.get(&(user, id)).and_then(std::sync::Weak::upgrade);
         // Another connection under the same id is another tunnel.
-        let session = match standing.filter(|session| session.connection == connection && session.agent == agent) {
+        let session = match standing.filter(|session| session.about == about) {
             Some(session) => session,
             None => {
                 let began = gateway.parts().clock.now();
                 let (connection, gateway) = (connection.to_owned(), gateway.clone());
                 let zero = || AtomicU64::new(0);
                 let (lines, streams, refused, sent, received) = (AtomicUsize::new(0), zero(), zero(), zero(), zero());
-                let session =
-                    Session { id, connection, agent, who, began, gateway, lines, streams, refused, sent, received };
+                let agents = Mutex::default();
+                let session = Session {
+                    id,
+                    about,
+                    connection,
+                    agents,
+                    who,
+                    began,
+                    gateway,
+                    lines,
+                    streams,
+                    refused,
+                    sent,
+                    received,
+                };
                 let session = Arc::new(session);
                 session.begins();
                 sessions.insert((user, id), Arc::downgrade(&session));
@@ -63,6 +87,42 @@ impl Tunnels {
     }
 }
 
+/// A tunnel of requests, which is kept between them.
+pub(super) struct Kept {
+    seat: Seat,
+    used_at: Instant,
+}
+
+impl Kept {
+    /// Whether requests still come.
+    pub(super) fn is_used(&self) -> bool {
+        self.used_at.elapsed() < KEPT || self.seat.0.lines.load(Ordering::Relaxed) > 1
+    }
+}
+
+impl Tunnels {
+    /// A place in the tunnel of a person's requests to a connection: one for all that come within a while.
+    pub(crate) fn join_requests(
+        &self,
+        gateway: &Handle,
+        (user, who): (UserId, String),
+        (id, name): (ConnectionId, &str),
+    ) -> Option<Seat> {
+        let mut kept = self.inner.kept();
+        let standing = kept.get_mut(&(user, id)).map(|standing| {
+            standing.used_at = Instant::now();
+            standing.seat.0.id
+        });
+        let tunnel = standing.unwrap_or_else(TunnelId::new);
+        let seat = self.join(gateway, (user, who.clone()), tunnel, (id, name))?;
+        if standing.is_none() {
+            let held = self.join(gateway, (user, who), tunnel, (id, name))?;
+            kept.insert((user, id), Kept { seat: held, used_at: Instant::now() });
+        }
+        Some(seat)
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         self.0.lines.fetch_sub(1, Ordering::Relaxed);
@@ -70,23 +130,61 @@ impl Drop for Seat {
 }
 
 impl Session {
-    pub(super) fn id(&self) -> TunnelId {
+    /// The connection.
+    pub(super) fn about(&self) -> ConnectionId {
+        self.about
+    }
+
+    pub(super) fn gateway(&self) -> &Handle {
+        &self.gateway
+    }
+
+    pub(crate) fn id(&self) -> TunnelId {
         self.id
     }
 
-    pub(super) fn who(&self) -> &str {
+    pub(crate) fn who(&self) -> &str {
         &self.who
     }
 
-    fn begins(&self) {
-        let Self { id, connection, agent, who, .. } = self;
-        tracing::info!(event = event::REQUEST_TUNNEL, tunnel = %id, connection, %agent, who, "a tunnel begins");
-        self.note(format!("{who} opened tunnel {id} to connection `{connection}`"));
+    /// The number of the next stream, from 1.
+    pub(crate) fn next_stream(&self) -> u64 {
+        self.streams.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Adds a line to the agent's log on the server.
-    fn note(&self, text: String) {
-        let (gateway, agent) = (self.gateway.clone(), self.agent);
+    /// A stream has moved so many bytes to the target and back.
+    pub(crate) fn moves(&self, sent: u64, received: u64) {
+        self.sent.fetch_add(sent, Ordering::Relaxed);
+        self.received.fetch_add(received, Ordering::Relaxed);
+    }
+
+    /// A stream did not come about.
+    pub(crate) fn refuses(&self, refusal: &TunnelRefusal) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let (tunnel, who, code, reason) = (self.id, &self.who, refusal.code, &refusal.message);
+        tracing::warn!(event = event::FORWARD_IN_ERROR, %tunnel, who, ?code, reason, "a stream was refused");
+    }
+
+    fn begins(&self) {
+        let Self { id, connection, who, .. } = self;
+        tracing::info!(event = event::REQUEST_TUNNEL, tunnel = %id, connection, who, "a tunnel begins");
+    }
+
+    /// An agent opens a stream of it.
+    pub(super) fn uses(&self, agent: AgentId) {
+        if self.agents().insert(agent) {
+            let Self { id, connection, who, .. } = self;
+            self.note(agent, format!("{who} opened tunnel {id} to connection `{connection}`"));
+        }
+    }
+
+    fn agents(&self) -> MutexGuard<'_, BTreeSet<AgentId>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a line to an agent's log on the server.
+    fn note(&self, agent: AgentId, text: String) {
+        let gateway = self.gateway.clone();
         self.gateway.parts().tasks.spawn(async move { gateway.note(agent, LogLevel::Info, text).await });
     }
 }
@@ -99,16 +197,22 @@ impl Drop for Session {
         let (sent, received) = (value(&self.sent), value(&self.received));
         let reason =
             if self.gateway.parts().stop.is_cancelled() { "the server stops" } else { "its person's side closed it" };
-        let Self { id, connection, agent, who, .. } = &*self;
+        let agents = std::mem::take(&mut *self.agents());
+        let Self { id, connection, who, .. } = &*self;
         tracing::info!(
-            tunnel = %id, connection, %agent, who, streams, refused, sent, received, seconds, reason, "a tunnel ended"
+            tunnel = %id, connection, ?agents, who, streams, refused, sent, received, seconds, reason, "a tunnel ended"
         );
-        self.note(format!(
-            "tunnel {id} of {who} to connection `{connection}` ended after {seconds} s: {reason}; {streams} streams, \
-             {refused} of them refused, {sent} bytes to the target, {received} bytes back"
-        ));
-        if let Some(link) = self.gateway.link_of(*agent) {
-            link.send(ServerToAgent::TunnelEnded { tunnel: *id, reason: reason.to_owned() });
+        for agent in agents {
+            self.note(
+                agent,
+                format!(
+                    "tunnel {id} of {who} to connection `{connection}` ended after {seconds} s: {reason}; {streams} \
+                     streams, {refused} of them refused, {sent} bytes to the target, {received} bytes back"
+                ),
+            );
+            if let Some(link) = self.gateway.link_of(agent) {
+                link.send(ServerToAgent::TunnelEnded { tunnel: *id, reason: reason.to_owned() });
+            }
         }
     }
 }

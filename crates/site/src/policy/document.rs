@@ -46,6 +46,8 @@ struct Document {
     #[serde(default = "yes")]
     tunnels: bool,
     #[serde(default)]
+    sealed: bool,
+    #[serde(default)]
     allow: Vec<String>,
     #[serde(default)]
     deny: Vec<String>,
@@ -71,6 +73,7 @@ impl Policy {
         Ok(Self {
             default: document.default,
             tunnels: document.tunnels,
+            sealed: document.sealed,
             allow: rules(document.allow)?,
             deny: rules(document.deny)?,
             connectors: document.connectors,
@@ -84,6 +87,10 @@ impl Policy {
     pub fn to_text(&self) -> String {
         let default = if self.default == Permission::Allow { "allow" } else { "deny" };
         let mut text = format!("{HEAD}default = \"{default}\"\ntunnels = {}\n", self.tunnels);
+        text.push_str(match self.sealed {
+            true => "sealed = true\n",
+            false => "# sealed = true  # rows to and from other agents only sealed end to end\n",
+        });
         text.push_str(&list("allow", self.allow.iter().map(Rule::to_string)));
         text.push_str(&list("deny", self.deny.iter().map(Rule::to_string)));
         for (name, names) in [("connectors", &self.connectors), ("programs", &self.programs)] {

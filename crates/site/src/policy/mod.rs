@@ -25,6 +25,8 @@ pub struct Policy {
     pub default: Permission,
     /// Whether people may open tunnels through the agent.
     pub tunnels: bool,
+    /// Whether rows go to and come from others only sealed end to end.
+    pub sealed: bool,
     /// Hosts, networks and ports that may be dialled.
     pub allow: Vec<Rule>,
     /// Those that may not, whatever `allow` says.
@@ -57,6 +59,7 @@ impl Policy {
         Self {
             default: Permission::Allow,
             tunnels: true,
+            sealed: false,
             allow: vec![Rule::anywhere()],
             deny: Vec::new(),
             connectors: None,
@@ -71,6 +74,7 @@ impl Policy {
         Self {
             default: Permission::Deny,
             tunnels: false,
+            sealed: true,
             allow: Vec::new(),
             deny: vec![Rule::anywhere()],
             connectors: Some(Vec::new()),
@@ -139,6 +143,21 @@ impl Policy {
             what: "tunnels".to_owned(),
             rule: "tunnels = false".to_owned(),
             advice: "the site's administrator can set `tunnels = true` in policy.toml".to_owned(),
+        })
+    }
+
+    /// Whether rows may go `way` ("to step `x`") without a seal.
+    pub fn may_go_unsealed(&self, way: &str) -> Result<(), Refused> {
+        if !self.sealed {
+            return Ok(());
+        }
+        Err(Refused {
+            what: format!("rows {way} that are not sealed end to end"),
+            rule: "sealed = true".to_owned(),
+            advice:
+                "both agents must be remote ones of versions that seal; if they are, the server left the seal out, \
+                     which it has no reason to; or the site's administrator takes the rule out of policy.toml"
+                    .to_owned(),
         })
     }
 

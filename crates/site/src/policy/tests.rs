@@ -75,6 +75,14 @@ fn connectors_programs_folders_and_tunnels() {
 }
 
 #[test]
+fn rows_may_have_to_be_sealed() {
+    assert!(policy("default = \"allow\"").may_go_unsealed("to step `write`").is_ok());
+    let refused = policy("default = \"allow\"\nsealed = true").may_go_unsealed("to step `write`").unwrap_err();
+    assert_eq!(refused.rule, "sealed = true");
+    assert!(refused.to_string().contains("rows to step `write` that are not sealed"), "{refused}");
+}
+
+#[test]
 fn a_day_has_its_measure() {
     let some = policy("default = \"allow\"\ndata_per_day = \"10 GB\"");
     assert!(some.may_move(9_999_999_999).is_ok());

@@ -126,7 +126,7 @@ fn known(path: &Path, agent: AgentId) -> Result<Vec<(ConnectionFacts, Connection
         }
         let settings = document.value.get("settings").cloned().unwrap_or_else(|| serde_json::json!({}));
         let secrets = secrets(&document.value);
-        let facts = ConnectionFacts { id: ConnectionId::new(), name: name.clone(), kind, agent };
+        let facts = ConnectionFacts { id: ConnectionId::new(), name: name.clone(), kind, agent, agents: vec![agent] };
         all.push((facts, ConnectionOrder { name, settings, secrets }));
     }
     Ok(all)

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use super::connections::agents;
 use super::server::asked_to_stop;
 use crate::client::{Client, encode, with_query};
 use crate::error::{Doing, Error, Exit, Result};
@@ -71,7 +72,7 @@ async fn serve(arguments: &Arguments, connection: &Value, server: Server) -> Res
     pool.prepare().await.map_err(explain)?;
     let listener = listen::bind(arguments.local).await?;
     let local = listener.local_addr().doing(|| "listening".to_owned())?;
-    say::line(&format!("{local} is {name}, through agent {}", text(connection, "agent")));
+    say::line(&format!("{local} is {name}, through agent {}", agents(connection)));
     let totals = Arc::new(Totals::default());
     let serving = listen::serve(listener, Arc::clone(&pool), Arc::clone(&totals));
     tokio::select! {

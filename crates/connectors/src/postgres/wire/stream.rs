@@ -5,13 +5,8 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 
 use sallyport_dataplane::Cancel;
@@ -19,6 +14,7 @@ use sallyport_site::policy::{PolicyFile, Refused};
 
 use super::super::settings::{Connection, Tls};
 use super::socket::Socket;
+use crate::tls::{self, Check};
 
 /// How long one address may take to answer.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -166,10 +162,8 @@ pub(super) fn in_time(why: io::Error) -> io::Error {
 pub(crate) enum TlsError {
     #[error("the server does not offer TLS")]
     NotOffered,
-    #[error("the connection's `ca` holds no certificate in PEM form")]
-    BadAuthority,
-    #[error("this machine has no root certificates")]
-    NoRoots,
+    #[error(transparent)]
+    Trust(#[from] tls::Error),
     #[error("{0}")]
     Handshake(String),
     #[error("{0}")]
@@ -181,7 +175,8 @@ pub(crate) fn encrypt(mut socket: TcpStream, connection: &Connection) -> Result<
     if connection.tls == Tls::Disable {
         return Ok(Stream::Plain(Socket::plain(socket)));
     }
-    let config = tls_config(connection)?;
+    let verified = connection.tls == Tls::VerifyFull;
+    let config = tls::config(Check { ca: connection.ca.as_deref(), system: verified, name: verified })?;
     let mut request = bytes::BytesMut::new();
     postgres_protocol::message::frontend::ssl_request(&mut request);
     socket.write_all(&request)?;
@@ -212,113 +207,5 @@ fn unfinished(why: io::Error) -> TlsError {
         TlsError::Handshake(why.to_string())
     } else {
         TlsError::Io(in_time(why))
-    }
-}
-
-fn tls_config(connection: &Connection) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|why| TlsError::Handshake(why.to_string()))?;
-    let pinned = match &connection.ca {
-        Some(pem) => certificates(pem)?,
-        None => Vec::new(),
-    };
-    let roots = match (&connection.ca, connection.tls) {
-        (Some(_), _) => Some(given_roots(&pinned)?),
-        (None, Tls::VerifyFull) => Some(system_roots()?),
-        (None, _) => None,
-    };
-    let inner = match roots {
-        Some(roots) => Some(
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                .build()
-                .map_err(|why| TlsError::Handshake(why.to_string()))?,
-        ),
-        None => None,
-    };
-    let verifier = Verifier { inner, pinned, any_name: connection.tls != Tls::VerifyFull, provider };
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
-}
-
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| TlsError::BadAuthority)
-}
-
-fn given_roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate.clone()).map_err(|_| TlsError::BadAuthority)?;
-    }
-    if roots.is_empty() { Err(TlsError::BadAuthority) } else { Ok(roots) }
-}
-
-fn system_roots() -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
-}
-
-/// Checks as much of the certificate as the connection's `tls` and `ca` ask for.
-#[derive(Debug)]
-struct Verifier {
-    /// `None`: the certificate only carries the key.
-    inner: Option<Arc<WebPkiServerVerifier>>,
-    /// The given `ca`: a self-signed server certificate is often given as its own authority, which a chain check refuses.
-    pinned: Vec<CertificateDer<'static>>,
-    any_name: bool,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
-        if self.pinned.iter().any(|pinned| pinned == end_entity) {
-            if !self.any_name {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            }
-            return Ok(ServerCertVerified::assertion());
-        }
-        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.any_name => Ok(ServerCertVerified::assertion()),
-            result => result,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match &self.inner {
-            Some(inner) => inner.verify_tls12_signature(message, certificate, signed),
-            None => Ok(HandshakeSignatureValid::assertion()),
-        }
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match &self.inner {
-            Some(inner) => inner.verify_tls13_signature(message, certificate, signed),
-            None => Ok(HandshakeSignatureValid::assertion()),
-        }
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

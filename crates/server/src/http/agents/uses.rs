@@ -36,32 +36,37 @@ impl Names {
     fn steps(&self, task: &Task) -> Vec<Use> {
         let active = task.steps.iter().filter(|step| step.active);
         active
-            .filter_map(|step| {
-                Some(Use { task: task.task.clone(), step: step.name.clone(), agent: self.agent_of(task, step)? })
+            .flat_map(|step| {
+                let one = |agent| Use { task: task.task.clone(), step: step.name.clone(), agent };
+                self.agents_of(task, step).into_iter().map(one)
             })
             .collect()
     }
 
-    /// The agent that a step names, or its connection's, or that of a transform's first input.
-    fn agent_of(&self, task: &Task, step: &Step) -> Option<AgentId> {
+    /// The agent that a step names, or its connection's, or those of a transform's first input.
+    fn agents_of(&self, task: &Task, step: &Step) -> Vec<AgentId> {
         let mut step = step;
         // Inputs in a circle, which no saved task has, end here too.
         for _ in 0..task.steps.len() {
-            if let Some(agent) = self.named(step) {
-                return Some(agent);
+            let named = self.named(step);
+            if !named.is_empty() {
+                return named;
             }
-            let input = step.transform.as_ref().and(step.input.first())?;
-            step = task.steps.iter().find(|step| step.name == *input)?;
+            let input = step.transform.as_ref().and(step.input.first());
+            let Some(from) = input.and_then(|input| task.steps.iter().find(|step| step.name == *input)) else { break };
+            step = from;
         }
-        None
+        Vec::new()
     }
 
-    fn named(&self, step: &Step) -> Option<AgentId> {
+    fn named(&self, step: &Step) -> Vec<AgentId> {
         if let Some(name) = &step.agent {
-            return self.agents.iter().find(|agent| agent.name.eq_ignore_ascii_case(name)).map(|agent| agent.id);
+            let named = self.agents.iter().filter(|agent| agent.name.eq_ignore_ascii_case(name));
+            return named.map(|agent| agent.id).collect();
         }
-        let name = step.connection.as_ref()?;
-        let found = self.connections.iter().find(|connection| connection.name.eq_ignore_ascii_case(name));
-        found.map(|connection| connection.agent)
+        let named = |connection: &&Connection| {
+            step.connection.as_ref().is_some_and(|name| connection.name.eq_ignore_ascii_case(name))
+        };
+        self.connections.iter().find(named).map_or_else(Vec::new, |connection| connection.agents().collect())
     }
 }
