@@ -33,7 +33,10 @@ impl Wine {
         let wine = Self { prefix };
         // Without it the services would end with the last program that somebody has started.
         ensure!(wine.server(&["--persistent=600"])?.success(), "Wine's server does not start");
-        wine.good(folder, &["wineboot", "--init"])?;
+        // The first program makes the system. `wineboot` itself would then run twice, and so would the services' manager.
+        // What it starts stays, so it must hold nobody's output open.
+        let booted = silent(&mut wine.command(folder, &["cmd", "/c", "exit"])).status()?;
+        ensure!(booted.success(), "Windows does not start: {booted}");
         let library = wine.prefix.join("drive_c/windows/system32/bcryptprimitives.dll");
         if !library.exists() {
             compile(RANDOM, &library, &["-shared", "-ladvapi32"])?;
@@ -42,7 +45,7 @@ impl Wine {
     }
 
     fn server(&self, arguments: &[&str]) -> Result<ExitStatus> {
-        Ok(Command::new(SERVER).args(arguments).env("WINEPREFIX", &self.prefix).status()?)
+        Ok(silent(Command::new(SERVER).args(arguments).env("WINEPREFIX", &self.prefix)).status()?)
     }
 
     /// A command that runs in a folder.
@@ -85,6 +88,10 @@ impl Drop for Wine {
         // It takes every program along; what goes wrong with that the folder's own end mends.
         let _ = self.server(&["--kill"]).and_then(|_| self.server(&["--wait"]));
     }
+}
+
+fn silent(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
 /// Compiles a small program or library in C for Windows.

@@ -10,7 +10,9 @@ use sallyport_e2e::{Api, Folder, Machine, Profile, binary, dist, free_port, unti
 /// takes time.
 fn packages(folder: &Folder) -> Result<PathBuf> {
     let programs = folder.join("programs/sallyport")?.with_file_name("");
-    std::fs::copy(binary(Profile::Dev, "sallyport")?, programs.join("sallyport"))?;
+    let mut strip = Command::new("strip");
+    strip.arg("-o").arg(programs.join("sallyport")).arg(binary(Profile::Dev, "sallyport")?);
+    ensure!(strip.status().context("running strip")?.success());
     for program in ["sallyport-agent", "sallyport-wrapper"] {
         std::fs::write(programs.join(program), "not this time")?;
     }

@@ -11,6 +11,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 const PLATFORM: &str = "windows-x86_64";
+/// With its folder, as when it is double-clicked: Wine takes the bare name for its own `start`.
+const LAUNCHER: &str = ".\\start.bat";
 const WRAPPER: &str = "sallyport-wrapper.exe";
 
 /// Wine is slower than Windows.
@@ -69,7 +71,7 @@ fn install(system: &System) -> Result<Installed> {
 /// Runs the launcher, as its user does.
 fn start(system: &System, wine: &Wine, agent: &Installed) -> Result<Process> {
     let log = system.folder.path().join("client.console.log");
-    let launcher = wine.start("the launcher", agent.folder(), &["cmd", "/c", "start.bat"], &log)?;
+    let launcher = wine.start("the launcher", agent.folder(), &["cmd", "/c", LAUNCHER], &log)?;
     online(system, "client", None)?;
     Ok(launcher)
 }
@@ -152,7 +154,7 @@ fn an_agent_starts_works_restarts_and_updates_on_windows() -> Result<()> {
         update(system, &["\"9.0.1\""])?;
         copies(system, &agent, 30)?;
 
-        let said = wine.good(agent.folder(), &["cmd", "/c", "start.bat", "stop"])?;
+        let said = wine.good(agent.folder(), &["cmd", "/c", LAUNCHER, "stop"])?;
         ensure!(said.contains("Stopped."), "{said}");
         ensure!(launcher.wait(LONG)?.success(), "{}", launcher.output());
         system.offline("client")
