@@ -1,9 +1,10 @@
-use sallyport_protocol::{Checkup, Crash, ExitCause, Refusal};
+use sallyport_protocol::{Checkup, Crash, ExecutedBy, ExitCause, Refusal, RefusalCode, Timestamp, Versions};
+use sallyport_site::dial::Kind;
 use sallyport_site::lock::Holder;
 use sallyport_site::machine::Process;
 
 use super::*;
-use crate::doctor::facts::{Logs, Updates};
+use crate::doctor::facts::{Login, Logs, Network, TlsTrouble, Updates};
 
 const GIB: u64 = 1024 * 1024 * 1024;
 
