@@ -61,6 +61,11 @@ impl Machine {
         self.root.join(inside.trim_start_matches('/'))
     }
 
+    /// A program in it, to be started.
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        inside(self.init, program, arguments)
+    }
+
     /// Runs a program in it; how that went and what it said.
     pub fn try_run(&self, program: &str, arguments: &[&str]) -> Result<Output> {
         enter(self.init, program, arguments)
@@ -85,9 +90,14 @@ impl Drop for Machine {
     }
 }
 
-fn enter(pid: u32, program: &str, arguments: &[&str]) -> Result<Output> {
+fn inside(pid: u32, program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("nsenter");
     command.args(["--all", "--target", &pid.to_string(), "--", program]).args(arguments);
+    command
+}
+
+fn enter(pid: u32, program: &str, arguments: &[&str]) -> Result<Output> {
+    let mut command = inside(pid, program, arguments);
     command.stdin(Stdio::null()).output().with_context(|| format!("running {program} in the container"))
 }
 

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::{system, to_csv};
 
-const HOME: &str = "/opt/agent";
-const WRAPPER: &str = "/opt/agent/sallyport-wrapper";
+pub(crate) const HOME: &str = "/opt/agent";
+pub(crate) const WRAPPER: &str = "/opt/agent/sallyport-wrapper";
 
 /// A booted machine with an agent's download unzipped in it.
-fn machine(system: &System) -> Result<(Machine, Installed)> {
+pub(crate) fn machine(system: &System) -> Result<(Machine, Installed)> {
     let machine = Machine::boot(&system.folder.join("machine")?)?;
     system.api().post("/api/v1/agents", &json!({"name": "site"}))?;
     let zip = system.api().download("/api/v1/agents/site/download?policy=permissive")?;

@@ -8,6 +8,7 @@ use sallyport_site::{Layout, lock};
 use serde_json::{Value, json};
 
 use super::request::Request;
+use crate::service::{self, Asked, Word};
 use crate::{bundle, command, doctor, status};
 
 const HTML: &str = include_str!("page.html");
@@ -84,6 +85,9 @@ pub(super) fn to(request: &Request, layout: &Layout, clock: &Clock) -> Answer {
             Ok(()) => Answer::json(&json!({"asked": true})),
             Err(reason) => Answer::plain(409, &reason),
         },
+        ("GET", "/api/service") => Answer::json(&service(layout)),
+        ("POST", "/api/service/install") => change(layout, Word::Install),
+        ("POST", "/api/service/uninstall") => change(layout, Word::Uninstall),
         _ => Answer::plain(404, "there is no such page"),
     }
 }
@@ -96,6 +100,26 @@ fn overview(layout: &Layout) -> Value {
         "running": running,
         "status": status::read(&layout.status()).filter(|_| running),
     })
+}
+
+/// Whether the folder is a service, whether this process may change that, and the command for who may.
+fn service(layout: &Layout) -> Value {
+    let service::Prospect { name, word, hindrance } = service::prospect(layout);
+    let word = if word == Word::Uninstall { "uninstall" } else { "install" };
+    let program = layout.wrapper_program();
+    json!({
+        "name": name,
+        "word": word,
+        "hindrance": hindrance,
+        "command": format!("\"{}\" service {word}", program.display()),
+    })
+}
+
+fn change(layout: &Layout, word: Word) -> Answer {
+    match service::perform(layout, &Asked { word, name: None, user: None }) {
+        Ok(()) => Answer::json(&service(layout)),
+        Err(refusal) => Answer::plain(409, &refusal.message),
+    }
 }
 
 /// The end of a log, the lines of at least a level. What follows a line without a head of its own belongs to it.

@@ -1,4 +1,4 @@
-//! The local page: status, log, doctor, bundle and restart in a browser on this machine.
+//! The local page: status, log, doctor, bundle, restart and the service in a browser on this machine.
 //!
 //! Invariant: it listens on the loopback address alone, and answers nobody without the cookie that a one-time token was
 //! exchanged for. It reads the same files as the other commands and writes the same command file, so that it works

@@ -55,6 +55,27 @@ async function showStatus() {
   part("restart").disabled = !shown.running;
 }
 
+let service = {};
+
+function showService(shown) {
+  service = shown;
+  const installs = shown.word === "install";
+  const state = installs ? "This folder is no service: it runs until somebody ends it." : `This folder is the service ${shown.name}.`;
+  const why = shown.hindrance ? ` The page may not change that: ${shown.hindrance}.` : "";
+  part("service-text").textContent = state + why;
+  part("service").hidden = Boolean(shown.hindrance);
+  part("service").textContent = installs ? "Install the service" : "Remove the service";
+  part("service-command").hidden = !shown.hindrance;
+  part("service-command").textContent = shown.command;
+}
+
+async function changeService() {
+  if (service.word === "uninstall" && !confirm("Stop and remove the service? What its agent does is cancelled.")) {
+    throw new Error("Nothing was changed.");
+  }
+  showService(await (await ask(`/api/service/${service.word}`, "POST")).json());
+}
+
 async function showLog() {
   const query = `program=${part("program").value}&level=${part("level").value}`;
   const { lines } = await (await ask(`/api/log?${query}`)).json();
@@ -116,6 +137,7 @@ function button(id, doing, work, done) {
 button("restart", "Asking for a restart...", () => ask("/api/restart", "POST"), "A restart was asked for.");
 button("doctor", "Looking at everything; this takes a few seconds...",
   async () => showFindings(await (await ask("/api/doctor", "POST")).json()), "");
+button("service", "Asking the service manager; this may take a minute...", changeService, "Done.");
 button("bundle", "Gathering; this takes a few seconds...", save, "The bundle is saved; it holds no secrets.");
 part("program").addEventListener("change", showLog);
 part("level").addEventListener("change", showLog);
@@ -130,3 +152,4 @@ async function look() {
   setTimeout(look, 2000);
 }
 look();
+ask("/api/service").then(async (answer) => showService(await answer.json())).catch((error) => say(error.message, true));

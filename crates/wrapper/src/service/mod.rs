@@ -83,20 +83,45 @@ fn conflict(message: impl Into<String>) -> Refusal {
 
 /// Does what was asked; gives the exit code.
 pub(crate) fn run(layout: &Layout, asked: &Asked) -> u8 {
-    let done = match asked.word {
-        Word::Install => install(layout, asked),
-        Word::Uninstall => uninstall(layout, asked),
-        Word::Start => start(layout, asked),
-        Word::Stop => stop(layout, asked),
-        Word::Status { json } => return show(layout, asked, json),
-    };
-    match done {
+    if let Word::Status { json } = asked.word {
+        return show(layout, asked, json);
+    }
+    match perform(layout, asked) {
         Ok(()) => app::EXIT_OK,
         Err(Refusal { code, message }) => {
             console::complain(&message);
             code
         }
     }
+}
+
+/// Changes what was asked for; what is only to be shown changes nothing.
+pub(crate) fn perform(layout: &Layout, asked: &Asked) -> Result<(), Refusal> {
+    match asked.word {
+        Word::Install => install(layout, asked),
+        Word::Uninstall => uninstall(layout, asked),
+        Word::Start => start(layout, asked),
+        Word::Stop => stop(layout, asked),
+        Word::Status { .. } => Ok(()),
+    }
+}
+
+/// Whether this folder is a service, and what a person could do about that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prospect {
+    /// The service's name.
+    pub(crate) name: Option<String>,
+    /// What would be done: [`Word::Uninstall`] where it is one.
+    pub(crate) word: Word,
+    /// Why this process may not do it.
+    pub(crate) hindrance: Option<String>,
+}
+
+/// Looks what could be done.
+pub(crate) fn prospect(layout: &Layout) -> Prospect {
+    let name = read(layout).map(|installed| installed.name);
+    let word = if name.is_some() { Word::Uninstall } else { Word::Install };
+    Prospect { name, word, hindrance: manager::may_install().err() }
 }
 
 fn install(layout: &Layout, asked: &Asked) -> Result<(), Refusal> {

@@ -81,7 +81,7 @@ fn authority(path: &Path, name: &str) -> Result<()> {
 #[test]
 fn proxies_are_told_apart() -> Result<()> {
     system(|system| {
-        let agent = system.install("behind")?;
+        let mut agent = system.install("behind")?;
         let squid = Squid::start(system.folder.path())?;
         let (user, password) = Squid::login();
         set(&agent, &[("ProxyServerAddress", json!(squid.address()))])?;
@@ -108,7 +108,11 @@ fn proxies_are_told_apart() -> Result<()> {
         fs::write(&file, format!("{}\n{own}", fs::read_to_string(&file)?))?;
         let findings = Findings::of(&agent)?;
         findings.must("tls", "ok", "")?;
-        findings.must("credentials", "ok", "")
+        findings.must("credentials", "ok", "")?;
+        // What is told as good is: control connections go through it.
+        agent.start()?;
+        system.online("behind")?;
+        agent.stop()
     })
 }
 
