@@ -1,7 +1,7 @@
 //! A publisher of releases: keys, archives, signatures, all made with the `sallyport` command.
 //!
-//! The agent of a release is a small script: it answers `--version`, does the mischief that a test wants of it, and becomes
-//! the real agent. So an archive has a few hundred bytes, and what runs is what this workspace has built.
+//! The agent or wrapper of a release is a small script: it answers `--version`, does the mischief that a test wants of it,
+//! and becomes the real program. So an archive has a few hundred bytes, and what runs is what this workspace has built.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -69,13 +69,39 @@ impl Publisher {
             mischief.start,
             real.display()
         );
-        let path = self.folder.join(format!("{version}.zip"));
+        self.zip("sallyport-agent", version, &script, mischief.ballast)
+    }
+
+    /// As [`Publisher::archive`], of the wrapper; `real` is where the real one lies.
+    fn wrapper_archive(&self, version: &str, mischief: &Mischief<'_>, real: &Path) -> Result<PathBuf> {
+        // What guards, restores and shows is no start.
+        let script = format!(
+            "#!/bin/sh\nhome=$(cd \"$(dirname \"$0\")\" && pwd)\ncase \" $* \" in\n\" --version \") echo sallyport-wrapper \
+             {version}; exit 0;;\n*\" rehearse \"*)\n:\n{}\n;;\n*\" guard \"*|*\" restore \"*|*\" service \"*|*\" status \"*) ;;\n\
+             *)\n:\n{}\n;;\nesac\nexec {} --home \"$home\" \"$@\"\n",
+            mischief.rehearsal,
+            mischief.start,
+            real.display()
+        );
+        self.zip("sallyport-wrapper", version, &script, mischief.ballast)
+    }
+
+    /// Makes, signs and publishes a version of the wrapper that becomes the program at `real`.
+    pub fn wrapper_release(&self, version: &str, sequence: u64, mischief: &Mischief<'_>, real: &Path) -> Result<()> {
+        let archive = self.wrapper_archive(version, mischief, real)?;
+        let all: Vec<usize> = (0..self.keys).collect();
+        self.sign(&archive, version, &all, &["--product", "wrapper", "--sequence", &sequence.to_string()])?;
+        self.publish(&archive)
+    }
+
+    fn zip(&self, program: &str, version: &str, script: &str, ballast: usize) -> Result<PathBuf> {
+        let path = self.folder.join(format!("{program}-{version}.zip"));
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         let mut zip = ZipWriter::new(std::fs::File::create(&path)?);
-        zip.start_file("sallyport-agent", options)?;
+        zip.start_file(program, options)?;
         zip.write_all(script.as_bytes())?;
         zip.start_file("ballast", options)?;
-        zip.write_all(&vec![7; mischief.ballast])?;
+        zip.write_all(&vec![7; ballast])?;
         zip.finish()?;
         Ok(path)
     }

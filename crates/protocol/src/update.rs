@@ -1,4 +1,4 @@
-//! What server and wrapper say about versions of the agent program.
+//! What server and wrapper say about versions of the agent and of the wrapper itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct ReleaseSignature {
     pub signature: String,
 }
 
-/// A release that the agent is to run. The wrapper believes the signatures, not the server.
+/// A release that is to run. The wrapper believes the signatures, not the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseOffer {
     /// The manifest, byte for byte as it was signed.

@@ -84,6 +84,11 @@ pub enum WrapperMessage {
         /// How it stands.
         report: UpdateReport,
     },
+    /// As [`WrapperMessage::Update`], for the wrapper's own program.
+    WrapperUpdate {
+        /// How it stands.
+        report: UpdateReport,
+    },
     /// Log lines of the wrapper.
     Logs {
         /// In order, acknowledged by number.
@@ -143,6 +148,13 @@ pub enum ServerToWrapper {
         /// Why there is nothing to do, or why this release: one sentence.
         reason: String,
     },
+    /// Which version the wrapper itself is to be; the last one counts.
+    OfferWrapper {
+        /// A release, or nothing to do.
+        release: Option<ReleaseOffer>,
+        /// Why there is nothing to do, or why this release: one sentence.
+        reason: String,
+    },
     /// What the server sees of the agent; follows each acknowledged heartbeat.
     AgentSeen {
         /// The agent process that is online, by its id on its machine; absent while none is.
@@ -155,7 +167,7 @@ pub enum ServerToWrapper {
         #[serde(default)]
         runs: u32,
     },
-    /// Try a version again that has failed on this machine.
+    /// Try a version of agent or wrapper again that has failed on this machine.
     RetryUpdate {
         /// Who wants it, for the log.
         reason: String,

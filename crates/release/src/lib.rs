@@ -17,7 +17,7 @@ mod version;
 
 pub use hash::{Digest, DigestReader, ParseDigestError};
 pub use key::{KeyError, KeyId, PrivateKey, PublicKey};
-pub use manifest::{AGENT, ARCHIVE_BYTES_MAX, Manifest, ManifestError, PLATFORMS};
+pub use manifest::{AGENT, ARCHIVE_BYTES_MAX, Manifest, ManifestError, PLATFORMS, PRODUCTS, WRAPPER};
 pub use signed::{SIGNED_BYTES_MAX, Signature, Signed, SignedError};
 pub use trust::{Trust, TrustError};
 pub use verify::{Installed, Refused, verify};

@@ -4,8 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Version};
 
-/// The product's name of the agent's releases.
+/// The product's name of the agent's releases, and of the program in their archives.
 pub const AGENT: &str = "sallyport-agent";
+
+/// The product's name of the wrapper's releases, and of the program in their archives.
+pub const WRAPPER: &str = "sallyport-wrapper";
+
+/// What a release may be of.
+pub const PRODUCTS: [&str; 2] = [AGENT, WRAPPER];
 
 /// The platforms that a release may be for.
 pub const PLATFORMS: [&str; 4] = ["linux-x86_64", "linux-aarch64", "windows-x86_64", "macos-aarch64"];
@@ -16,7 +22,7 @@ pub const ARCHIVE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// The content of a manifest. Readers pass over fields that they do not know; what was signed is the text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// What is released: [`AGENT`].
+    /// What is released: one of [`PRODUCTS`].
     pub product: String,
     /// One of [`PLATFORMS`].
     pub platform: String,
@@ -51,7 +57,7 @@ pub enum ManifestError {
     #[error("the manifest is not understood: {0}")]
     Malformed(String),
     /// A product that nothing here installs.
-    #[error("the manifest is for `{0}`: expected {AGENT}")]
+    #[error("the manifest is for `{0}`: expected one of {all}", all = PRODUCTS.join(", "))]
     Product(String),
     /// No such platform.
     #[error("the manifest is for `{0}`: expected one of {all}", all = PLATFORMS.join(", "))]
@@ -87,7 +93,7 @@ impl Manifest {
 
     /// Whether it says what can be.
     pub fn check(&self) -> Result<(), ManifestError> {
-        if self.product != AGENT {
+        if !PRODUCTS.contains(&self.product.as_str()) {
             return Err(ManifestError::Product(self.product.clone()));
         }
         if !PLATFORMS.contains(&self.platform.as_str()) {

@@ -6,6 +6,8 @@ use crate::{Manifest, ManifestError, Signed, SignedError, Trust, Version};
 /// What a decision needs to know of the installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Installed {
+    /// The product that the release is to replace.
+    pub product: String,
     /// The platform, such as `linux-x86_64`.
     pub platform: String,
     /// The wrapper's version.
@@ -40,6 +42,14 @@ pub enum Refused {
         /// How many it takes.
         needed: usize,
     },
+    /// Of another product.
+    #[error("the release is of {theirs} and offered as {ours}; nothing that a publisher or this machine could mend")]
+    Product {
+        /// The manifest's.
+        theirs: String,
+        /// What is replaced.
+        ours: String,
+    },
     /// For another platform.
     #[error("the release is for {theirs}, this is {ours}; publish one for {ours}")]
     Platform {
@@ -71,7 +81,9 @@ pub enum Refused {
         floor: Version,
     },
     /// The wrapper is too old.
-    #[error("the release needs wrapper {needed}, this is {ours}; download the agent again")]
+    #[error(
+        "the release needs wrapper {needed}, this is {ours}; publish a newer wrapper too, or download the agent again"
+    )]
     Wrapper {
         /// At least this.
         needed: Version,
@@ -106,6 +118,9 @@ pub fn verify(signed: &Signed, trust: &Trust, now: i64, installed: &Installed) -
     // Nothing of an unsigned text is read.
     trust.check_signatures(signed)?;
     let manifest = signed.content()?;
+    if manifest.product != installed.product {
+        return Err(Refused::Product { theirs: manifest.product, ours: installed.product.clone() });
+    }
     if manifest.platform != installed.platform {
         return Err(Refused::Platform { theirs: manifest.platform, ours: installed.platform.clone() });
     }

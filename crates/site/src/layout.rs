@@ -55,7 +55,7 @@ impl Layout {
 
     /// The agent program.
     pub fn agent_program(&self) -> PathBuf {
-        self.agent_folder().join(Self::agent_program_name())
+        self.agent_folder().join(format!("sallyport-agent{EXE_SUFFIX}"))
     }
 
     /// Installed releases, one folder each, never changed once they are there.
@@ -63,14 +63,9 @@ impl Layout {
         self.home.join("versions")
     }
 
-    /// The agent program of an installed release.
-    pub fn version_program(&self, folder: &str) -> PathBuf {
-        self.versions().join(folder).join(Self::agent_program_name())
-    }
-
-    /// The name of the agent program's file.
-    pub fn agent_program_name() -> String {
-        format!("sallyport-agent{EXE_SUFFIX}")
+    /// Installed releases of the wrapper itself; the active one's program is also [`Layout::wrapper_program`].
+    pub fn wrapper_versions(&self) -> PathBuf {
+        self.home.join("wrapper-versions")
     }
 
     /// Whose signatures on releases count here; replaces what the wrapper was built with.
@@ -83,14 +78,29 @@ impl Layout {
         [self.state().join("update.a.json"), self.state().join("update.b.json")]
     }
 
+    /// As [`Layout::update_records`], of the wrapper itself.
+    pub fn wrapper_update_records(&self) -> [PathBuf; 2] {
+        [self.state().join("wrapper-update.a.json"), self.state().join("wrapper-update.b.json")]
+    }
+
     /// Archives that are being downloaded.
     pub fn downloads(&self) -> PathBuf {
         self.state().join("downloads")
     }
 
+    /// Archives of the wrapper itself that are being downloaded.
+    pub fn wrapper_downloads(&self) -> PathBuf {
+        self.state().join("wrapper-downloads")
+    }
+
     /// The wrapper program.
     pub fn wrapper_program(&self) -> PathBuf {
         self.home.join(format!("sallyport-wrapper{EXE_SUFFIX}"))
+    }
+
+    /// The wrapper program that ran before the present one; brings itself back where the present one does not work.
+    pub fn former_wrapper(&self) -> PathBuf {
+        self.home.join(format!("sallyport-wrapper.former{EXE_SUFFIX}"))
     }
 
     /// Log files of agent and wrapper.
@@ -106,6 +116,11 @@ impl Layout {
     /// Held by the running wrapper.
     pub fn wrapper_lock(&self) -> PathBuf {
         self.state().join("wrapper.lock")
+    }
+
+    /// Held by the process that watches a new version of the wrapper.
+    pub fn guard_lock(&self) -> PathBuf {
+        self.state().join("guard.lock")
     }
 
     /// The service of the machine's manager that this folder is; absent where it is none.

@@ -50,6 +50,8 @@ pub struct Agent {
     pub last_exit: Option<AgentExit>,
     /// What its wrapper said last about updates.
     pub update: Option<UpdateReport>,
+    /// What its wrapper said last about updates of itself.
+    pub wrapper_update: Option<UpdateReport>,
     /// Online since; absent while offline.
     pub connected_since: Option<Timestamp>,
     /// The wrapper is online since.
@@ -367,6 +369,7 @@ fn agent_row(row: &Row<'_>) -> rusqlite::Result<Agent> {
         programs: row.get::<_, Json<_>>("programs")?.0,
         last_exit: row.get::<_, Option<Json<_>>>("last_exit")?.map(|json| json.0),
         update: row.get::<_, Option<Json<_>>>("update_report")?.map(|json| json.0),
+        wrapper_update: row.get::<_, Option<Json<_>>>("wrapper_update_report")?.map(|json| json.0),
         connected_since: time("connected_since")?,
         wrapper_since: time("wrapper_since")?,
         last_seen_at: time("last_seen_at")?,

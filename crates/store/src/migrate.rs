@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_console.sql"),
     include_str!("migrations/0009_life.sql"),
     include_str!("migrations/0010_groups.sql"),
+    include_str!("migrations/0011_wrapper_releases.sql"),
 ];
 
 pub(crate) fn run(sql: &mut Sqlite) -> Result<(), Error> {

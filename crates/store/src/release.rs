@@ -1,7 +1,7 @@
-//! Releases of the agent and who is to run which.
+//! Releases of agent and wrapper, and who is to run which.
 
 use rusqlite::{Connection as Sqlite, OptionalExtension, Row, params};
-use sallyport_domain::rollout::{Rollout, Versions};
+use sallyport_domain::rollout::{Product, Rollout, Versions};
 use sallyport_protocol::{AgentId, EnvironmentId, Timestamp, UpdateReport};
 
 use crate::row::{Json, Micros, Text};
@@ -114,15 +114,15 @@ impl Store {
         .await
     }
 
-    /// The releases for a platform that may be offered, the newest first.
-    pub async fn releases_for(&self, platform: &str) -> Result<Vec<Release>, Error> {
-        let platform = platform.to_owned();
+    /// The releases of a product for a platform that may be offered, the newest first.
+    pub async fn releases_for(&self, product: &str, platform: &str) -> Result<Vec<Release>, Error> {
+        let (product, platform) = (product.to_owned(), platform.to_owned());
         self.read(move |sql| {
             let mut statement = sql.prepare_cached(
-                "SELECT * FROM agent_release WHERE platform = ? AND stored_at IS NOT NULL AND withdrawn_at IS NULL \
-                 ORDER BY sequence DESC LIMIT ?",
+                "SELECT * FROM agent_release WHERE product = ? AND platform = ? AND stored_at IS NOT NULL \
+                 AND withdrawn_at IS NULL ORDER BY sequence DESC LIMIT ?",
             )?;
-            let rows = statement.query_map(params![platform, LISTED_MAX], release_row)?;
+            let rows = statement.query_map(params![product, platform, LISTED_MAX], release_row)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await
@@ -154,11 +154,14 @@ impl Store {
         self.write(move |sql| set(sql, environment, &agent.to_string(), &Json(versions), now)).await
     }
 
-    /// Keeps what a wrapper says about updates.
-    pub async fn note_update(&self, agent: AgentId, report: UpdateReport) -> Result<(), Error> {
+    /// Keeps what a wrapper says about updates of its agent or of itself.
+    pub async fn note_update(&self, agent: AgentId, product: Product, report: UpdateReport) -> Result<(), Error> {
+        let set = match product {
+            Product::Agent => "UPDATE agent SET update_report = ? WHERE id = ?",
+            Product::Wrapper => "UPDATE agent SET wrapper_update_report = ? WHERE id = ?",
+        };
         self.record(move |sql| {
-            sql.prepare_cached("UPDATE agent SET update_report = ? WHERE id = ?")?
-                .execute(params![Json(report), Text(agent)])?;
+            sql.prepare_cached(set)?.execute(params![Json(report), Text(agent)])?;
             Ok(())
         })
         .await

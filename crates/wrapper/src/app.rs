@@ -1,5 +1,6 @@
 //! From the command line to what is done.
 
+mod opening;
 mod prepare;
 mod running;
 
@@ -10,9 +11,10 @@ use std::sync::atomic::AtomicBool;
 use sallyport_site::Layout;
 
 use crate::args::{Arguments, Command, USAGE};
-use crate::supervise::EXIT_BAD_CONFIGURATION;
+use crate::supervise::{EXIT_BAD_CONFIGURATION, EXIT_HAND_OVER};
+use crate::update::own;
 use crate::{bundle, command, console, doctor, keys, ledger, page, policy, service};
-use running::Running;
+use running::{Running, Started};
 
 /// Exit codes of the wrapper; the same meanings as in the rest of Sallyport.
 pub(crate) const EXIT_OK: u8 = 0;
@@ -68,8 +70,15 @@ pub(crate) fn run(arguments: &Arguments, stop: &Arc<AtomicBool>) -> u8 {
         Command::Doctor { json } => doctor::run(&layout, *json),
         Command::Bundle { out } => bundle::run(&layout, out.as_deref()),
         Command::Open => page::open(&layout),
-        Command::Run => match Running::start(layout, arguments.executed_by, stop) {
-            Ok(running) => running.drive(),
+        Command::Rehearse => own::rehearse(&layout),
+        Command::Guard { process } => own::guard(&layout, *process, arguments.executed_by),
+        Command::Restore { result, detail } => own::ended(&layout, result, detail),
+        Command::Run => match Running::start(layout.clone(), arguments.executed_by, stop) {
+            Ok(Started::Runs(running)) => match running.drive() {
+                EXIT_HAND_OVER => own::hand_over(&layout, arguments.executed_by),
+                code => code,
+            },
+            Ok(Started::HandsOver) => own::hand_over(&layout, arguments.executed_by),
             Err(refusal) => {
                 console::complain(&refusal.message);
                 refusal.code

@@ -26,6 +26,8 @@ Commands:
   doctor        look at everything and say what to do; with --json for programs
   bundle        save logs, settings without secrets and the doctor's findings as one zip
   open          show a page with all of this in the browser
+  rehearse, guard, restore
+                what wrapper and service managers call while the wrapper itself is updated
 
 Options:
   --home <folder>   the unzipped folder (default: where this program lies)
@@ -42,17 +44,37 @@ Options:
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Run,
-    Status { json: bool },
+    Status {
+        json: bool,
+    },
     Restart,
     Stop,
     RetryUpdate,
     Policy(policy::Word),
     Keys(keys::Word),
-    Ledger { word: ledger::Word, json: bool },
+    Ledger {
+        word: ledger::Word,
+        json: bool,
+    },
     Service(service::Asked),
-    Doctor { json: bool },
-    Bundle { out: Option<PathBuf> },
+    Doctor {
+        json: bool,
+    },
+    Bundle {
+        out: Option<PathBuf>,
+    },
     Open,
+    /// Tries beside the wrapper that runs whether this one would get online.
+    Rehearse,
+    /// Watches a newer wrapper; its process.
+    Guard {
+        process: u32,
+    },
+    /// The service manager's word after the end of a newer wrapper, which may be taken back by this one.
+    Restore {
+        result: String,
+        detail: String,
+    },
     Version,
     Help,
 }
@@ -126,6 +148,18 @@ fn word(word: &str, arguments: &mut impl Iterator<Item = OsString>) -> Result<Op
         "doctor" => Command::Doctor { json: false },
         "bundle" => Command::Bundle { out: None },
         "open" => Command::Open,
+        "rehearse" => Command::Rehearse,
+        "guard" => {
+            let process = rest(arguments, 1)?.first().and_then(|id| id.parse().ok());
+            Command::Guard { process: process.ok_or("guard takes the number of a process")? }
+        }
+        "restore" => {
+            let mut words = rest(arguments, 2)?.into_iter();
+            Command::Restore {
+                result: words.next().ok_or("restore takes what the service manager says")?,
+                detail: words.next().unwrap_or_default(),
+            }
+        }
         _ => return Ok(None),
     }))
 }
@@ -182,6 +216,12 @@ mod tests {
         check("--home /x --background", Ok((Command::Run, Background)));
         check("run --service", Ok((Command::Run, Service)));
         check("status --json", Ok((Command::Status { json: true }, Foreground)));
+        check("rehearse", Ok((Command::Rehearse, Foreground)));
+        check("--service guard 7", Ok((Command::Guard { process: 7 }, Service)));
+        check("guard me", Err("guard takes the number of a process"));
+        let restore = |result: &str, detail: &str| Command::Restore { result: result.into(), detail: detail.into() };
+        check("restore exit-code 3", Ok((restore("exit-code", "3"), Foreground)));
+        check("restore success", Ok((restore("success", ""), Foreground)));
         check("retry-update", Ok((Command::RetryUpdate, Foreground)));
         check("policy list", Ok((Command::Policy(policy::Word::List), Foreground)));
         check("--home /x policy allow db:1", Ok((Command::Policy(policy::Word::Allow("db:1".to_owned())), Foreground)));

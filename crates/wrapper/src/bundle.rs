@@ -59,7 +59,7 @@ pub(crate) fn make(layout: &Layout, clock: &Clock) -> io::Result<Vec<u8>> {
     ] {
         bundle.document(name, &path)?;
     }
-    for path in layout.update_records() {
+    for path in layout.update_records().into_iter().chain(layout.wrapper_update_records()) {
         bundle.file_of("state", &path)?;
     }
     for path in [layout.installation(), layout.wrapper_lock().with_extension("holder")] {

@@ -17,6 +17,9 @@ pub(crate) struct Status {
     pub(crate) server: Server,
     #[serde(default)]
     pub(crate) update: UpdateStatus,
+    /// The same of the wrapper itself.
+    #[serde(default)]
+    pub(crate) wrapper_update: UpdateStatus,
     /// Whether agent or wrapper have crashed since this wrapper was started.
     #[serde(default, rename = "uncaughtExceptionHappenedOnService")]
     pub(crate) uncaught_exception: bool,
@@ -28,7 +31,7 @@ pub(crate) struct Status {
 /// Which version is active, and what is done about another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UpdateStatus {
-    /// Absent while the program of the download is active.
+    /// Absent while the program of the download is the active one.
     pub(crate) version: Option<String>,
     pub(crate) step: UpdateStep,
     /// What is done, or why nothing is.
@@ -160,6 +163,10 @@ impl Status {
             let active = self.update.version.as_deref().unwrap_or("as downloaded");
             let _ = writeln!(text, "Version  {active}: {}", self.update.text);
         }
+        if !self.wrapper_update.text.is_empty() {
+            let active = self.wrapper_update.version.as_deref().unwrap_or("as downloaded");
+            let _ = writeln!(text, "         of the wrapper {active}: {}", self.wrapper_update.text);
+        }
         text.trim_end().to_owned()
     }
 }
@@ -220,6 +227,7 @@ mod tests {
                 problem: None,
             },
             update: UpdateStatus::default(),
+            wrapper_update: UpdateStatus::default(),
             uncaught_exception: false,
             last_crash: None,
         }

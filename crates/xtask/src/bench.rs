@@ -14,7 +14,7 @@ pub(crate) fn run(config: &Config, arguments: &[&str]) -> Result<(), String> {
     process::run(&mut build)?;
     match arguments.first() {
         _ if asked_for_help => {}
-        Some(&"idle") => {}
+        Some(&("idle" | "update")) => {}
         Some(&"tunnel") => left_out(&tools::tunnel_peers(config)),
         Some(&"dispatch") => left_out(&tools::dispatch_peers(config, arguments)),
         _ => tools::peers(config)?,

@@ -190,10 +190,9 @@ const FIELDS: &[Column] = &[
         millis => format!("{millis} ms"),
     }),
     column("Release", |agent| text(agent, "update.active_version")),
-    column("Update", |agent| {
-        let (step, why) = (text(agent, "update.step"), text(agent, "update.text"));
-        if why.is_empty() { step } else { format!("{step}: {why}") }
-    }),
+    column("Update", |agent| update(agent, "update")),
+    column("Wrapper release", |agent| text(agent, "wrapper_update.active_version")),
+    column("Wrapper update", |agent| update(agent, "wrapper_update")),
     column("Last exit", exit),
     column("Likely cause", |agent| text(agent, "liveness.cause_text")),
     column("Agent's state", |agent| life(agent, "agent")),
@@ -223,6 +222,12 @@ const CRASHES: &[Column] = &[
     column("MESSAGE", |crash| text(crash, "message")),
     column("FILE", |crash| text(crash, "file")),
 ];
+
+/// Where an update stands, and why.
+fn update(agent: &Value, which: &str) -> String {
+    let (step, why) = (text(agent, &format!("{which}.step")), text(agent, &format!("{which}.text")));
+    if why.is_empty() { step } else { format!("{step}: {why}") }
+}
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let client = context.client()?;

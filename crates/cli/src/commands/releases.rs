@@ -37,7 +37,7 @@ pub(crate) enum Arguments {
     Sign(publish::Sign),
     /// Upload a signed archive; from then on it is offered to agents
     Publish {
-        /// The zip with the agent's program
+        /// The zip with the program of agent or wrapper
         archive: PathBuf,
         /// Its signed manifest; by default beside the archive, with `.json`
         #[arg(long, value_name = "FILE")]
@@ -51,13 +51,16 @@ pub(crate) enum Arguments {
         /// Its version
         #[arg(value_name = "VERSION")]
         release: String,
+        /// Of what
+        #[arg(long, value_enum, default_value_t = publish::Product::Agent)]
+        product: publish::Product,
         /// For this platform only
         #[arg(long, value_name = "PLATFORM")]
         platform: Option<String>,
     },
     /// Show or set which agents get the newest release, and when
     Rollout(rollout::Arguments),
-    /// Have an agent try a version again that has failed on its machine
+    /// Have an agent and its wrapper try a version again that has failed on their machine
     Retry {
         /// Name or id
         agent: String,
@@ -65,6 +68,7 @@ pub(crate) enum Arguments {
 }
 
 const COLUMNS: &[Column] = &[
+    column("PRODUCT", |release| text(release, "product")),
     column("VERSION", |release| text(release, "version")),
     column("PLATFORM", |release| text(release, "platform")),
     column("STATE", |release| output::state(release, "state")),
@@ -88,7 +92,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             let nothing = "No releases yet: `sallyport releases --help` shows how to make one";
             context.format.list(&all(&context.client()?)?, COLUMNS, nothing)
         }
-        Arguments::Withdraw { release, platform } => withdraw(release, platform.as_deref(), context),
+        Arguments::Withdraw { release, product, platform } => {
+            withdraw(release, product.name(), platform.as_deref(), context)
+        }
         Arguments::Rollout(arguments) => rollout::run(arguments, context),
         Arguments::Retry { agent } => {
             context.client()?.post(&format!("/api/v1/agents/{}/retry-update", encode(agent)), Some(&json!({})))?;
@@ -103,19 +109,22 @@ fn all(client: &Client) -> Result<Vec<Value>> {
     Ok(at(&answer, "items").and_then(Value::as_array).cloned().unwrap_or_default())
 }
 
-fn withdraw(version: &str, platform: Option<&str>, context: &Context) -> Result<()> {
+fn withdraw(version: &str, product: &str, platform: Option<&str>, context: &Context) -> Result<()> {
     let client = context.client()?;
     let releases = all(&client)?;
     let fits = |release: &&Value| {
-        text(release, "version") == version && platform.is_none_or(|platform| text(release, "platform") == platform)
+        text(release, "version") == version
+            && text(release, "product") == product
+            && platform.is_none_or(|platform| text(release, "platform") == platform)
     };
     let found: Vec<&Value> = releases.iter().filter(fits).collect();
     if found.is_empty() {
-        return Err(Error::new(Exit::NotFound, format!("there is no release {version}: `sallyport releases list`")));
+        let missing = format!("there is no release {version} of {product}: `sallyport releases list`");
+        return Err(Error::new(Exit::NotFound, missing));
     }
     for release in found {
         client.post(&format!("/api/v1/releases/{}/withdraw", text(release, "sha256")), Some(&json!({})))?;
-        say::note(&format!("{version} for {} is withdrawn", text(release, "platform")));
+        say::note(&format!("{product} {version} for {} is withdrawn", text(release, "platform")));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Which release an agent is to run, and why: pins, minimum versions, rings, maintenance windows.
+//! Which release of agent or wrapper is to run somewhere, and why: pins, minimum versions, rings, maintenance windows.
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +18,20 @@ pub const SECONDS_MAX: u32 = 7 * 24 * 3600;
 /// The most maintenance windows.
 pub const WINDOWS_MAX: usize = 50;
 
+/// What is released and updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Product {
+    /// The agent.
+    Agent,
+    /// The wrapper around it.
+    Wrapper,
+}
+
+impl Product {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Agent, Self::Wrapper];
+}
+
 /// What is set for an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollout {
@@ -26,9 +40,12 @@ pub struct Rollout {
     /// When agents may be updated; any time without one.
     #[serde(default)]
     pub windows: Vec<Window>,
-    /// What is set for single agents too.
+    /// Of the agent; what is set for single agents too.
     #[serde(default)]
     pub versions: Versions,
+    /// Of the wrapper.
+    #[serde(default)]
+    pub wrapper: Versions,
     /// How long the server must have seen a new version work.
     pub confirm_seconds: u32,
     /// How long an agent's runs are waited for.
@@ -41,6 +58,7 @@ impl Default for Rollout {
             percent: 100,
             windows: Vec::new(),
             versions: Versions::default(),
+            wrapper: Versions::default(),
             confirm_seconds: CONFIRM_SECONDS_DEFAULT,
             drain_seconds: DRAIN_SECONDS_DEFAULT,
         }

@@ -9,6 +9,7 @@ const NOW: i64 = 1_000;
 
 fn here() -> Installed {
     Installed {
+        product: crate::AGENT.to_owned(),
         platform: "linux-x86_64".to_owned(),
         wrapper: "0.1.0".parse().unwrap(),
         sequence: 10,
@@ -74,6 +75,8 @@ fn each_refusal_has_its_reason() {
         verify(&signed(&manifest, &[&keys[0]]), &trust, NOW, installed).unwrap_err()
     };
     let check = |change: &dyn Fn(&mut crate::Manifest), expected: Refused| assert_eq!(judge(change, &here()), expected);
+    let (theirs, ours) = (crate::WRAPPER.to_owned(), crate::AGENT.to_owned());
+    check(&|m| m.product = crate::WRAPPER.into(), Refused::Product { theirs, ours });
     let (windows, ours) = ("windows-x86_64".to_owned(), "linux-x86_64".to_owned());
     check(&|m| m.platform = "windows-x86_64".into(), Refused::Platform { theirs: windows, ours });
     check(&|m| m.expires = NOW, Refused::Expired);

@@ -1,11 +1,12 @@
-//! Which version a wrapper's agent is to run: looked up, decided by the domain, and said when it has changed.
+//! Which version a wrapper's agent and the wrapper itself are to be: looked up, decided by the domain, and said when it
+//! has changed.
 
 use std::time::Duration;
 
-use sallyport_domain::rollout::{self, Decision, Running};
+use sallyport_domain::rollout::{self, Decision, Product, Running};
 use sallyport_protocol::{AgentId, ReleaseOffer, ReleaseSignature, ServerToWrapper, UpdateReport};
-use sallyport_release::{Signed, Version};
-use sallyport_store::{Error, Release};
+use sallyport_release::{AGENT, Signed, Version, WRAPPER};
+use sallyport_store::{Agent, Error, Release};
 
 use super::Handle;
 use super::handle::NotReachable;
@@ -27,18 +28,30 @@ impl Offer {
     pub(super) fn is_news_for(&self, report: &UpdateReport) -> bool {
         self.release.is_some() && self.sha256 != report.active
     }
-}
 
-impl From<Offer> for ServerToWrapper {
-    fn from(offer: Offer) -> Self {
-        Self::Offer { release: offer.release, reason: offer.reason }
+    /// As it is said.
+    pub(super) fn of(self, product: Product) -> ServerToWrapper {
+        let Self { release, reason, .. } = self;
+        match product {
+            Product::Agent => ServerToWrapper::Offer { release, reason },
+            Product::Wrapper => ServerToWrapper::OfferWrapper { release, reason },
+        }
     }
 }
 
-/// What an agent is to run whose wrapper says this; `at_once` where somebody does not want to wait for it.
+/// What a wrapper said last.
+pub(super) fn report_of(agent: &Agent, product: Product) -> Option<&UpdateReport> {
+    match product {
+        Product::Agent => agent.update.as_ref(),
+        Product::Wrapper => agent.wrapper_update.as_ref(),
+    }
+}
+
+/// What is to run where a wrapper says this; `at_once` where somebody does not want to wait for it.
 pub(super) async fn offer(
     gateway: &Handle,
     agent: AgentId,
+    product: Product,
     report: &UpdateReport,
     at_once: bool,
 ) -> Result<Offer, Error> {
@@ -48,10 +61,18 @@ pub(super) async fn offer(
     if at_once {
         rules = rules.at_once();
     }
-    rules.versions = store.agent_versions(agent.environment, agent.id).await?.or(&rules.versions);
-    let releases = store.releases_for(&report.platform).await?;
-    let own = || agent.presence.as_ref().and_then(|presence| presence.agent_version.clone());
-    let version = report.active_version.clone().or_else(own);
+    let (name, own) = match product {
+        Product::Agent => {
+            rules.versions = store.agent_versions(agent.environment, agent.id).await?.or(&rules.versions);
+            (AGENT, agent.presence.and_then(|presence| presence.agent_version))
+        }
+        Product::Wrapper => {
+            rules.versions = rules.wrapper.clone();
+            (WRAPPER, agent.wrapper_presence.and_then(|presence| presence.wrapper_version))
+        }
+    };
+    let releases = store.releases_for(name, &report.platform).await?;
+    let version = report.active_version.clone().or(own);
     let running = Running {
         sha256: report.active.clone(),
         below_minimum: is_below(version.as_deref(), rules.versions.minimum.as_deref()),

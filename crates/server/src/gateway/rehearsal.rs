@@ -1,4 +1,4 @@
-//! A new version of an agent that tries whether it would be let in.
+//! A new version of an agent or wrapper that tries whether it would be let in.
 //!
 //! Invariant: it leaves no trace. It takes no place of the licence, and the session of the agent that runs stays.
 
@@ -15,8 +15,12 @@ pub(super) async fn serve(gateway: Handle, known: Known, address: String, mut so
     let answer = match socket::first::<AgentMessage>(&mut socket).await {
         Some(AgentMessage::Hello { versions, presence, .. }) => match admission::agree(&versions) {
             Ok(version) => {
-                let new = presence.agent_version.unwrap_or_default();
-                gateway.note(agent.id, LogLevel::Info, format!("version {new} has rehearsed its login")).await;
+                // A wrapper rehearses without an agent.
+                let new = match (presence.agent_version, presence.wrapper_version) {
+                    (None, Some(version)) => format!("wrapper {version}"),
+                    (agent, _) => format!("version {}", agent.unwrap_or_default()),
+                };
+                gateway.note(agent.id, LogLevel::Info, format!("{new} has rehearsed its login")).await;
                 ServerToAgent::welcome(&gateway, version, &agent)
             }
             Err(refusal) => ServerToAgent::Refused { refusal },

@@ -1,12 +1,14 @@
 //! A wrapper's session: how the platform hears why an agent is down.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt as _;
 use sallyport_domain::liveness::Part;
+use sallyport_domain::rollout::Product;
 use sallyport_protocol::{
     AgentExit, Crash, InstanceId, LogBatch, LogLevel, Refusal, RefusalCode, ServerToWrapper, UpdateReport,
     WrapperMessage, event,
@@ -24,6 +26,7 @@ use super::{Handle, offer};
 const AGENT_STARTED: &str = "agentStarted";
 const AGENT_EXITED: &str = "agentExited";
 const AGENT_UPDATE: &str = "agentUpdate";
+const WRAPPER_UPDATE: &str = "wrapperUpdate";
 
 /// Why an agent is offline, as its wrapper saw it end.
 pub(crate) fn exit_text(exit: &AgentExit) -> String {
@@ -63,9 +66,9 @@ struct Session {
     instance: InstanceId,
     slot: Arc<Slot<ServerToWrapper>>,
     acks: mpsc::Sender<ServerToWrapper>,
-    /// What it said last about updates; nothing is offered before.
-    update: Mutex<Option<UpdateReport>>,
-    reported: Notify,
+    /// What it said last about updates of its agent and of itself; nothing is offered before.
+    updates: Mutex<HashMap<Product, UpdateReport>>,
+    news: Notify,
     /// It has said that it leaves.
     left: AtomicBool,
 }
@@ -119,8 +122,8 @@ async fn open(
         instance,
         slot,
         acks,
-        update: Mutex::default(),
-        reported: Notify::new(),
+        updates: Mutex::default(),
+        news: Notify::new(),
         left: AtomicBool::new(false),
     };
     Ok((session, outbox))
@@ -134,7 +137,8 @@ impl Session {
                 self.acknowledge(ServerToWrapper::HeartbeatAck { seq, server_time }).await;
                 self.acknowledge(self.seen().await).await;
             }
-            WrapperMessage::Update { report } => self.updating(report).await?,
+            WrapperMessage::Update { report } => self.updating(Product::Agent, report).await?,
+            WrapperMessage::WrapperUpdate { report } => self.updating(Product::Wrapper, report).await?,
             WrapperMessage::AgentStarted { process_id, .. } => {
                 let text = format!("agent process {process_id} started");
                 self.line(LogLevel::Info, AGENT_STARTED, text).await?;
@@ -170,42 +174,51 @@ impl Session {
         }
     }
 
-    /// Kept as the reason why the agent has the version that it has.
-    async fn updating(&self, report: UpdateReport) -> Result<(), String> {
-        self.gateway.make_way(&self.agent, report.step).await;
-        let before = self.update.lock().unwrap_or_else(PoisonError::into_inner).replace(report.clone());
-        self.reported.notify_one();
+    /// Kept as the reason why agent and wrapper have the version that they have.
+    async fn updating(&self, product: Product, report: UpdateReport) -> Result<(), String> {
+        self.gateway.make_way(&self.agent, product, report.step).await;
+        let before = self.reported().insert(product, report.clone());
+        self.news.notify_one();
         if before.is_some_and(|before| before.text != report.text) {
-            tracing::info!(agent = self.agent.name, step = ?report.step, text = report.text, "update");
-            self.line(LogLevel::Info, AGENT_UPDATE, report.text.clone()).await?;
+            tracing::info!(agent = self.agent.name, ?product, step = ?report.step, text = report.text, "update");
+            let (name, text) = match product {
+                Product::Agent => (AGENT_UPDATE, report.text.clone()),
+                Product::Wrapper => (WRAPPER_UPDATE, format!("wrapper: {}", report.text)),
+            };
+            self.line(LogLevel::Info, name, text).await?;
         }
-        let stored = self.gateway.parts().store.note_update(self.agent.id, report).await;
+        let stored = self.gateway.parts().store.note_update(self.agent.id, product, report).await;
         stored.map_err(|error| format!("storing how an update stands: {error}"))
     }
 
-    /// Says which version is wanted, whenever that changes.
+    fn reported(&self) -> MutexGuard<'_, HashMap<Product, UpdateReport>> {
+        self.updates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says which versions are wanted, whenever that changes.
     async fn keep_offering(&self) -> Infallible {
         let mut changed = self.gateway.shared().offers.subscribe();
         let mut tick = tokio::time::interval(offer::LOOK_EVERY);
-        let mut said = None;
+        let mut said = HashMap::new();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                () = self.reported.notified() => {}
+                () = self.news.notified() => {}
                 // The sender lives as long as the gateway that this holds.
                 _ = changed.changed() => {}
             }
-            let report = self.update.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let Some(report) = report else { continue };
             let (id, now) = (self.agent.id, self.gateway.parts().clock.now());
-            let at_once = self.gateway.shared().hurry.of(id, now).is_some();
-            match offer::offer(&self.gateway, id, &report, at_once).await {
-                Ok(offer) if said.as_ref() != Some(&offer) => {
-                    self.slot.link.send(offer.clone().into());
-                    said = Some(offer);
+            let reports = self.reported().clone();
+            for (product, report) in reports {
+                let at_once = self.gateway.shared().hurry.of((id, product), now).is_some();
+                match offer::offer(&self.gateway, id, product, &report, at_once).await {
+                    Ok(offer) if said.get(&product) != Some(&offer) => {
+                        self.slot.link.send(offer.clone().of(product));
+                        said.insert(product, offer);
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(agent = self.agent.name, %error, "no version could be offered"),
                 }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(agent = self.agent.name, %error, "no version could be offered"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Releases of the agent: what is published, by whom it must be signed, and the archives for wrappers.
+//! Releases of agent and wrapper: what is published, by whom it must be signed, and the archives for wrappers.
 //!
 //! The server keeps and hands out; whether a release is installed is decided by the signatures, on each machine.
 
@@ -120,7 +120,7 @@ impl From<Release> for ReleaseView {
     }
 }
 
-/// The releases of the agent.
+/// The releases of agent and wrapper.
 #[utoipa::path(get, path = "/releases", tag = "releases", responses((status = 200, body = ReleasesView)))]
 pub(crate) async fn list(State(app): State<Arc<App>>, _: Who) -> Result<Json<ReleasesView>> {
     let items = app.store.releases().await?.into_iter().map(ReleaseView::from).collect();

@@ -26,10 +26,16 @@ pub(crate) struct RolloutView {
     percent: u8,
     /// When agents may be updated, such as `sat,sun 01:00-05:00 Europe/Berlin`; any time without one.
     windows: Vec<String>,
-    /// This version and no other.
+    /// This version of the agent and no other.
     pin: Option<String>,
     /// An older version is replaced at once, whatever percentage and windows say.
     minimum: Option<String>,
+    /// This version of the wrapper and no other.
+    #[serde(default)]
+    wrapper_pin: Option<String>,
+    /// An older wrapper is replaced at once.
+    #[serde(default)]
+    wrapper_minimum: Option<String>,
     /// How long the server must have seen a new version work, in seconds; 60 by default.
     confirm_seconds: u32,
     /// How long an agent's runs are waited for before it is restarted, in seconds; 3600 by default.
@@ -60,6 +66,8 @@ impl From<Rollout> for RolloutView {
             windows: rollout.windows.iter().map(ToString::to_string).collect(),
             pin: rollout.versions.pin,
             minimum: rollout.versions.minimum,
+            wrapper_pin: rollout.wrapper.pin,
+            wrapper_minimum: rollout.wrapper.minimum,
             confirm_seconds: rollout.confirm_seconds,
             drain_seconds: rollout.drain_seconds,
         }
@@ -110,14 +118,14 @@ pub(crate) async fn set_agent(
     Body(view): Body<VersionsView>,
 ) -> Result<Json<VersionsView>> {
     let agent = find(&app, &who, &id).await?;
-    let versions = versions(view.pin.clone(), view.minimum.clone())?;
+    let versions = versions(("/pin", view.pin.clone()), ("/minimum", view.minimum.clone()))?;
     app.store.set_agent_versions(who.environment.id, agent.id, versions, app.clock.now()).await?;
     tracing::info!(agent = %agent.id, pin = view.pin, by = %who.person.id, "an agent's versions changed");
     app.live.gateway.offers_changed();
     Ok(Json(view))
 }
 
-/// Have an agent try a version again that has failed on its machine.
+/// Have an agent and its wrapper try a version again that has failed on their machine.
 #[utoipa::path(post, path = "/agents/{id}/retry-update", tag = "releases",
     params(("id" = String, Path, description = "Id or name")), responses((status = 200, body = AskedView)))]
 pub(crate) async fn retry(State(app): State<Arc<App>>, who: Who, Path(id): Path<String>) -> Result<Json<AskedView>> {
@@ -168,17 +176,19 @@ fn rollout(view: RolloutView) -> Result<Rollout> {
     Ok(Rollout {
         percent: view.percent,
         windows,
-        versions: versions(view.pin, view.minimum)?,
+        versions: versions(("/pin", view.pin), ("/minimum", view.minimum))?,
+        wrapper: versions(("/wrapper_pin", view.wrapper_pin), ("/wrapper_minimum", view.wrapper_minimum))?,
         confirm_seconds: view.confirm_seconds,
         drain_seconds: view.drain_seconds,
     })
 }
 
-fn versions(pin: Option<String>, minimum: Option<String>) -> Result<Versions> {
-    for (path, version) in [("/pin", &pin), ("/minimum", &minimum)] {
+/// Each with the field that it came in.
+fn versions(pin: (&'static str, Option<String>), minimum: (&'static str, Option<String>)) -> Result<Versions> {
+    for (path, version) in [&pin, &minimum] {
         if let Some(version) = version {
-            version.parse::<Version>().map_err(|error| Problem::field(path, "version", error.to_string()))?;
+            version.parse::<Version>().map_err(|error| Problem::field(*path, "version", error.to_string()))?;
         }
     }
-    Ok(Versions { pin, minimum })
+    Ok(Versions { pin: pin.1, minimum: minimum.1 })
 }

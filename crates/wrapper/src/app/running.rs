@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Duration;
 
-use sallyport_protocol::{Clock, ExecutedBy, InstanceId, Timestamp, WrapperMessage, event};
+use sallyport_protocol::{Clock, ExecutedBy, InstanceId, WrapperMessage, event};
 use sallyport_site::config::Environment;
 use sallyport_site::dial::Dialer;
 use sallyport_site::lines::Spool;
@@ -15,6 +15,7 @@ use sallyport_site::presence::Machine;
 use sallyport_site::{Layout, Settings, identity, log, random, tls};
 use tracing::{error, info, warn};
 
+use super::opening::{first_status, greet, start_log};
 use super::prepare::{give_settings, make_ready};
 use super::{EXIT_CONFLICT, EXIT_FAILED, Refusal};
 use crate::agent::Agent;
@@ -24,9 +25,10 @@ use crate::fetch::Door;
 use crate::link::{Errands, Link, Stop};
 use crate::moment::{Moment, Watch};
 use crate::reports::Reports;
-use crate::status::{self, AgentState, AgentStatus, Board, Server, Status, UpdateStatus, Wrapper};
-use crate::supervise::{Effect, Event, State, Supervisor};
-use crate::update::Updater;
+use crate::status::{self, AgentState, Board};
+use crate::supervise::{EXIT_HAND_OVER, Effect, Event, State, Supervisor};
+use crate::update::own::{self, Found};
+use crate::update::{Product, Updater};
 use crate::{console, page, platform, service};
 
 /// How often commands, signals and delays are looked at.
@@ -37,6 +39,13 @@ const CRASHES_EVERY: Duration = Duration::from_secs(5);
 const EVENTS_MAX: usize = 16;
 /// How long the connection may take to say farewell.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What came of a start.
+pub(super) enum Started {
+    Runs(Box<Running>),
+    /// Another version of the wrapper has its place now.
+    HandsOver,
+}
 
 /// The running wrapper.
 pub(super) struct Running {
@@ -49,6 +58,8 @@ pub(super) struct Running {
     reports: Arc<Reports>,
     agent: Arc<Agent>,
     updater: Updater,
+    /// Updates the wrapper itself.
+    own: Updater,
     /// Another version is to be started in place of the one that runs.
     replace: bool,
     events: SyncSender<Event>,
@@ -65,7 +76,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn start(layout: Layout, executed_by: ExecutedBy, signal: &Arc<AtomicBool>) -> Result<Self, Refusal> {
+    pub(super) fn start(layout: Layout, executed_by: ExecutedBy, signal: &Arc<AtomicBool>) -> Result<Started, Refusal> {
         let clock = Clock::system();
         let environment = Environment::read();
         let loaded = Settings::load(&layout.wrapper_settings()).map_err(|error| Refusal::configuration(&error))?;
@@ -75,6 +86,12 @@ impl Running {
             let code = if matches!(error, lock::Error::Held { .. }) { EXIT_CONFLICT } else { EXIT_FAILED };
             Refusal { code, message: console::chain(&error) }
         })?;
+        match own::settle(&layout, &clock) {
+            Ok(Found::Right) => {}
+            Ok(Found::Other) => return Ok(Started::HandsOver),
+            // An update is no reason not to run.
+            Err(error) => console::complain(&format!("an update of the wrapper is not gone on with: {error}")),
+        }
         let log = start_log(&layout, &settings, &environment, &clock)?;
         greet(&layout, &settings);
         for warning in &loaded.warnings {
@@ -86,6 +103,8 @@ impl Running {
         // A command for a wrapper that is gone must not end this one.
         let _ = std::fs::remove_file(layout.command());
         let board = Arc::new(Board::new(&layout.status(), first_status(&settings, executed_by, clock.now())));
+        // Who watches takes the status for this process's.
+        own::watch_trial(&layout, executed_by);
         let reports = Arc::new(Reports::open(&layout.spool().join("wrapper-reports.json")));
         let (events, inbox) = mpsc::sync_channel(EVENTS_MAX);
         for number in platform::ending_signals() {
@@ -95,7 +114,10 @@ impl Running {
         crashes.watch_this_process();
         let watch = Watch::new(clock);
         let now = watch.now();
-        let updater = Updater::open(&layout, &settings, &door, &board, now);
+        let updater = Updater::open(Product::Agent, &layout, &settings, &door, &board, now);
+        let mut own = Updater::open(Product::Wrapper, &layout, &settings, &door, &board, now);
+        // Nothing asks for a restart of what has only begun.
+        own.runs(std::process::id(), now);
         let mut running = Self {
             layout,
             settings,
@@ -106,6 +128,7 @@ impl Running {
             reports,
             agent: Arc::new(Agent::default()),
             updater,
+            own,
             replace: false,
             events,
             inbox,
@@ -120,7 +143,7 @@ impl Running {
         };
         running.connect(&environment, log.tap())?;
         page::beside(&running.layout, executed_by);
-        Ok(running)
+        Ok(Started::Runs(Box::new(running)))
     }
 
     /// Starts the thread of the control connection.
@@ -145,6 +168,7 @@ impl Running {
             board: Arc::clone(&self.board),
             events: self.events.clone(),
             updates: self.updater.line(),
+            own_updates: self.own.line(),
             errands: Errands::new(self.layout.clone(), self.door.clone(), Clock::system()),
             stop: Arc::clone(&self.stop),
             testing: self.settings.is_testing,
@@ -169,12 +193,12 @@ impl Running {
             wait = TICK;
             // What was asked for first: the service manager may have told the agent too, and its end is then no crash.
             let asked = self.asked();
-            self.replace |= self.updater.turn(self.watch.now());
+            let hand_over = self.update();
             let replace = std::mem::take(&mut self.replace).then_some(Event::RestartAsked);
-            for event in asked.into_iter().chain([event]).chain(replace) {
+            for event in asked.into_iter().chain([event]).chain(replace).chain(hand_over) {
                 for effect in supervisor.on(event, self.watch.now(), random::unit()) {
                     if let Effect::Finish(code) = effect {
-                        self.finish();
+                        self.finish(code);
                         return code;
                     }
                     self.perform(effect);
@@ -186,6 +210,15 @@ impl Running {
                 self.tell_crashes(now);
             }
         }
+    }
+
+    /// Goes on with updates, one after the other.
+    fn update(&mut self) -> Option<Event> {
+        let now = self.watch.now();
+        self.updater.hold(self.own.is_busy());
+        self.replace |= self.updater.turn(now);
+        self.own.hold(self.updater.is_busy());
+        self.own.turn(now).then_some(Event::HandOverAsked)
     }
 
     /// Tells the server and the status of crash files that are new.
@@ -224,8 +257,9 @@ impl Running {
             Word::Stop => Some(Event::StopAsked),
             Word::Restart => Some(Event::RestartAsked),
             Word::RetryUpdate => {
-                self.replace |= self.updater.retry(self.watch.now());
-                None
+                let now = self.watch.now();
+                self.replace |= self.updater.retry(now);
+                self.own.retry(now).then_some(Event::HandOverAsked)
             }
         }
     }
@@ -248,7 +282,7 @@ impl Running {
             Effect::ReportStart { process_id } => {
                 info!(process_id, "the agent runs");
                 self.crashes.agent_started();
-                self.replace |= self.updater.agent_runs(process_id, self.watch.now());
+                self.replace |= self.updater.runs(process_id, self.watch.now());
                 self.reports.push(WrapperMessage::AgentStarted { at: self.watch.now().at, process_id });
             }
             Effect::ReportExit(mut exit) => {
@@ -306,11 +340,16 @@ impl Running {
     }
 
     /// Says farewell to the server, for a moment at most, and leaves what it has not heard on disk.
-    fn finish(&mut self) {
-        info!("the wrapper ends");
-        self.tell(service::News::Stopping);
+    fn finish(&mut self, code: u8) {
+        let ends = code != EXIT_HAND_OVER;
+        if ends {
+            info!("the wrapper ends");
+            self.tell(service::News::Stopping);
+        } else {
+            info!("another version of the wrapper takes over");
+        }
         self.board.update(|status| {
-            status.agent.state = AgentState::Stopped;
+            status.agent.state = if ends { AgentState::Stopped } else { AgentState::Starting };
             status.server.online = false;
         });
         self.stop.set();
@@ -321,49 +360,5 @@ impl Running {
             waited += TICK / 10;
         }
         self.log.flush();
-    }
-}
-
-fn start_log(
-    layout: &Layout,
-    settings: &Settings,
-    environment: &Environment,
-    clock: &Clock,
-) -> Result<log::Handle, Refusal> {
-    log::start(log::Options {
-        folder: layout.logs(),
-        program: log::Program::Wrapper,
-        levels: settings.levels(),
-        targets: settings.targets.clone(),
-        library_level: settings.library_level,
-        colour: log::colour_wanted(environment),
-        clock: clock.clone(),
-    })
-    .map_err(|error| Refusal::failed(&error))
-}
-
-fn greet(layout: &Layout, settings: &Settings) {
-    console::say(&format!("Sallyport wrapper {}, in {}", env!("CARGO_PKG_VERSION"), layout.home().display()));
-    console::say(&format!("Connecting to {}; logs are in {}", settings.server_address, layout.logs().display()));
-    console::say("Ctrl-C ends it.");
-    if settings.is_testing {
-        console::say("IsTesting is set: this is a trial that ends when the server refuses the login.");
-    }
-    info!(version = env!("CARGO_PKG_VERSION"), server = %settings.server_address, testing = settings.is_testing, "the wrapper starts");
-}
-
-fn first_status(settings: &Settings, executed_by: ExecutedBy, now: Timestamp) -> Status {
-    Status {
-        wrapper: Wrapper {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            process_id: std::process::id(),
-            executed_by,
-            since: now,
-        },
-        agent: AgentStatus { state: AgentState::Starting, restarts: 0, last_exit: None },
-        server: Server { address: settings.server_address.to_string(), online: false, name: None, problem: None },
-        update: UpdateStatus::default(),
-        uncaught_exception: false,
-        last_crash: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The wrapper's control connection: online while it can be, patient while it cannot.
 
 mod errands;
+mod handshake;
 mod session;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::supervise::Event;
 use crate::update::{Line, Program, Said};
 
 pub(crate) use errands::Errands;
+pub(crate) use handshake::rehearse;
 
 /// A connection that lasted this long was good: the next loss starts the delays anew.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
@@ -52,8 +54,10 @@ pub(crate) struct Link {
     pub(crate) spool: Spool,
     pub(crate) board: Arc<Board>,
     pub(crate) events: SyncSender<Event>,
-    /// To and from the updater.
+    /// To and from the updater of the agent.
     pub(crate) updates: Line,
+    /// To and from the updater of the wrapper itself.
+    pub(crate) own_updates: Line,
     /// What the platform asks for.
     pub(crate) errands: Errands,
     pub(crate) stop: Arc<Stop>,
@@ -95,6 +99,7 @@ impl Link {
             let began = self.watch.now();
             let over = self.session();
             self.updates.say(Said::Offline);
+            self.own_updates.say(Said::Offline);
             self.reports.disconnected();
             self.spool.disconnected();
             let delay = match &over {

@@ -1,23 +1,15 @@
 //! One connection: handshake, hello, then a loop that sends what waits and reads for a moment at a time.
 
-use std::cell::RefCell;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::rc::Rc;
+use std::io;
 use std::time::Duration;
 
-use rustls::{ClientConnection, StreamOwned};
-use sallyport_protocol::{
-    CONTROL_MESSAGE_BYTES_MAX, Refusal, ServerToWrapper, Versions, WrapperMessage, capability, event, path,
-};
+use sallyport_protocol::{ServerToWrapper, Versions, WrapperMessage, capability, event, path};
 use sallyport_site::dial::Route;
-use sallyport_site::{login, redact};
+use sallyport_site::redact;
 use tracing::{debug, info, warn};
-use tungstenite::client::IntoClientRequest;
-use tungstenite::http::{HeaderValue, Response};
-use tungstenite::protocol::WebSocketConfig;
-use tungstenite::{HandshakeError, Message, WebSocket};
+use tungstenite::{Message, WebSocket};
 
+use super::handshake::{self, Opened, Shared};
 use super::{Link, Over};
 use crate::agent;
 use crate::moment::Moment;
@@ -32,39 +24,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(65);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Messages of one connection that may be passed over; more are a server that speaks something else.
 const UNREADABLE_MAX: u32 = 16;
-/// Small buffers: the messages are small, and the wrapper shall be too.
-const BUFFER_BYTES: usize = 4 * 1024;
-/// The most bytes read of a refusal's body.
-const REFUSAL_BYTES_MAX: u64 = 64 * 1024;
-
-type Tls = StreamOwned<ClientConnection, TcpStream>;
-
-/// A stream with a second handle: the handshake keeps what it is given when it fails, and the body of a refusal must
-/// still be read.
-#[derive(Clone)]
-struct Shared(Rc<RefCell<Tls>>);
-
-impl Read for Shared {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.borrow_mut().read(buffer)
-    }
-}
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.borrow_mut().flush()
-    }
-}
 
 /// A connection on which the server has said welcome, or is about to.
 struct Session<'a> {
     link: &'a mut Link,
     socket: WebSocket<Shared>,
-    welcome: bool,
+    /// Since when the server knows the wrapper.
+    welcome: Option<Moment>,
     heard_at: Moment,
     heartbeat_every: Duration,
     heartbeat: u64,
@@ -73,6 +39,7 @@ struct Session<'a> {
     unreadable: u32,
     /// The number of the last report about updates that was sent.
     updates_told: u64,
+    own_updates_told: u64,
 }
 
 impl Link {
@@ -86,11 +53,7 @@ impl Link {
     fn connect(&mut self) -> Result<Over, Over> {
         // Asked each time: the agent may have been installed or updated since.
         self.agent_version = agent::version_of(&self.agent_program.path());
-        let (tls, route) = self.door.open()?;
-        let local = tls.sock.local_addr().ok().map(|address| address.ip());
-        let tls = Shared(Rc::new(RefCell::new(tls)));
-        let socket = self.handshake(&tls)?;
-        tls.0.borrow().sock.set_read_timeout(Some(READ_STEP)).map_err(|error| Over::lost(error.to_string()))?;
+        let Opened { socket, route, local } = handshake::open(&self.door, path::WRAPPER, READ_STEP)?;
         let now = self.watch.now();
         let hello = WrapperMessage::Hello {
             versions: Versions::ours(&[capability::EXAMINE]),
@@ -100,7 +63,7 @@ impl Link {
         };
         let mut session = Session {
             socket,
-            welcome: false,
+            welcome: None,
             heard_at: now,
             heartbeat_every: Duration::from_secs(60),
             heartbeat: 0,
@@ -108,49 +71,12 @@ impl Link {
             acknowledged: 0,
             unreadable: 0,
             updates_told: 0,
+            own_updates_told: 0,
             link: self,
         };
         session.send(&hello)?;
         Ok(session.stay(&route))
     }
-
-    fn handshake(&self, tls: &Shared) -> Result<WebSocket<Shared>, Over> {
-        let mut request = self
-            .door
-            .address
-            .websocket_url(path::WRAPPER)
-            .into_client_request()
-            .map_err(|error| Over::lost(error.to_string()))?;
-        let mut credentials = HeaderValue::from_str(login::basic(&self.door.username, &self.door.password).expose())
-            .map_err(|_| Over::lost("Username in appsettings.json holds characters that are not allowed"))?;
-        credentials.set_sensitive(true);
-        request.headers_mut().insert("Authorization", credentials);
-        let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(4 * CONTROL_MESSAGE_BYTES_MAX)
-            .max_message_size(Some(CONTROL_MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(CONTROL_MESSAGE_BYTES_MAX));
-        match tungstenite::client::client_with_config(request, tls.clone(), Some(config)) {
-            Ok((socket, _)) => Ok(socket),
-            Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
-                Err(Over::Refused(refusal(*answer, tls.clone())))
-            }
-            Err(other) => Err(Over::lost(format!("opening the control connection failed: {other}"))),
-        }
-    }
-}
-
-/// The refusal in an answer that is no upgrade; the rest of its body is read from the stream.
-fn refusal(answer: Response<Option<Vec<u8>>>, tls: Shared) -> Refusal {
-    let (parts, early) = answer.into_parts();
-    let mut body = early.unwrap_or_default();
-    let length: Option<u64> =
-        parts.headers.get("Content-Length").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let missing = length.unwrap_or(0).min(REFUSAL_BYTES_MAX).saturating_sub(body.len() as u64);
-    // A body that breaks off still leaves the status to go by.
-    let _ = tls.take(missing).read_to_end(&mut body);
-    login::refusal(parts.status.as_u16(), &body)
 }
 
 impl Session<'_> {
@@ -183,14 +109,22 @@ impl Session<'_> {
     }
 
     fn send_what_waits(&mut self) -> Result<(), Over> {
-        if !self.welcome {
+        if self.welcome.is_none() {
             return Ok(());
         }
         if let Some((number, report)) = self.link.updates.newer(self.updates_told) {
             self.send(&WrapperMessage::Update { report })?;
             self.updates_told = number;
         }
-        let every = if self.link.updates.is_watching() { WATCH_EVERY } else { self.heartbeat_every };
+        if let Some((number, report)) = self.link.own_updates.newer(self.own_updates_told) {
+            self.send(&WrapperMessage::WrapperUpdate { report })?;
+            self.own_updates_told = number;
+        }
+        let every = if self.link.updates.is_watching() || self.link.own_updates.is_watching() {
+            WATCH_EVERY
+        } else {
+            self.heartbeat_every
+        };
         let reports = self.link.reports.take_unsent(self.heartbeat + 1);
         let due = self.link.watch.now().since(self.heartbeat_at) >= every;
         if !reports.is_empty() || due || self.heartbeat == 0 {
@@ -244,7 +178,7 @@ impl Session<'_> {
     fn handle(&mut self, message: ServerToWrapper, route: &Route) -> Result<(), Over> {
         match message {
             ServerToWrapper::Welcome { name, heartbeat_seconds, .. } => {
-                self.welcome = true;
+                self.welcome = Some(self.link.watch.now());
                 self.heartbeat_every = Duration::from_secs(u64::from(heartbeat_seconds.max(1)));
                 let server = &self.link.door.address;
                 info!(%route, "Online as \"{name}\" at {server}");
@@ -269,13 +203,20 @@ impl Session<'_> {
             ServerToWrapper::Offer { release, reason } => {
                 self.link.updates.say(Said::Offer { release: release.map(Box::new), reason });
             }
+            ServerToWrapper::OfferWrapper { release, reason } => {
+                self.link.own_updates.say(Said::Offer { release: release.map(Box::new), reason });
+            }
             ServerToWrapper::AgentSeen { process_id, online_seconds, runs } => {
                 let online = Duration::from_secs(online_seconds.into());
                 self.link.updates.say(Said::Seen { process_id, online, runs });
+                // It follows an acknowledged heartbeat: the server knows this wrapper, and since when.
+                let online = self.welcome.map(|since| self.link.watch.now().since(since)).unwrap_or_default();
+                self.link.own_updates.say(Said::Seen { process_id: Some(std::process::id()), online, runs });
             }
             ServerToWrapper::RetryUpdate { reason } => {
                 info!(reason, "the platform wants a failed version tried again");
                 self.link.updates.say(Said::Retry);
+                self.link.own_updates.say(Said::Retry);
             }
             ServerToWrapper::Examine { request } => self.link.errands.examine(request),
             ServerToWrapper::Bundle { request } => self.link.errands.bundle(request),
@@ -296,7 +237,7 @@ impl Session<'_> {
         }
         let patience = self.link.acknowledge_within;
         let waited = now.since(self.heartbeat_at);
-        if !self.welcome && waited >= patience {
+        if self.welcome.is_none() && waited >= patience {
             return Err(Over::lost(format!("the server did not answer the hello within {} s", patience.as_secs())));
         }
         if self.acknowledged < self.heartbeat && waited >= patience {

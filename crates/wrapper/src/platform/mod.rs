@@ -7,11 +7,13 @@ mod windows;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    PLATFORM_SYSTEM, await_end, ending_signals, exit_signal, isolate, kill_tree, make_executable, open_browser, service,
+    PLATFORM_SYSTEM, await_end, become_program, ending_signals, exit_signal, hold_still, is_alive, isolate, kill,
+    kill_tree, make_executable, open_browser, replace_program, service, start_apart,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    PLATFORM_SYSTEM, await_end, ending_signals, exit_signal, isolate, kill_tree, make_executable, open_browser, service,
+    PLATFORM_SYSTEM, await_end, become_program, ending_signals, exit_signal, hold_still, is_alive, isolate, kill,
+    kill_tree, make_executable, open_browser, replace_program, service, start_apart,
 };
 
 /// The platform's name in the server's releases, such as `linux-x86_64`.

@@ -15,6 +15,9 @@ pub(crate) const EXIT_RESTART: i32 = 75;
 /// The agent cannot work with its settings.
 pub(crate) const EXIT_BAD_CONFIGURATION: u8 = 78;
 
+/// The wrapper ends so that another version of it takes over; no process ever ends with it.
+pub(crate) const EXIT_HAND_OVER: u8 = 79;
+
 /// The first delay before a restart; doubles up to [`BACKOFF_CAP`].
 const BACKOFF_BASE: Duration = Duration::from_secs(1);
 /// The longest delay, and the one after bad settings, which no restart mends.
@@ -45,6 +48,8 @@ pub(crate) enum Event {
     RestartAsked,
     /// A person or a signal wants everything to end.
     StopAsked,
+    /// Another version of the wrapper is to take over.
+    HandOverAsked,
     /// The trial of this installation is over (`IsTesting`).
     TrialFailed,
 }
@@ -162,6 +167,7 @@ impl Supervisor {
             }
             Event::RestartAsked => self.asked(Then::Restart, now),
             Event::StopAsked => self.asked(Then::Finish(0), now),
+            Event::HandOverAsked => self.asked(Then::Finish(EXIT_HAND_OVER), now),
             Event::TrialFailed => self.asked(Then::Finish(EXIT_BAD_CONFIGURATION), now),
         }
     }

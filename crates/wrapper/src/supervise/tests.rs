@@ -250,6 +250,21 @@ fn silence(session: &mut Session, most: u64) -> Option<(u64, Vec<Effect>)> {
 }
 
 #[test]
+fn another_version_of_the_wrapper_takes_over_once_the_agent_has_ended() {
+    let mut session = Session::running();
+    assert_eq!(session.on(Event::HandOverAsked), [Effect::AskToEnd]);
+    let effects = session.on(Event::Ended(Exit { code: Some(0), ..Exit::default() }));
+    let [Effect::ReportExit(report), Effect::Finish(code)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((report.expected, *code), (true, EXIT_HAND_OVER));
+    // Who wants everything to end gets that.
+    let mut stopped = Session::running();
+    stopped.on(Event::StopAsked);
+    stopped.on(Event::HandOverAsked);
+    let effects = stopped.on(Event::Ended(Exit { code: Some(0), ..Exit::default() }));
+    assert_eq!(effects.last(), Some(&Effect::Finish(0)));
+}
+
+#[test]
 fn an_agent_that_stops_to_answer_is_killed_within_half_a_minute_and_started_again() {
     let mut session = Session::running();
     for _ in 0..100 {

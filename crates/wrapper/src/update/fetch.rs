@@ -1,4 +1,4 @@
-//! A release on its way into `versions/`: space and rights, download, checks, unpacking. Whatever is interrupted is gone
+//! A release on its way into its folder of versions: space and rights, download, checks, unpacking. Whatever is interrupted is gone
 //! on with: the download from its last byte, the unpacking from its start.
 
 use std::fs::{self, File, OpenOptions};
@@ -12,6 +12,7 @@ use sallyport_site::{Layout, durable, machine};
 use tracing::info;
 
 use super::machine::{Target, Trouble};
+use super::product::Product;
 use crate::fetch::{self, Door};
 use crate::platform;
 
@@ -25,21 +26,22 @@ fn passing(doing: &str, path: &Path, error: &io::Error) -> Trouble {
 }
 
 /// Brings a release to its folder, unless it is there.
-pub(super) fn obtain(layout: &Layout, door: &Door, target: &Target) -> Result<(), Trouble> {
+pub(super) fn obtain(layout: &Layout, product: Product, door: &Door, target: &Target) -> Result<(), Trouble> {
     // A folder gets its name when all of it is on the disk.
-    if layout.version_program(&target.folder).is_file() {
+    if product.program(layout, &target.folder).is_file() {
         return Ok(());
     }
-    for folder in [layout.versions(), layout.downloads()] {
-        fs::create_dir_all(&folder).map_err(|error| passing("making", &folder, &error))?;
+    let (versions, downloads) = (product.versions(layout), product.downloads(layout));
+    for folder in [&versions, &downloads] {
+        fs::create_dir_all(folder).map_err(|error| passing("making", folder, &error))?;
     }
-    let part = layout.downloads().join(format!("{}.part", target.hash));
-    forget_others(&layout.downloads(), &part);
+    let part = downloads.join(format!("{}.part", target.hash));
+    forget_others(&downloads, &part);
     let have = fs::metadata(&part).map_or(0, |metadata| metadata.len());
-    has_room(&layout.downloads(), target.size.saturating_sub(have))?;
+    has_room(&downloads, target.size.saturating_sub(have))?;
     download(&part, door, target)?;
     check(&part, target)?;
-    unpack(layout, &part, target)?;
+    unpack(&versions, &product.program_name(), &part, target)?;
     // It has done its work; one that stays takes only space, and goes with the next download.
     let _ = fs::remove_file(&part);
     Ok(())
@@ -120,18 +122,17 @@ fn differs(target: &Target, hash: Digest, size: u64) -> String {
     )
 }
 
-fn unpack(layout: &Layout, part: &Path, target: &Target) -> Result<(), Trouble> {
-    let program = Layout::agent_program_name();
+fn unpack(versions: &Path, program: &str, part: &Path, target: &Target) -> Result<(), Trouble> {
     let blame = |error: ArchiveError| {
         if error.is_local() { Trouble::Passing(error.to_string()) } else { Trouble::Version(error.to_string()) }
     };
     let open = || File::open(part).map_err(|error| passing("reading", part, &error));
-    has_room(&layout.versions(), archive::check(open()?, &program).map_err(blame)?)?;
-    let staging = layout.versions().join(format!(".{}.new", target.folder));
+    has_room(versions, archive::check(open()?, program).map_err(blame)?)?;
+    let staging = versions.join(format!(".{}.new", target.folder));
     remove(&staging)?;
     fs::create_dir(&staging).map_err(|error| passing("making", &staging, &error))?;
-    let unpacked = archive::unpack(open()?, &program, &staging).map_err(blame).and_then(|()| {
-        platform::make_executable(&staging.join(&program)).map_err(|error| passing("preparing", &staging, &error))?;
+    let unpacked = archive::unpack(open()?, program, &staging).map_err(blame).and_then(|()| {
+        platform::make_executable(&staging.join(program)).map_err(|error| passing("preparing", &staging, &error))?;
         settle(&staging)
     });
     if let Err(trouble) = unpacked {
@@ -139,11 +140,11 @@ fn unpack(layout: &Layout, part: &Path, target: &Target) -> Result<(), Trouble> 
         let _ = fs::remove_dir_all(&staging);
         return Err(trouble);
     }
-    let folder = layout.versions().join(&target.folder);
+    let folder = versions.join(&target.folder);
     // A folder without its program, as somebody may have left it.
     remove(&folder)?;
     fs::rename(&staging, &folder).map_err(|error| passing("naming", &folder, &error))?;
-    durable::sync_folder(&layout.versions()).map_err(|error| Trouble::Passing(error.to_string()))
+    durable::sync_folder(versions).map_err(|error| Trouble::Passing(error.to_string()))
 }
 
 /// Flushes the names in a folder and below.
@@ -163,9 +164,9 @@ fn remove(folder: &Path) -> Result<(), Trouble> {
     }
 }
 
-/// Removes the folders below `versions/` that are not kept; what cannot be removed is tried again the next time.
-pub(super) fn clean_up(layout: &Layout, keeps: impl Fn(&str) -> bool) {
-    for entry in fs::read_dir(layout.versions()).into_iter().flatten().filter_map(Result::ok) {
+/// Removes the folders below `versions` that are not kept; what cannot be removed is tried again the next time.
+pub(super) fn clean_up(versions: &Path, keeps: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(versions).into_iter().flatten().filter_map(Result::ok) {
         let name = entry.file_name();
         if !name.to_str().is_some_and(&keeps) {
             let _ = fs::remove_dir_all(entry.path());

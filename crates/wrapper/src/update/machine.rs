@@ -1,109 +1,29 @@
-//! Which version is run, and when another takes its place: a pure state machine. Events and the time go in, effects come
-//! out; what must survive a power cut is in the [`Record`], everything else begins anew.
+//! Which version of a product is run, and when another takes its place: a pure state machine. Events and the time go in,
+//! effects come out; what must survive a power cut is in the [`Record`], everything else begins anew. For the wrapper's
+//! own program "the agent" of these words is the wrapper's process.
 //!
 //! The order is what makes an update safe: a version is unpacked whole before the record names it, it has rehearsed before
 //! it is switched to, the record is on the disk before the old process is asked to end, and the old version stays until
 //! the server has seen the new one work.
 
+mod describe;
+mod trial;
+mod words;
+
 use std::time::Duration;
 
-use sallyport_protocol::UpdateStep;
 use sallyport_release::{Digest, Version};
 use sallyport_site::backoff::{Backoff, Jitter};
 
 use super::record::{Failed, Installed, Record, Trial};
 use crate::moment::Moment;
+pub(crate) use words::{Effect, Event, Target, Trouble, Wanted};
 
 /// What failed for a reason that passes is tried again this late at first, and at most this late.
 const RETRY_BASE: Duration = Duration::from_secs(4);
 const RETRY_CAP: Duration = Duration::from_secs(30 * 60);
-/// A version on trial that ends by itself so often is not kept.
-const CRASHES_MAX: u32 = 2;
-/// How long the server may miss a version on trial while it hears the wrapper: longer than an agent waits between two
-/// tries to reconnect.
-const MISSED_MAX: Duration = Duration::from_secs(5 * 60);
 /// A record that could not be written is written again this late.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
-
-/// A release that may be installed: its signatures are good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) folder: String,
-    pub(crate) version: Version,
-    pub(crate) hash: Digest,
-    pub(crate) size: u64,
-    pub(crate) sequence: u64,
-    pub(crate) floor: Version,
-    pub(crate) confirm_seconds: u32,
-    pub(crate) drain: Duration,
-}
-
-/// What the server wants, after its signatures were looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// Nothing was said yet.
-    Unknown,
-    /// Nothing; the reason.
-    Nothing(String),
-    /// Something that is not taken; the reason.
-    Refused(String),
-    /// This.
-    Release(Target),
-}
-
-/// Who is to blame when a step did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The version: it is not tried again.
-    Version(String),
-    /// This machine or the way to the server: it is tried again.
-    Passing(String),
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    Tick,
-    Wanted(Wanted),
-    Fetched(Result<(), Trouble>),
-    Rehearsed(Result<(), Trouble>),
-    /// The record that a switch needs is on the disk, or is not.
-    Saved(Result<(), String>),
-    /// What the server sees of the agent.
-    Seen {
-        process_id: Option<u32>,
-        online: Duration,
-        runs: u32,
-    },
-    /// The wrapper has no connection.
-    Offline,
-    AgentRuns {
-        process_id: u32,
-    },
-    AgentEnded {
-        expected: bool,
-        how: String,
-    },
-    /// A person wants a failed version tried again.
-    Retry,
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Download, check and unpack it; answer with [`Event::Fetched`].
-    Fetch(Target),
-    /// Have it rehearse; answer with [`Event::Rehearsed`].
-    Rehearse(Target),
-    /// Write the record; answer with [`Event::Saved`].
-    Save,
-    /// End the agent, if it runs, and start the active version.
-    Restart(String),
-    /// Remove the folders that the record does not keep.
-    CleanUp,
-    /// Tell people, in the log.
-    Tell { good: bool, text: String },
-}
 
 /// What is being done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +61,8 @@ pub(crate) struct Machine {
     missed_since: Option<Moment>,
     /// The record in memory is newer than on disk.
     unsaved: Option<Moment>,
+    /// Another product is being updated: nothing new is begun.
+    held: bool,
 }
 
 impl Machine {
@@ -158,6 +80,25 @@ impl Machine {
             online: false,
             missed_since: None,
             unsaved: None,
+            held: false,
+        }
+    }
+
+    /// Begins nothing new while `held`: agent and wrapper are updated one after the other.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Whether something is under way or on trial.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.stage != Stage::Rest || self.record.trial.is_some()
+    }
+
+    /// The folder that is being switched to: the record that names it is about to be written.
+    pub(crate) fn switching_to(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Switching { target, .. } => Some(&target.folder),
+            _ => None,
         }
     }
 
@@ -192,49 +133,6 @@ impl Machine {
     /// Whether what the server sees matters right now.
     pub(crate) fn is_watching(&self) -> bool {
         self.record.trial.is_some() || matches!(self.stage, Stage::Rehearsing(_) | Stage::Draining { .. })
-    }
-
-    /// Where it stands, in words.
-    pub(crate) fn describe(&self) -> (UpdateStep, String) {
-        match &self.stage {
-            Stage::Fetching(target) => (UpdateStep::Fetching, format!("{} is downloaded and checked", target.version)),
-            Stage::Rehearsing(target) => (UpdateStep::Rehearsing, format!("{} rehearses", target.version)),
-            Stage::Draining { target, runs, .. } => {
-                (UpdateStep::Draining, format!("{} is ready; {runs} runs of the agent are waited for", target.version))
-            }
-            Stage::Switching { target, .. } => (UpdateStep::Draining, format!("{} is switched to", target.version)),
-            Stage::Rest => match (&self.record.trial, &self.record.active) {
-                (Some(trial), Some(active)) => (
-                    UpdateStep::Confirming,
-                    format!(
-                        "{} runs and is kept once the server has seen it for {} s",
-                        active.version, trial.confirm_seconds
-                    ),
-                ),
-                _ => (UpdateStep::Idle, self.why_idle()),
-            },
-        }
-    }
-
-    fn why_idle(&self) -> String {
-        let active = self.record.active.as_ref();
-        match &self.wanted {
-            Wanted::Unknown => "the server has not yet said which version it wants".to_owned(),
-            Wanted::Nothing(reason) => reason.clone(),
-            Wanted::Refused(reason) => format!("the offered release is refused: {reason}"),
-            Wanted::Release(target) if active.is_some_and(|active| active.hash == target.hash) => {
-                self.last.clone().unwrap_or_else(|| format!("{} is active, as the server wants", target.version))
-            }
-            Wanted::Release(target) => match (self.veto, self.record.failed(&target.hash), &self.trouble) {
-                (Some(veto), _, _) => format!("{} is offered, and {veto}", target.version),
-                (None, Some(failed), _) => format!(
-                    "{} failed here and is not tried again: {}; `sallyport-wrapper retry-update` tries it again",
-                    failed.version, failed.reason
-                ),
-                (None, None, Some((trouble, _))) => format!("{} is tried again: {trouble}", target.version),
-                (None, None, None) => format!("{} is about to be installed", target.version),
-            },
-        }
     }
 
     /// Takes an event; `random` is from 0 up to 1.
@@ -282,7 +180,7 @@ impl Machine {
         let waits = self.trouble.as_ref().is_some_and(|(_, until)| !until.has_come(now));
         let active = self.record.active.as_ref().is_some_and(|active| active.hash == target.hash);
         let free = self.stage == Stage::Rest && self.record.trial.is_none();
-        if !free || waits || active || self.veto.is_some() || self.record.failed(&target.hash).is_some() {
+        if !free || self.held || waits || active || self.veto.is_some() || self.record.failed(&target.hash).is_some() {
             return None;
         }
         let target = target.clone();
@@ -401,75 +299,6 @@ impl Machine {
                 Vec::new()
             }
         }
-    }
-
-    fn seen(&mut self, process_id: Option<u32>, online: Duration, runs: u32, now: Moment) -> Vec<Effect> {
-        let ours = process_id.is_some() && process_id == self.agent;
-        self.online = ours;
-        if let Stage::Draining { target, until, .. } = &self.stage {
-            let (target, until) = (target.clone(), *until);
-            // An agent that the server does not see works on nothing that it could lose.
-            if runs == 0 || !ours {
-                return self.switch(target);
-            }
-            self.stage = Stage::Draining { target, until, runs };
-        }
-        if self.stage != Stage::Rest {
-            return Vec::new();
-        }
-        let Some(trial) = &self.record.trial else { return Vec::new() };
-        if ours {
-            self.missed_since = None;
-            let enough = online >= Duration::from_secs(trial.confirm_seconds.into());
-            return if enough { self.confirm(now) } else { Vec::new() };
-        }
-        let missed = now.since(*self.missed_since.get_or_insert(now));
-        if trial.was_online && missed >= MISSED_MAX {
-            let minutes = MISSED_MAX.as_secs() / 60;
-            return self.roll_back(&format!("the server has not seen it for {minutes} minutes"), now);
-        }
-        Vec::new()
-    }
-
-    fn confirm(&mut self, now: Moment) -> Vec<Effect> {
-        self.record.trial = None;
-        self.unsaved = Some(now.plus(SAVE_EVERY));
-        let Some(active) = &self.record.active else { return Vec::new() };
-        let text = format!("{} was installed; the server has seen it work", active.version);
-        self.last = Some(text.clone());
-        vec![Effect::Save, Effect::CleanUp, Effect::Tell { good: true, text }]
-    }
-
-    fn agent_ended(&mut self, expected: bool, how: &str, now: Moment) -> Vec<Effect> {
-        self.agent = None;
-        self.online = false;
-        let switching = matches!(self.stage, Stage::Switching { .. });
-        let Some(trial) = self.record.trial.as_mut().filter(|_| !expected && !switching) else { return Vec::new() };
-        trial.crashes += 1;
-        self.unsaved = Some(now.plus(SAVE_EVERY));
-        if trial.crashes >= CRASHES_MAX {
-            let reason = format!("it ended by itself {} times, last: {how}", trial.crashes);
-            return self.roll_back(&reason, now);
-        }
-        vec![Effect::Save]
-    }
-
-    /// The old version's folder is still there: nothing has removed it since the switch.
-    fn roll_back(&mut self, reason: &str, now: Moment) -> Vec<Effect> {
-        let (Some(trial), Some(failed)) = (self.record.trial.take(), self.record.active.take()) else {
-            return Vec::new();
-        };
-        self.record.active = trial.from;
-        self.record.previous = None;
-        (self.missed_since, self.agent) = (None, None);
-        let text = format!("{} was taken back: {reason}", failed.version);
-        self.quarantine((failed.hash, failed.version), reason.to_owned(), now);
-        vec![
-            Effect::Save,
-            Effect::Restart("the version before is switched back to".to_owned()),
-            Effect::CleanUp,
-            Effect::Tell { good: false, text },
-        ]
     }
 
     fn retry(&mut self) -> Vec<Effect> {

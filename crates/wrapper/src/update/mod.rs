@@ -1,4 +1,4 @@
-//! Updates of the agent: the state machine with what it needs of disk, network and clock.
+//! Updates of the agent and of the wrapper itself: the state machine with what it needs of disk, network and clock.
 //!
 //! Invariant: decisions are [`machine`]'s; what it remembers is the [`record`]'s. At most one thread works for it at a
 //! time, and nothing of an update is ever waited for by the loop that keeps the agent alive.
@@ -7,6 +7,8 @@ mod fetch;
 mod line;
 mod machine;
 pub(crate) mod offer;
+pub(crate) mod own;
+mod product;
 mod record;
 mod rehearse;
 
@@ -22,6 +24,8 @@ use tracing::{info, warn};
 
 pub(crate) use line::{Line, Said};
 use machine::{Effect, Event, Machine};
+use own::place;
+pub(crate) use product::Product;
 use record::Book;
 
 use crate::fetch::Door;
@@ -49,12 +53,18 @@ impl Program {
 
 /// The versions that failed on this machine, and why, as the record on disk says.
 pub(crate) fn failures(layout: &Layout) -> Vec<String> {
-    let (_, record) = Book::open(layout.update_records());
-    record.quarantine.iter().map(|failed| format!("{}: {}", failed.version, failed.reason)).collect()
+    let of = |product: Product| {
+        let (_, record) = Book::open(product.records(layout));
+        let name = if product == Product::Wrapper { "wrapper " } else { "" };
+        let told = |failed: &record::Failed| format!("{name}{}: {}", failed.version, failed.reason);
+        record.quarantine.iter().map(told).collect::<Vec<_>>()
+    };
+    [of(Product::Agent), of(Product::Wrapper)].concat()
 }
 
-/// Updates of one installation.
+/// Updates of one product of an installation.
 pub(crate) struct Updater {
+    product: Product,
     layout: Layout,
     door: Door,
     machine: Machine,
@@ -71,8 +81,15 @@ pub(crate) struct Updater {
 
 impl Updater {
     /// Goes on with what the record on disk says.
-    pub(crate) fn open(layout: &Layout, settings: &Settings, door: &Door, board: &Arc<Board>, now: Moment) -> Self {
-        let (book, record) = Book::open(layout.update_records());
+    pub(crate) fn open(
+        product: Product,
+        layout: &Layout,
+        settings: &Settings,
+        door: &Door,
+        board: &Arc<Board>,
+        now: Moment,
+    ) -> Self {
+        let (book, record) = Book::open(product.records(layout));
         let veto = if settings.suppress_update {
             Some("SuppressUpdate is set in appsettings.json")
         } else if settings.allow_auto_update {
@@ -81,8 +98,9 @@ impl Updater {
             Some("AllowAutoUpdate is not set in appsettings.json")
         };
         let mut machine = Machine::new(record, veto);
-        machine.forget_missing(now, &|folder| layout.version_program(folder).is_file());
+        machine.forget_missing(now, &|folder| product.program(layout, folder).is_file());
         let here = Installed {
+            product: product.name().to_owned(),
             platform: platform::name(),
             wrapper: env!("CARGO_PKG_VERSION").parse().unwrap_or_default(),
             os: site::os_version(),
@@ -93,6 +111,7 @@ impl Updater {
         let (answers, answered) = mpsc::sync_channel(WAITING_MAX);
         let program = Program(Arc::default());
         let updater = Self {
+            product,
             layout: layout.clone(),
             door: door.clone(),
             machine,
@@ -120,8 +139,18 @@ impl Updater {
         self.line.clone()
     }
 
-    /// The agent's process runs.
-    pub(crate) fn agent_runs(&mut self, process_id: u32, now: Moment) -> bool {
+    /// Whether an update is under way or on trial.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.machine.is_busy()
+    }
+
+    /// Begins nothing new while the other product is updated.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.machine.hold(held);
+    }
+
+    /// The process runs: the agent's, or the wrapper's own.
+    pub(crate) fn runs(&mut self, process_id: u32, now: Moment) -> bool {
         self.on(Event::AgentRuns { process_id }, now)
     }
 
@@ -138,7 +167,7 @@ impl Updater {
         self.on(Event::Retry, now)
     }
 
-    /// Takes what threads and the server have said; whether the agent is to be restarted.
+    /// Takes what threads and the server have said; whether another version is to be started now.
     pub(crate) fn turn(&mut self, now: Moment) -> bool {
         let mut restart = false;
         while let Ok(event) = self.answered.try_recv() {
@@ -169,16 +198,16 @@ impl Updater {
             for effect in effects {
                 match effect {
                     Effect::Save => {
-                        let saved = self.book.save(self.machine.record()).map_err(|error| error.to_string());
+                        let saved = self.save().map_err(|error| error.to_string());
                         if let Err(reason) = &saved {
                             warn!(reason, "the record of versions could not be written");
                         }
                         next.extend(self.machine.on(Event::Saved(saved), now, random::unit()));
                     }
                     Effect::Restart(reason) => {
-                        info!(reason, "the agent is restarted for another version");
-                        let layout = &self.layout;
-                        self.machine.forget_missing(now, &|folder| layout.version_program(folder).is_file());
+                        info!(product = self.product.name(), reason, "another version is started");
+                        let (product, layout) = (self.product, &self.layout);
+                        self.machine.forget_missing(now, &|folder| product.program(layout, folder).is_file());
                         restart = true;
                     }
                     other => self.perform(other),
@@ -190,15 +219,26 @@ impl Updater {
         restart
     }
 
+    /// Writes the record. The wrapper's program takes its place with it: where that fails, nothing is switched to.
+    fn save(&mut self) -> std::io::Result<()> {
+        self.book.save(self.machine.record())?;
+        match (self.product, self.machine.switching_to()) {
+            (Product::Wrapper, Some(folder)) => place::put(&self.layout, &self.product.program(&self.layout, folder)),
+            _ => Ok(()),
+        }
+    }
+
     fn perform(&self, effect: Effect) {
-        let (layout, door) = (self.layout.clone(), self.door.clone());
+        let (product, layout, door) = (self.product, self.layout.clone(), self.door.clone());
         match effect {
-            Effect::Fetch(target) => self.work("fetch", move || Event::Fetched(fetch::obtain(&layout, &door, &target))),
-            Effect::Rehearse(target) => {
-                info!(version = %target.version, "a version rehearses");
-                self.work("rehearse", move || Event::Rehearsed(rehearse::rehearse(&layout, &target)));
+            Effect::Fetch(target) => {
+                self.work("fetch", move || Event::Fetched(fetch::obtain(&layout, product, &door, &target)));
             }
-            Effect::CleanUp => fetch::clean_up(&layout, |folder| self.machine.keeps(folder)),
+            Effect::Rehearse(target) => {
+                info!(product = product.name(), version = %target.version, "a version rehearses");
+                self.work("rehearse", move || Event::Rehearsed(rehearse::rehearse(&layout, product, &target)));
+            }
+            Effect::CleanUp => fetch::clean_up(&product.versions(&layout), |folder| self.machine.keeps(folder)),
             Effect::Tell { good: true, text } if self.notify => info!("{text}"),
             Effect::Tell { good: true, .. } => {}
             Effect::Tell { good: false, text } => warn!("{text}"),
@@ -226,7 +266,8 @@ impl Updater {
     fn show(&self, at: Timestamp) {
         let active = self.machine.record().active.as_ref();
         self.program.set(match active {
-            Some(active) => self.layout.version_program(&active.folder),
+            Some(active) => self.product.program(&self.layout, &active.folder),
+            None if self.product == Product::Wrapper => self.layout.wrapper_program(),
             None => self.layout.agent_program(),
         });
         let (step, text) = self.machine.describe();
@@ -240,6 +281,10 @@ impl Updater {
             text: text.clone(),
         });
         let version = active.map(|active| active.version.to_string());
-        self.board.update(|status| status.update = UpdateStatus { version, step, text });
+        let stands = UpdateStatus { version, step, text };
+        self.board.update(|status| match self.product {
+            Product::Agent => status.update = stands,
+            Product::Wrapper => status.wrapper_update = stands,
+        });
     }
 }

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// The most versions that are remembered as failed; the oldest are forgotten.
 const QUARANTINE_MAX: usize = 32;
 
+/// A version on trial that ends by itself so often is not kept.
+pub(crate) const CRASHES_MAX: u32 = 2;
+
 /// An installed release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Installed {
@@ -78,6 +81,16 @@ impl Record {
         self.quarantine.push(failed);
         let surplus = self.quarantine.len().saturating_sub(QUARANTINE_MAX);
         self.quarantine.drain(..surplus);
+    }
+
+    /// Goes back from the version on trial to the one before, and remembers why; gives the version that failed.
+    pub(crate) fn take_back(&mut self, reason: &str, at: Timestamp) -> Option<Version> {
+        let (trial, failed) = (self.trial.take()?, self.active.take()?);
+        self.active = trial.from;
+        self.previous = None;
+        let Installed { version, hash, .. } = failed;
+        self.quarantine(Failed { hash, version: version.clone(), reason: reason.to_owned(), at });
+        Some(version)
     }
 
     /// The folders that something may still run from.

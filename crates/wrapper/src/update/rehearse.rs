@@ -1,5 +1,5 @@
-//! A new version tries everything beside the old one, and ends: it loads, reads its settings, connects and logs in as a
-//! rehearsal.
+//! A new version of agent or wrapper tries everything beside the old one, and ends: it loads, reads its settings, connects
+//! and logs in as a rehearsal.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use sallyport_site::Layout;
 
 use super::machine::{Target, Trouble};
+use super::product::Product;
 use crate::platform;
 use crate::tail::Tail;
 
@@ -22,13 +23,13 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) const EXIT_NO_VERDICT: i32 = 69;
 
 /// Has a version rehearse.
-pub(super) fn rehearse(layout: &Layout, target: &Target) -> Result<(), Trouble> {
-    let program = layout.version_program(&target.folder);
+pub(super) fn rehearse(layout: &Layout, product: Product, target: &Target) -> Result<(), Trouble> {
+    let program = product.program(layout, &target.folder);
     let mut command = Command::new(&program);
     command
         .arg("--home")
         .arg(layout.home())
-        .args(["--life-pipe", "--rehearse", "--wrapper-version", env!("CARGO_PKG_VERSION")])
+        .args(product.rehearsal())
         .current_dir(layout.home())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

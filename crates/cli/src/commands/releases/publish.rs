@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sallyport_protocol::Clock;
-use sallyport_release::{AGENT, DigestReader, Manifest, Signed, Version, archive};
+use sallyport_release::{AGENT, DigestReader, Manifest, Signed, Version, WRAPPER, archive};
 use serde_json::Value;
 use ureq::http::Method;
 
@@ -23,11 +23,16 @@ use crate::say;
     after_help = "\
 Where more than one signature is needed, each publisher signs the same manifest:
   sallyport releases sign agent.zip --version 1.4.0 --platform linux-x86_64 --key alice.key
-  sallyport releases sign agent.zip --add --key bob.key"
+  sallyport releases sign agent.zip --add --key bob.key
+A new wrapper, which installs the agents' releases and updates itself:
+  sallyport releases sign wrapper.zip --product wrapper --version 1.4.0 --platform linux-x86_64 --key alice.key"
 )]
 pub(crate) struct Sign {
-    /// The zip with the agent's program at its top
+    /// The zip with the program at its top: `sallyport-agent` or `sallyport-wrapper`, with `.exe` for Windows
     archive: PathBuf,
+    /// What is in it
+    #[arg(long, value_enum, default_value_t = Product::Agent, conflicts_with = "add")]
+    product: Product,
     /// A private key; more than once for more signatures
     #[arg(long, value_name = "FILE", required = true)]
     key: Vec<PathBuf>,
@@ -63,6 +68,23 @@ pub(crate) struct Sign {
     manifest: Option<PathBuf>,
 }
 
+/// What is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Product {
+    Agent,
+    Wrapper,
+}
+
+impl Product {
+    /// Its name in manifests.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Agent => AGENT,
+            Self::Wrapper => WRAPPER,
+        }
+    }
+}
+
 /// Signs; the manifest goes to its file.
 pub(super) fn sign(arguments: &Sign) -> Result<()> {
     let file = manifest_file(&arguments.archive, arguments.manifest.as_deref());
@@ -74,7 +96,8 @@ pub(super) fn sign(arguments: &Sign) -> Result<()> {
     }
     std::fs::write(&file, signed.to_text()).doing(|| format!("writing {}", file.display()))?;
     say::note(&format!(
-        "{} for {} is signed by {} in {}",
+        "{} {} for {} is signed by {} in {}",
+        manifest.product,
         manifest.version,
         manifest.platform,
         signed.signatures.iter().map(|signature| signature.key.to_string()).collect::<Vec<_>>().join(", "),
@@ -94,7 +117,8 @@ pub(super) fn publish(archive: &Path, manifest: Option<&Path>, context: &Context
     let path = format!("/api/v1/releases/{}/archive", text(&release, "sha256"));
     let release: Value = client.upload(&Method::PUT, &path, archive)?.body;
     say::note(&format!(
-        "{} for {} is published ({})",
+        "{} {} for {} is published ({})",
+        text(&release, "product"),
         text(&release, "version"),
         text(&release, "platform"),
         output::bytes(content.size)
@@ -117,7 +141,7 @@ fn manifest(arguments: &Sign) -> Result<Manifest> {
     let expires = now.plus(Duration::from_secs(u64::from(arguments.expires) * 24 * 3600));
     let (sha256, size) = digest(&arguments.archive)?;
     let manifest = Manifest {
-        product: AGENT.to_owned(),
+        product: arguments.product.name().to_owned(),
         platform: arguments.platform.clone().unwrap_or_default(),
         version: arguments.version.clone().unwrap_or_default(),
         sha256,
@@ -147,7 +171,7 @@ fn check_archive(archive: &Path, manifest: &Manifest) -> Result<()> {
         return Err(Error::usage(format!("{} is not the archive that the manifest names", archive.display())));
     }
     let suffix = if manifest.platform.starts_with("windows") { ".exe" } else { "" };
-    archive::check(open(archive)?, &format!("{AGENT}{suffix}"))
+    archive::check(open(archive)?, &format!("{}{suffix}", manifest.product))
         .map(|_| ())
         .map_err(|error| Error::usage(format!("{}: {error}", archive.display())))
 }

@@ -17,7 +17,7 @@ Examples:
   sallyport releases rollout --minimum 1.3.2
   sallyport releases rollout --agent client-server --pin 1.3.0
 The percentage goes by a hash of the agents' ids: the same agents come first each time. A minimum waits for neither
-percentage nor window. To go back to an older version, sign its archive again with a higher sequence.")]
+percentage nor window. Percentage and windows hold for wrappers too. To go back to an older version, sign its archive again with a higher sequence.")]
 pub(crate) struct Arguments {
     /// Set pin and minimum for this agent alone
     #[arg(long, value_name = "NAME")]
@@ -34,6 +34,12 @@ pub(crate) struct Arguments {
     /// Replace older versions at once; `none` takes it back
     #[arg(long, value_name = "VERSION")]
     minimum: Option<String>,
+    /// This version of the wrapper and no other; `none` takes it back
+    #[arg(long, value_name = "VERSION", conflicts_with = "agent")]
+    wrapper_pin: Option<String>,
+    /// Replace older wrappers at once; `none` takes it back
+    #[arg(long, value_name = "VERSION", conflicts_with = "agent")]
+    wrapper_minimum: Option<String>,
     /// How long the server must have seen a new version work
     #[arg(long, value_name = "SECONDS", conflicts_with = "agent")]
     confirm_seconds: Option<u32>,
@@ -50,6 +56,8 @@ const FIELDS: &[Column] = &[
     }),
     column("Pinned to", |rollout| text(rollout, "pin")),
     column("Minimum version", |rollout| text(rollout, "minimum")),
+    column("Wrapper pinned to", |rollout| text(rollout, "wrapper_pin")),
+    column("Minimum wrapper", |rollout| text(rollout, "wrapper_minimum")),
     column("Confirm seconds", |rollout| text(rollout, "confirm_seconds")),
     column("Drain seconds", |rollout| text(rollout, "drain_seconds")),
 ];
@@ -80,6 +88,8 @@ fn changed(mut rollout: Value, arguments: &Arguments) -> Result<Value> {
     set("drain_seconds", arguments.drain_seconds.map(|seconds| json!(seconds)));
     set("pin", version(&arguments.pin));
     set("minimum", version(&arguments.minimum));
+    set("wrapper_pin", version(&arguments.wrapper_pin));
+    set("wrapper_minimum", version(&arguments.wrapper_minimum));
     let windows: Vec<&String> = arguments.window.iter().filter(|window| *window != "any").collect();
     set("windows", (!arguments.window.is_empty()).then(|| json!(windows)));
     Ok(rollout)

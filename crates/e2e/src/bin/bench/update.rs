@@ -1,9 +1,9 @@
-//! From a publication to the last agent, and how long an agent is away for it.
+//! From a publication to the last agent, and how long an agent is away for it: of the agent, then of the wrapper.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use sallyport_e2e::{Installed, Mischief, Options as ServerOptions, Publisher, System, binary, within};
 use sallyport_protocol::{Clock, Timestamp};
 use serde_json::{Value, json};
@@ -27,7 +27,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn measure(system: &System, options: &Options) -> Result<()> {
-    let clock = Clock::system();
     let publisher = Publisher::new(system, 1, 1)?;
     let confirm = CONFIRM_SECONDS.to_string();
     system.cli()?.good(&["releases", "rollout", "--confirm-seconds", &confirm])?;
@@ -48,31 +47,59 @@ fn measure(system: &System, options: &Options) -> Result<()> {
         Ok((counts["online"].as_u64() >= Some(options.agents as u64)).then_some(()))
     })?;
 
+    let agent = wave(system, &agents, "update", || publisher.release(VERSION, 1, &Mischief::default()).map(|_| ()))?;
+    let real = binary(options.profile, "sallyport-wrapper")?;
+    let wrapper =
+        wave(system, &agents, "wrapper_update", || publisher.wrapper_release(VERSION, 1, &Mischief::default(), &real))?;
+    report(&[("agent", agent), ("wrapper", wrapper)]);
+    Ok(())
+}
+
+/// What one release took.
+struct Wave {
+    /// From the request for the publication.
+    published: Duration,
+    first: Duration,
+    last: Duration,
+    /// How long each agent was away, the shortest first.
+    away: Vec<Duration>,
+}
+
+impl Wave {
+    fn away(&self, share: usize) -> Duration {
+        self.away.get((self.away.len().saturating_sub(1)) * share / 100).copied().unwrap_or_default()
+    }
+}
+
+/// Publishes a release and watches until everybody has it.
+fn wave(system: &System, agents: &[Installed], which: &str, publish: impl FnOnce() -> Result<()>) -> Result<Wave> {
+    let clock = Clock::system();
     let began = clock.now();
-    publisher.release(VERSION, 1, &Mischief::default())?;
+    publish()?;
     let published = clock.now().since(began);
     let mut first = None;
-    within(LIMIT, "all agents to be updated", || {
-        let done = updated(system)?;
+    within(LIMIT, "everybody to be updated", || {
+        let done = updated(system, which)?;
         if done > 0 {
             first.get_or_insert_with(|| clock.now().since(began));
         }
-        Ok((done == options.agents).then_some(()))
+        Ok((done == agents.len()).then_some(()))
     })?;
     let last = clock.now().since(began);
-    let away = agents.iter().map(|agent| away(system, &agent.name)).collect::<Result<Vec<_>>>()?;
-    report(published, first.unwrap_or_default(), last, away)
+    let mut away = agents.iter().map(|agent| away(system, &agent.name)).collect::<Result<Vec<_>>>()?;
+    away.sort();
+    Ok(Wave { published, first: first.unwrap_or_default(), last, away })
 }
 
-/// How many agents run the release, are online and have been confirmed.
-fn updated(system: &System) -> Result<usize> {
+/// How many agents have the release, are online and have been confirmed.
+fn updated(system: &System, which: &str) -> Result<usize> {
     let mut done = 0;
     let mut cursor = String::new();
     loop {
         let page = system.api().get(&format!("/api/v1/agents?limit=200{cursor}"))?;
         let items = page["items"].as_array().context("no agents")?;
         let is_done = |agent: &&Value| {
-            let update = &agent["update"];
+            let update = &agent[which];
             update["active_version"] == VERSION && update["step"] == "idle" && agent["status"] == "online"
         };
         done += items.iter().filter(is_done).count();
@@ -99,13 +126,15 @@ fn away(system: &System, agent: &str) -> Result<Duration> {
     Ok(back.since(*left))
 }
 
-fn report(published: Duration, first: Duration, last: Duration, mut away: Vec<Duration>) -> Result<()> {
-    away.sort();
-    ensure!(!away.is_empty(), "no agents");
-    let at = |share: usize| away[(away.len() - 1) * share / 100].as_secs_f64();
-    println!("published after        {:>7.2} s", published.as_secs_f64());
-    println!("first agent confirmed  {:>7.2} s (seen to work for {CONFIRM_SECONDS} s)", first.as_secs_f64());
-    println!("last agent confirmed   {:>7.2} s", last.as_secs_f64());
-    println!("an agent is away       {:>7.2} s (median), {:.2} s (p99), {:.2} s (longest)", at(50), at(99), at(100));
-    Ok(())
+fn report(waves: &[(&str, Wave)]) {
+    println!(
+        "| release of | published | first confirmed | last confirmed | an agent is away, median | p99 | longest |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for (what, wave) in waves {
+        let all = [wave.published, wave.first, wave.last, wave.away(50), wave.away(99), wave.away(100)];
+        let cells: Vec<String> = all.iter().map(|time| format!("{:.2} s", time.as_secs_f64())).collect();
+        println!("| the {what} | {} |", cells.join(" | "));
+    }
+    println!("Times from the request for the publication; confirmed is seen to work for {CONFIRM_SECONDS} s.");
 }

@@ -4,6 +4,8 @@
 mod power;
 mod refused;
 mod taken_back;
+mod wrapper;
+mod wrapper_service;
 
 use std::time::Duration;
 
@@ -31,11 +33,16 @@ fn quickly(system: &System) -> Result<()> {
 
 /// Waits until the agent's update says something.
 fn update(system: &System, agent: &str, words: &[&str]) -> Result<Value> {
+    says(system, agent, "update", words, LONG)
+}
+
+/// Waits until the agent's `update` or `wrapper_update` says something.
+fn says(system: &System, agent: &str, which: &str, words: &[&str], limit: Duration) -> Result<Value> {
     let mut last = Value::Null;
-    let found = within(LONG, &format!("the update of {agent} to say {words:?}"), || {
+    let found = within(limit, &format!("the {which} of {agent} to say {words:?}"), || {
         // The server may be away for a while.
         let Ok(shown) = system.show_agent(agent) else { return Ok(None) };
-        last = shown["update"].clone();
+        last = shown[which].clone();
         let text = format!("{} {} {}", last["step"], last["text"], last["active_version"]);
         Ok(words.iter().all(|word| text.contains(word)).then(|| shown.clone()))
     });

@@ -166,10 +166,10 @@ pub(super) async fn complete(view: &mut AgentView, agent: &Agent, app: &App) -> 
         agent_since: agent.connected_since,
         wrapper_since: agent.wrapper_since,
         seen_at: agent.last_seen_at,
-        updating: agent
-            .update
-            .as_ref()
-            .is_some_and(|update| matches!(update.step, UpdateStep::Draining | UpdateStep::Confirming)),
+        updating: [&agent.update, &agent.wrapper_update]
+            .into_iter()
+            .flatten()
+            .any(|update| matches!(update.step, UpdateStep::Draining | UpdateStep::Confirming)),
         refusal: app.live.gateway.turned_away(agent.id),
         ..Facts::default()
     };

@@ -71,6 +71,8 @@ pub(crate) struct AgentView {
     last_exit: Option<ExitView>,
     /// Which release it runs, and what its wrapper does about another.
     update: Option<UpdateView>,
+    /// Which release its wrapper is, and what it does about another.
+    wrapper_update: Option<UpdateView>,
     /// Agent, wrapper and target told apart, and the likely cause; null in lists.
     pub(super) liveness: Option<LivenessView>,
     /// The newest crash; null without one, and in lists.
@@ -208,6 +210,7 @@ impl AgentView {
             },
             last_exit: agent.last_exit.as_ref().map(ExitView::from),
             update: agent.update.as_ref().map(UpdateView::from),
+            wrapper_update: agent.wrapper_update.as_ref().map(UpdateView::from),
             liveness: None,
             last_crash: None,
             version: agent.version,

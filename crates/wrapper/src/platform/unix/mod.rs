@@ -1,6 +1,7 @@
 //! Linux, macOS and their kin.
 
 mod launchd;
+mod program;
 pub(crate) mod service;
 mod systemd;
 
@@ -11,6 +12,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+pub(crate) use program::{become_program, hold_still, is_alive, kill, replace_program, start_apart};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use sallyport_site::config::Environment;
 

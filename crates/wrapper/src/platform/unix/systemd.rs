@@ -1,5 +1,7 @@
 //! The unit file.
 
+use sallyport_site::Layout;
+
 use crate::service::Service;
 
 /// Seconds without a sign of life after which systemd starts the wrapper again.
@@ -11,6 +13,7 @@ const WATCHDOG_SECONDS: u32 = 60;
 /// be Java or Python programs, and tasks write files wherever the site has given the agent's user a folder.
 pub(crate) fn unit(service: &Service) -> String {
     let Service { name, home, program, user } = service;
+    let former = quoted(&Layout::new(home).former_wrapper().to_string_lossy());
     let (home, program) = (quoted(&home.to_string_lossy()), quoted(&program.to_string_lossy()));
     format!(
         "\
@@ -27,6 +30,8 @@ Type=notify
 NotifyAccess=main
 User={user}
 ExecStart={program} --home {home} --service
+# Takes back a new version of the wrapper that does not stay up; otherwise it does nothing.
+ExecStopPost=-{former} --home {home} restore ${{SERVICE_RESULT}} ${{EXIT_STATUS}}
 WorkingDirectory={folder}
 Restart=on-failure
 RestartSec=2
@@ -100,6 +105,7 @@ mod tests {
             ),
             "{text}"
         );
+        assert!(text.contains(r#"ExecStopPost=-"/opt/my \"agent\" 100%%/sallyport-wrapper.former" --home "#), "{text}");
         assert!(text.contains("WorkingDirectory=/opt/my \"agent\" 100%%\n"), "{text}");
     }
 

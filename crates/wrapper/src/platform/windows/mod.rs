@@ -1,5 +1,6 @@
 //! Windows.
 
+mod program;
 pub(crate) mod service;
 
 use std::io;
@@ -7,6 +8,7 @@ use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+pub(crate) use program::{become_program, hold_still, is_alive, kill, replace_program, start_apart};
 use sallyport_site::config::Environment;
 
 pub(crate) const PLATFORM_SYSTEM: &str = "windows";

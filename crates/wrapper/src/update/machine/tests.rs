@@ -1,4 +1,4 @@
-use sallyport_protocol::Timestamp;
+use sallyport_protocol::{Timestamp, UpdateStep};
 
 use super::*;
 
@@ -388,4 +388,21 @@ fn power_cuts_leave_something_that_runs() {
         }
     }
     assert!(kept > 100 && taken_back > 100, "{kept} {taken_back}");
+}
+
+#[test]
+fn one_update_waits_for_the_other() {
+    let mut world = World::online();
+    world.machine.hold(true);
+    world.on(Event::Wanted(Wanted::Release(target(NEW))));
+    world.says(UpdateStep::Idle, "waits until the update that is under way");
+    assert!(!world.machine.is_busy());
+    world.machine.hold(false);
+    world.on(Event::Tick);
+    world.says(UpdateStep::Fetching, NEW);
+    // What has begun is not stopped by it.
+    world.machine.hold(true);
+    world.on(Event::Fetched(Ok(())));
+    world.says(UpdateStep::Rehearsing, NEW);
+    assert!(world.machine.is_busy());
 }
