@@ -12,10 +12,23 @@ import { useAgentActions } from "./actions";
 import { UPDATE } from "./bulk";
 import { CancelsDialog } from "./CancelsDialog";
 
+/** Where an update stands, and since when. */
+function Stands({ update }: { update: NonNullable<Agent["update"]> }) {
+  return (
+    <>
+      {update.step !== "idle" && <b>{words(update.step)}: </b>}
+      <Said text={update.text} />
+      <Text size="xs" c="dimmed">
+        <Time at={update.at} />
+      </Text>
+    </>
+  );
+}
+
 export function Update({ agent }: { agent: Agent }) {
   const [asking, setAsking] = useState(false);
   const { update } = useAgentActions();
-  const { update: state, detail, wrapper } = agent;
+  const { update: state, wrapper_update: own, detail, wrapper } = agent;
   return (
     <Paper withBorder p="md" component="section">
       <Group justify="space-between" mb="sm">
@@ -32,20 +45,9 @@ export function Update({ agent }: { agent: Agent }) {
           ["Release", state?.active_version ?? "As it was downloaded"],
           ["Wrapper", wrapper.version ? `${wrapper.version}, ${wrapper.status}` : words(wrapper.status)],
           ["Last update", <Time at={agent.last_update} />],
-          [
-            "Update",
-            state ? (
-              <>
-                {state.step !== "idle" && <b>{words(state.step)}: </b>}
-                <Said text={state.text} />
-                <Text size="xs" c="dimmed">
-                  <Time at={state.at} />
-                </Text>
-              </>
-            ) : (
-              "Its wrapper has not said anything yet"
-            ),
-          ],
+          ["Update", state ? <Stands update={state} /> : "Its wrapper has not said anything yet"],
+          ["Wrapper's release", own?.active_version ?? "As it was downloaded"],
+          ["Wrapper's update", own ? <Stands update={own} /> : "This wrapper does not update itself: download the agent again"],
         ]}
       />
       {asking && <CancelsDialog what={UPDATE} agent={agent} action={update} onClose={() => setAsking(false)} />}

@@ -276,7 +276,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Have an agent try a version again that has failed on its machine. */
+        /** Have an agent and its wrapper try a version again that has failed on their machine. */
         post: operations["post_agents_id_retry_update"];
         delete?: never;
         options?: never;
@@ -729,7 +729,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The releases of the agent. */
+        /** The releases of agent and wrapper. */
         get: operations["get_releases"];
         put?: never;
         /**
@@ -1373,6 +1373,7 @@ export interface components {
             version: number;
             /** @description Its wrapper. */
             wrapper: components["schemas"]["WrapperView"];
+            wrapper_update?: components["schemas"]["UpdateView"] | null;
         };
         /** @description What was asked for. */
         AskedView: {
@@ -2023,6 +2024,7 @@ export interface components {
                 version: number;
                 /** @description Its wrapper. */
                 wrapper: components["schemas"]["WrapperView"];
+                wrapper_update?: components["schemas"]["UpdateView"] | null;
             }[];
             /** @description Asks for the next page; null on the last. */
             next_cursor?: string | null;
@@ -2859,10 +2861,14 @@ export interface components {
              * @description How many of a hundred agents get the newest release, by a hash of their ids; 100 by default.
              */
             percent: number;
-            /** @description This version and no other. */
+            /** @description This version of the agent and no other. */
             pin?: string | null;
             /** @description When agents may be updated, such as `sat,sun 01:00-05:00 Europe/Berlin`; any time without one. */
             windows: string[];
+            /** @description An older wrapper is replaced at once. */
+            wrapper_minimum?: string | null;
+            /** @description This version of the wrapper and no other. */
+            wrapper_pin?: string | null;
         };
         /** @description What a rotation did. */
         Rotated: {
