@@ -461,6 +461,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/connections/{id}/view": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an address by which a browser sees the service of an `http` connection. */
+        post: operations["post_connections_id_view"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/connectors": {
         parameters: {
             query?: never;
@@ -1324,6 +1341,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An address for a browser. */
+        AddressView: {
+            /** @description When it ends at the latest; it ends with the login or token that it was made with. */
+            ends_at: string;
+            /** @description Path on this server. Whoever has it may use the connection: it is worth a password. */
+            url: string;
+        };
         /** @description An agent. */
         AgentView: {
             /** @description An inactive agent cannot log in. */
@@ -1560,8 +1584,10 @@ export interface components {
         };
         /** @description A connection document. */
         ConnectionDocument: {
-            /** @description The agent that reaches it: id or name. */
-            agent: string;
+            /** @description The agent that reaches it: id or name. Either this or `agents`. */
+            agent?: string | null;
+            /** @description Several agents that reach it, ids or names: a dead one is passed over, new streams go to the least busy. */
+            agents?: string[] | null;
             /** @description The connector's kind, such as `postgres`. */
             kind: string;
             /** @description Unique in the environment; tasks use it. */
@@ -1573,10 +1599,12 @@ export interface components {
         };
         /** @description A connection. */
         ConnectionView: {
-            /** @description The agent that reaches it. */
+            /** @description The agent that reaches it; the first, where several do. */
             agent: string;
             /** @description That agent's id. */
             agent_id: string;
+            /** @description The names of all agents that reach it, in order. */
+            agents: string[];
             /** @description When it was made. */
             created_at: string;
             /** @description `conn_...` */
@@ -1585,6 +1613,7 @@ export interface components {
             kind: string;
             /** @description Unique in the environment. */
             name: string;
+            reach?: components["schemas"]["ReachView"] | null;
             /** @description Names of the secrets that are set, each with `***`. */
             secrets: Record<string, never>;
             /** @description As the connector's schema says. */
@@ -2200,10 +2229,12 @@ export interface components {
         PageView_ConnectionView: {
             /** @description In the order asked for. */
             items: {
-                /** @description The agent that reaches it. */
+                /** @description The agent that reaches it; the first, where several do. */
                 agent: string;
                 /** @description That agent's id. */
                 agent_id: string;
+                /** @description The names of all agents that reach it, in order. */
+                agents: string[];
                 /** @description When it was made. */
                 created_at: string;
                 /** @description `conn_...` */
@@ -2212,6 +2243,7 @@ export interface components {
                 kind: string;
                 /** @description Unique in the environment. */
                 name: string;
+                reach?: components["schemas"]["ReachView"] | null;
                 /** @description Names of the secrets that are set, each with `***`. */
                 secrets: Record<string, never>;
                 /** @description As the connector's schema says. */
@@ -2764,6 +2796,24 @@ export interface components {
             title: string;
             /** @description Where the code is explained. */
             type: string;
+        };
+        /** @description Whether a target is reached. */
+        ReachView: {
+            /** @description When the last of them was. */
+            failed_at?: string | null;
+            /** @description When the failures since then began. */
+            failing_since?: string | null;
+            /**
+             * Format: int64
+             * @description How many there were.
+             */
+            failures: number;
+            /** @description Whether it answered the last time. */
+            good: boolean;
+            /** @description When it last answered. */
+            opened_at?: string | null;
+            /** @description What the last of them said. */
+            reason?: string | null;
         };
         /** @description An agent that was turned away. */
         RefusedView: {
@@ -4412,6 +4462,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageView_UseView"];
+                };
+            };
+            /** @description A problem; `code` says which */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_connections_id_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddressView"];
                 };
             };
             /** @description A problem; `code` says which */

@@ -187,7 +187,7 @@ fn rollout(view: RolloutView) -> Result<Rollout> {
 fn versions(pin: (&'static str, Option<String>), minimum: (&'static str, Option<String>)) -> Result<Versions> {
     for (path, version) in [&pin, &minimum] {
         if let Some(version) = version {
-            version.parse::<Version>().map_err(|error| Problem::field(*path, "version", error.to_string()))?;
+            version.parse::<Version>().map_err(|error| Problem::field(path, "version", error.to_string()))?;
         }
     }
     Ok(Versions { pin: pin.1, minimum: minimum.1 })

@@ -202,19 +202,24 @@ fn place(connection: &Connection, prefix: String) -> Result<Place> {
     Ok(Place::new(address, prefix))
 }
 
+/// The agents that may send the request; an error where those that are online are all too old.
+fn able(app: &App, connection: &Connection) -> Result<Vec<AgentId>> {
+    let agents: Vec<AgentId> = connection.agents().collect();
+    let links: Vec<_> = agents.iter().filter_map(|agent| app.live.gateway.link_of(*agent)).collect();
+    if links.is_empty() || links.iter().any(|link| link.can(capability::VIA)) {
+        return Ok(agents);
+    }
+    let names = connection.agent_names().collect::<Vec<_>>().join("`, `");
+    Err(Problem::new(Code::NoTunnel, format!("agent `{names}` is too old for HTTP connections; update it")))
+}
+
 /// Sends a request on and gives the answer, whose body goes on behind it.
 async fn exchange(app: Arc<App>, asker: Asker, mut parts: Parts, body: axum::body::Body) -> Result<Response> {
     let Asker { person, connection, prefix, rest, open } = asker;
     let place = place(&connection, prefix)?;
     let asked = Asked::new(&place, &parts.method, (&rest, parts.uri.query()), &parts.headers).map_err(not_asked)?;
     let (gateway, tunnels) = (app.live.gateway.clone(), app.live.tunnels.clone());
-    let agents: Vec<AgentId> = connection.agents().collect();
-    let links: Vec<_> = agents.iter().filter_map(|agent| gateway.link_of(*agent)).collect();
-    if !links.is_empty() && !links.iter().any(|link| link.can(capability::VIA)) {
-        let names = connection.agent_names().collect::<Vec<_>>().join("`, `");
-        let detail = format!("agent `{names}` is too old for HTTP connections; update it");
-        return Err(Problem::new(Code::NoTunnel, detail));
-    }
+    let agents = able(&app, &connection)?;
     let who = person.email.clone().unwrap_or_else(|| person.name.clone());
     let about = (connection.id, connection.name.as_str());
     let seat = tunnels
@@ -241,13 +246,11 @@ async fn exchange(app: Arc<App>, asker: Asker, mut parts: Parts, body: axum::bod
         let detail = "the request's address and headers, and what the connection adds, are too large together";
         return Err(Problem::new(Code::HeadTooLarge, detail));
     }
-    let Opened { agent, line: mut theirs, word } = match tunnels.open(&seat.0, &agents, &order).await {
-        Ok(opened) => opened,
-        Err(refusal) => {
-            seat.0.refuses(&refusal);
-            return Err(refused(refusal));
-        }
-    };
+    let opened = tunnels.open(&seat.0, &agents, &order).await;
+    let Opened { agent, line: mut theirs, word } = opened.map_err(|refusal| {
+        seat.0.refuses(&refusal);
+        refused(refusal)
+    })?;
     let exchange = Exchange {
         body,
         sends,
@@ -265,8 +268,8 @@ async fn exchange(app: Arc<App>, asker: Asker, mut parts: Parts, body: axum::bod
         let done = run(theirs.line, exchange, answered, ending).await;
         counted.moved(done.sent + done.received);
         seat.0.moves(done.sent, done.received);
-        let (tunnel, stream, sent, received, reason) =
-            (order.tunnel, order.stream, done.sent, done.received, done.reason.as_str());
+        let (tunnel, stream, reason) = (order.tunnel, order.stream, done.reason.as_str());
+        let (sent, received) = (done.sent, done.received);
         let address = if let TunnelWord::Opened { address, .. } = &word { address.as_str() } else { "" };
         tracing::debug!(%tunnel, stream, %agent, address, %method, sent, received, reason, "a request ended");
         if let Some(line) = done.line {

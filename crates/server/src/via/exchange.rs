@@ -230,9 +230,12 @@ async fn receive(
 ) -> Down {
     let (answer, rest) = match head(reader, wanted, progress, moved, &mut answered).await {
         Ok(head) => head,
-        Err(NoHead { down, told }) => {
-            // Whoever asked may have gone.
-            let _ = told.map(|told| answered.send(Err(told)));
+        Err(no_head) => {
+            let NoHead { down, told } = *no_head;
+            if let Some(told) = told {
+                // Whoever asked may have gone.
+                let _ = answered.send(Err(told));
+            }
             return down;
         }
     };
@@ -309,10 +312,10 @@ async fn head(
     progress: &Progress,
     moved: &Moved,
     answered: &mut oneshot::Sender<Result<Response, NoAnswer>>,
-) -> Result<(Answer, Vec<u8>), NoHead> {
-    let broken = |heard: bool, why: String| NoHead {
-        down: Down::Broken { heard, why: why.clone() },
-        told: Some(NoAnswer::Broken(why)),
+) -> Result<(Answer, Vec<u8>), Box<NoHead>> {
+    let broken = |heard: bool, why: String| {
+        let told = Some(NoAnswer::Broken(why.clone()));
+        Box::new(NoHead { down: Down::Broken { heard, why }, told })
     };
     let mut head = Vec::new();
     let mut last = Instant::now();
@@ -320,14 +323,14 @@ async fn head(
         let due = progress.moved_at() + wanted.answer_max;
         let came = tokio::select! {
             came = timeout_at(due, next(reader, last + SILENCE_MAX)) => came,
-            () = answered.closed() => return Err(NoHead { down: Down::Gone, told: None }),
+            () = answered.closed() => return Err(Box::new(NoHead { down: Down::Gone, told: None })),
         };
         match came {
             Err(_) if progress.moved_at() + wanted.answer_max > Instant::now() => continue,
             Err(_) => {
                 let why = format!("it did not begin its answer within {} s", wanted.answer_max.as_secs());
                 let told = Some(NoAnswer::Silent(wanted.answer_max));
-                return Err(NoHead { down: Down::Broken { heard: false, why }, told });
+                return Err(Box::new(NoHead { down: Down::Broken { heard: false, why }, told }));
             }
             Ok(Came::Nothing) => {}
             Ok(Came::Bytes(range)) => {
@@ -349,7 +352,7 @@ async fn head(
             Ok(Came::End) => return Err(broken(true, "it closed the connection without an answer".to_owned())),
             Ok(Came::Reset(why)) => return Err(broken(true, why)),
             Ok(Came::Lost(why)) => {
-                return Err(NoHead { down: Down::Lost(why.clone()), told: Some(NoAnswer::Broken(why)) });
+                return Err(Box::new(NoHead { down: Down::Lost(why.clone()), told: Some(NoAnswer::Broken(why)) }));
             }
         }
         last = Instant::now();
