@@ -66,6 +66,7 @@ test("a connection is made by a form: what is wrong stands at its field, then ev
   const field = form.getByLabel("Path");
   assert.equal(await field.getAttribute("aria-invalid"), "true");
   await accessible("the connection's form with an error");
+  await choose("Agent", /^background/);
   await choose("Agent", "client-pc");
   await field.fill("orders.db");
   await form.getByRole("button", { name: "Add and test" }).click();

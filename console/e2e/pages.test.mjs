@@ -179,7 +179,7 @@ test("an update says what it cancels, and each agent's refusal stands at its nam
   await accessible(page, "agents that were not updated");
   await dialog.getByRole("button", { name: "Close" }).last().click();
   await page.goto(`/agents/${seeded.agents["client-server"]}`);
-  await page.getByText("There is no release for this platform").waitFor();
+  await page.getByText("There is no release for this platform").first().waitFor();
   await page.getByRole("button", { name: "Update", exact: true }).click();
   await page.getByRole("dialog", { name: "Update agent client-server?" }).getByText(/Once it has rehearsed/).waitFor();
 });

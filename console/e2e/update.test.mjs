@@ -41,7 +41,7 @@ test("a release that is held back is said on the agent's page, with the reason",
   publisher.release("9.1.0", 1);
   await page.goto(`/agents/${(await shown()).id}`);
   await versions().getByText(/9\.1\.0/).first().waitFor();
-  await versions().getByText("As it was downloaded").waitFor();
+  await versions().getByText("As it was downloaded").first().waitFor();
   await accessible(page, "an agent whose update is held back");
   assert.deepEqual(folders(), []);
 });
