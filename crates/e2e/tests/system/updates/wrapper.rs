@@ -77,12 +77,13 @@ fn a_busy_agent_finishes_its_runs_before_its_wrapper_is_replaced() -> Result<()>
         let (publisher, _agent) = stage(system)?;
         let postgres = sallyport_e2e::Postgres::start(system.folder.path(), &[])?;
         system.connection("db", "postgres", "client", &postgres.settings(), &postgres.secrets())?;
-        system.task(&crate::to_csv("export", &crate::slow(40_000, 0.2), "client", "out.csv"))?;
+        // Longer than the release takes to come, also on a busy machine.
+        system.task(&crate::to_csv("export", &crate::slow(40_000, 1.0), "client", "out.csv"))?;
         let run = system.start_run("export")?;
         system.run_that(&run, "to move", crate::moving)?;
         publisher.wrapper_release("9.0.1", 1, &Mischief::default(), &real()?)?;
-        publisher.release("9.0.1", 1, &Mischief::default())?;
         own(system, &["draining", "1 runs of the agent are waited for"])?;
+        publisher.release("9.0.1", 1, &Mischief::default())?;
         update(system, "client", &["idle", "waits until the update that is under way here is done"])?;
         let ended = system.ended(&run)?;
         system.must_be(&ended, "succeeded")?;

@@ -42,9 +42,9 @@ pub(super) fn licence(network: &Network) -> Finding {
     const CHECK: &str = "licence";
     let Some(Login::Good(checkup)) = &network.login else { return skipped(CHECK, "the server did not know the agent") };
     let Some(most) = checkup.agents_max else {
-        return ok(CHECK, format!("no limit; {} other agents are online", checkup.agents_online));
+        return ok(CHECK, format!("no limit; other agents online: {}", checkup.agents_online));
     };
-    let seen = format!("{} other agents are online, the licence lets {most} in", checkup.agents_online);
+    let seen = format!("other agents online: {}; the licence lets {most} in", checkup.agents_online);
     if !checkup.online && checkup.agents_online >= most {
         return failed(CHECK, format!("full: {seen}"), "stop another agent, or enlarge the licence");
     }
