@@ -14,7 +14,8 @@ export const EMAIL = "ada@example.com";
 /** No wait is longer, in milliseconds. */
 export const DEADLINE = Number(process.env.CONSOLE_DEADLINE ?? 60_000);
 
-function freePort() {
+/** A port of the loopback that nobody listens on. */
+export function freePort() {
   return new Promise((found, failed) => {
     const probe = createServer().on("error", failed);
     probe.listen(0, "127.0.0.1", () => {

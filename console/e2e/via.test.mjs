@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before } from "node:test";
 import { story } from "./browser.mjs";
 import { onlineAgent, setUp, signIn } from "./seed.mjs";
-import { System, until } from "./system.mjs";
+import { freePort, System, until } from "./system.mjs";
 
 const KEY = "the service's own key";
 
@@ -17,15 +17,6 @@ let service;
 let port;
 let page;
 
-function free() {
-  return new Promise((found) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const at = probe.address().port;
-      probe.close(() => found(at));
-    });
-  });
-}
-
 before(async () => {
   system = await System.start();
   const context = await system.browse({ reducedMotion: "reduce" });
@@ -33,7 +24,7 @@ before(async () => {
   await setUp(system);
   await signIn(page);
   await system.api("GET", "/me");
-  port = await free();
+  port = await freePort();
   service = spawn("python3", [join(import.meta.dirname, "../../crates/e2e/src/service.py"), String(port)], { stdio: ["ignore", "pipe", "inherit"] });
   await new Promise((ready) => service.stdout.once("data", ready));
   await onlineAgent(system, "site");

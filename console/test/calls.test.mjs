@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { runnerImport } from "vite";
+import { load } from "./load.mjs";
 
-const load = async (file) => (await runnerImport(new URL(file, import.meta.url).pathname, { logLevel: "error" })).module;
 const { exampleBody, exampleCall } = await load("../src/triggers/call.ts");
 const { bodyOf, draftOf, tells } = await load("../src/channels/draft.ts");
 

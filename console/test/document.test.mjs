@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { runnerImport } from "vite";
+import { load } from "./load.mjs";
 
-const load = async (file) => (await runnerImport(new URL(file, import.meta.url).pathname, { logLevel: "error" })).module;
 const edit = await load("../src/tasks/document/edit.ts");
 const { read } = await load("../src/tasks/document/model.ts");
 const { lines } = await load("../src/tasks/document/diff.ts");

@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { runnerImport } from "vite";
+import { load } from "./load.mjs";
 
-const load = async (file) => (await runnerImport(new URL(file, import.meta.url).pathname, { logLevel: "error" })).module;
 const { sentence } = await load("../src/parts/format.ts");
 
 test("a sentence has a large first letter, a name stays as it is written", () => {

@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { runnerImport } from "vite";
+import { load } from "./load.mjs";
 
-const load = async (file) => (await runnerImport(new URL(file, import.meta.url).pathname, { logLevel: "error" })).module;
 const { fieldsOf, fieldsOfDefinition } = await load("../src/parts/schema/fields.ts");
 const { place, wrongAt, wrongWithin } = await load("../src/parts/schema/problems.ts");
 const { bodyOf } = await load("../src/connections/draft.ts");

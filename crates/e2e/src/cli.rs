@@ -4,9 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::binaries::{Profile, binary};
+use crate::process::said;
 
 /// Runs `sallyport` as one person would.
 #[derive(Clone)]
@@ -57,12 +58,6 @@ impl Cli {
 
     /// As [`Cli::good`], with something on its standard input.
     pub fn good_with(&self, arguments: &[&str], input: &str) -> Result<String> {
-        let output = self.run(arguments, input)?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
-            return Ok(text);
-        }
-        let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("`sallyport {}` ended with {}\n{text}{errors}", arguments.join(" "), output.status)
+        said(&format!("`sallyport {}`", arguments.join(" ")), &self.run(arguments, input)?)
     }
 }

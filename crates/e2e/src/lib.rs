@@ -43,7 +43,7 @@ pub use line::{Flow, Line};
 pub use machine::Machine;
 pub use mariadb::MariaDb;
 pub use postgres::{Postgres, have_postgres};
-pub use process::{Process, Usage, descriptors_of, free_port, processes_below, signal_to, usage_of};
+pub use process::{Process, Usage, descriptors_of, free_port, processes_below, said, signal_to, usage_of};
 pub use proxy::{Squid, have_squid};
 pub use publisher::{Mischief, Publisher};
 pub use receivers::{Call, Hook, MailServer};

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::disk::SmallDisk;
-use crate::process::Process;
+use crate::process::{Process, said};
 use crate::wait::until;
 
 /// What may be changed of it.
@@ -73,12 +73,7 @@ impl Machine {
 
     /// Runs a program in it that must end well; what it said.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        let output = self.try_run(program, arguments)?;
-        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() {
-            return Ok(said(&output.stdout));
-        }
-        bail!("{program} {arguments:?}: {}\n{}{}", output.status, said(&output.stdout), said(&output.stderr))
+        said(&format!("{program} {arguments:?}"), &self.try_run(program, arguments)?)
     }
 }
 

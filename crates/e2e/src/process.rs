@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -173,4 +173,13 @@ pub fn usage_of(pid: u32) -> Result<Usage> {
         peak: kib("VmHWM:") * 1024,
         resident: kib("VmRSS:") * 1024,
     })
+}
+
+/// What a program said that had to end well; an error has all of it, with `what` it was.
+pub fn said(what: &str, output: &Output) -> Result<String> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(text);
+    }
+    bail!("{what}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr))
 }

@@ -25,6 +25,8 @@ pub struct Mischief<'a> {
     pub ballast: usize,
 }
 
+const LINUX: &str = "linux-x86_64";
+
 /// The keys of a publisher.
 pub struct Publisher {
     cli: Cli,
@@ -69,7 +71,7 @@ impl Publisher {
             mischief.start,
             real.display()
         );
-        self.zip("sallyport-agent", version, &script, mischief.ballast)
+        self.zip("sallyport-agent", version, script.as_bytes(), mischief.ballast)
     }
 
     /// As [`Publisher::archive`], of the wrapper; `real` is where the real one lies.
@@ -83,34 +85,37 @@ impl Publisher {
             mischief.start,
             real.display()
         );
-        self.zip("sallyport-wrapper", version, &script, mischief.ballast)
+        self.zip("sallyport-wrapper", version, script.as_bytes(), mischief.ballast)
     }
 
     /// Makes, signs and publishes a version of the wrapper that becomes the program at `real`.
     pub fn wrapper_release(&self, version: &str, sequence: u64, mischief: &Mischief<'_>, real: &Path) -> Result<()> {
         let archive = self.wrapper_archive(version, mischief, real)?;
-        let all: Vec<usize> = (0..self.keys).collect();
-        self.sign(&archive, version, &all, &["--product", "wrapper", "--sequence", &sequence.to_string()])?;
-        self.publish(&archive)
+        self.issue(&archive, LINUX, version, sequence, &["--product", "wrapper"])
     }
 
-    fn zip(&self, program: &str, version: &str, script: &str, ballast: usize) -> Result<PathBuf> {
+    /// An archive with this program, and bytes of ballast.
+    pub fn zip(&self, program: &str, version: &str, content: &[u8], ballast: usize) -> Result<PathBuf> {
         let path = self.folder.join(format!("{program}-{version}.zip"));
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         let mut zip = ZipWriter::new(std::fs::File::create(&path)?);
         zip.start_file(program, options)?;
-        zip.write_all(script.as_bytes())?;
+        zip.write_all(content)?;
         zip.start_file("ballast", options)?;
         zip.write_all(&vec![7; ballast])?;
         zip.finish()?;
         Ok(path)
     }
 
-    /// Signs an archive with some of the keys; `more` are further arguments of `releases sign`.
+    /// Signs an archive for Linux with some of the keys; `more` are further arguments of `releases sign`.
     pub fn sign(&self, archive: &Path, version: &str, keys: &[usize], more: &[&str]) -> Result<()> {
+        self.sign_for(LINUX, archive, version, keys, more)
+    }
+
+    fn sign_for(&self, platform: &str, archive: &Path, version: &str, keys: &[usize], more: &[&str]) -> Result<()> {
         let archive = archive.to_str().context("the archive's path")?;
         let files: Vec<String> = keys.iter().map(|number| self.key(*number)).collect();
-        let mut arguments = vec!["releases", "sign", archive, "--version", version, "--platform", "linux-x86_64"];
+        let mut arguments = vec!["releases", "sign", archive, "--version", version, "--platform", platform];
         for file in &files {
             arguments.extend(["--key", file]);
         }
@@ -123,12 +128,17 @@ impl Publisher {
         self.cli.good(&["releases", "publish", archive.to_str().context("the archive's path")?]).map(|_| ())
     }
 
+    /// Signs an archive with every key and publishes it; `more` as for [`Publisher::sign`].
+    pub fn issue(&self, archive: &Path, platform: &str, version: &str, sequence: u64, more: &[&str]) -> Result<()> {
+        let (all, sequence): (Vec<usize>, _) = ((0..self.keys).collect(), sequence.to_string());
+        self.sign_for(platform, archive, version, &all, &[more, &["--sequence", &sequence]].concat())?;
+        self.publish(archive)
+    }
+
     /// Makes, signs with every key and publishes a version; gives its archive.
     pub fn release(&self, version: &str, sequence: u64, mischief: &Mischief<'_>) -> Result<PathBuf> {
         let archive = self.archive(version, mischief)?;
-        let all: Vec<usize> = (0..self.keys).collect();
-        self.sign(&archive, version, &all, &["--sequence", &sequence.to_string()])?;
-        self.publish(&archive)?;
+        self.issue(&archive, LINUX, version, sequence, &[])?;
         Ok(archive)
     }
 

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::process::Process;
+use crate::process::{Process, said};
 
 const WINE: &str = "/usr/lib/wine/wine64";
 const SERVER: &str = "/usr/lib/wine/wineserver";
@@ -74,12 +74,7 @@ impl Wine {
 
     /// Runs a program that must end well; what it said.
     pub fn good(&self, folder: &Path, arguments: &[&str]) -> Result<String> {
-        let output = self.run(folder, arguments)?;
-        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() {
-            return Ok(said(&output.stdout));
-        }
-        bail!("{arguments:?}: {}\n{}{}", output.status, said(&output.stdout), said(&output.stderr))
+        said(&format!("{arguments:?}"), &self.run(folder, arguments)?)
     }
 }
 

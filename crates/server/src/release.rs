@@ -7,6 +7,7 @@ mod unpacked;
 use std::path::{Path, PathBuf};
 
 pub(crate) use checksum::sha256;
+use sallyport_release::{AGENT, WRAPPER};
 
 /// The platforms that a release may hold.
 pub(crate) const PLATFORMS: [&str; 4] = ["linux-x86_64", "linux-aarch64", "windows-x86_64", "macos-aarch64"];
@@ -100,7 +101,7 @@ fn in_folder(folder: &Path, platform: &str) -> Result<Programs, Missing> {
             folder: folder.display().to_string(),
         })
     };
-    Ok(Programs { agent: program("sallyport-agent")?, wrapper: program("sallyport-wrapper")?, suffix })
+    Ok(Programs { agent: program(AGENT)?, wrapper: program(WRAPPER)?, suffix })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the tests need besides cargo: looked for, installed where that is allowed, or reported as missing.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -92,14 +93,20 @@ pub(crate) fn cargo(config: &Config) -> Command {
 /// A command of Node's, the workspace's own where it has one.
 pub(crate) fn of_node(config: &Config, program: &str) -> Command {
     let own = node_folder(config).join("bin");
-    let path = std::env::var_os("PATH").unwrap_or_default();
     let found = own.join(program);
     let mut command = if found.is_file() { Command::new(found) } else { Command::new(program) };
-    if let Ok(joined) = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&path))) {
+    if let Ok(path) = path_behind(own) {
         // What it starts is to be of the same.
-        command.env("PATH", joined);
+        command.env("PATH", path);
     }
     command
+}
+
+/// The search path with a folder in front.
+pub(crate) fn path_behind(folder: PathBuf) -> Result<OsString, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path)))
+        .map_err(|error| format!("PATH: {error}"))
 }
 
 fn node_folder(config: &Config) -> PathBuf {

@@ -52,7 +52,7 @@ impl Target {
 
     /// Whether requests carry credentials.
     pub(super) fn logs_in(&self) -> bool {
-        self.settings.user.is_some() || self.settings.secret_header.is_some() || self.added.iter().any(is_login)
+        self.settings.secret_header.is_some() || self.added.iter().any(is_login)
     }
 
     /// The head of a request, with the connection's own credentials.

@@ -141,7 +141,7 @@ pub async fn refuse(mut line: Line, refusal: TunnelRefusal) -> Option<Line> {
 
 /// Answers a refusal or a reset of a stream that nothing was said on yet.
 pub async fn dismiss(line: Line) -> Option<Line> {
-    settle(line, Said { sent: false, heard: true }, "it was refused").await
+    break_off(line, true, "it was refused").await
 }
 
 /// Says that all has been said, and waits for the other side's last word; `heard` where that came already.

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use sallyport_e2e::{Installed, Postgres, Signal, System, Target, Tunnel, descriptors_of, free_port, until, within};
+use anyhow::{Context, Result, ensure};
+use sallyport_e2e::{
+    Installed, Postgres, Signal, System, Target, Tunnel, descriptors_of, free_port, said, until, within,
+};
 use serde_json::json;
 
 use crate::system;
@@ -33,11 +35,7 @@ fn echoes(tunnel: &Tunnel) -> Result<()> {
 /// What a tool says; anything but a good end is an error.
 pub(crate) fn good(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        bail!("{command:?}: {}\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(said)
+    said(&format!("{command:?}"), &output)
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! Agents on Windows, which Wine is here: from the download that a server on Linux makes to the service.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sallyport_e2e::{Installed, Options, Process, Publisher, System, Wine, dist, windows_binary, wine, within};
 use serde_json::{Value, json};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+
+use crate::updates::says;
 
 const PLATFORM: &str = "windows-x86_64";
 /// With its folder, as when it is double-clicked: Wine takes the bare name for its own `start`.
@@ -97,28 +96,13 @@ fn copies(system: &System, agent: &Installed, rows: u32) -> Result<()> {
 }
 
 /// An archive for Windows with this program, signed and published.
-fn publish(publisher: &Publisher, system: &System, version: &str, sequence: &str, program: &Path) -> Result<()> {
-    let path = system.folder.join(format!("archives/{version}.zip"))?;
-    let mut zip = ZipWriter::new(std::fs::File::create(&path)?);
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    zip.start_file("sallyport-agent.exe", options)?;
-    zip.write_all(&std::fs::read(program)?)?;
-    zip.finish()?;
-    let (archive, key) = (path.to_str().context("the archive's path")?, publisher.key(0));
-    let signing = ["releases", "sign", archive, "--version", version, "--platform", PLATFORM, "--key", &key];
-    system.cli()?.good(&[&signing[..], &["--sequence", sequence]].concat())?;
-    publisher.publish(&path)
+fn publish(publisher: &Publisher, version: &str, sequence: u64, program: &Path) -> Result<()> {
+    let archive = publisher.zip("sallyport-agent.exe", version, &std::fs::read(program)?, 0)?;
+    publisher.issue(&archive, PLATFORM, version, sequence, &[])
 }
 
-/// Waits until the agent's update says all of these words.
-fn update(system: &System, words: &[&str]) -> Result<()> {
-    let mut last = Value::Null;
-    let found = within(LONG, &format!("the update to say {words:?}"), || {
-        last = system.show_agent("client")?["update"].clone();
-        let text = last.to_string();
-        Ok(words.iter().all(|word| text.contains(word)).then_some(()))
-    });
-    found.map_err(|error| error.context(format!("{last:#}")))
+fn update(system: &System, words: &[&str]) -> Result<Value> {
+    says(system, "client", "update", words, LONG)
 }
 
 #[test]
@@ -141,14 +125,14 @@ fn an_agent_starts_works_restarts_and_updates_on_windows() -> Result<()> {
         let before = online(system, "client", Some(before))?;
         copies(system, &agent, 10)?;
 
-        publish(&publisher, system, "9.0.1", "1", &windows_binary("sallyport-agent")?)?;
+        publish(&publisher, "9.0.1", 1, &windows_binary("sallyport-agent")?)?;
         update(system, &["9.0.1 was installed"])?;
         let before = online(system, "client", Some(before))?;
         copies(system, &agent, 20)?;
 
         let crashes: PathBuf = system.folder.join("archives/crashes.exe")?;
         wine::compile(CRASHES, &crashes, &[])?;
-        publish(&publisher, system, "9.0.2", "2", &crashes)?;
+        publish(&publisher, "9.0.2", 2, &crashes)?;
         update(system, &["9.0.2 failed here and is not tried again", "exit code 3", "out of luck"])?;
         online(system, "client", Some(before))?;
         update(system, &["\"9.0.1\""])?;

@@ -5,12 +5,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use sallyport_release::{Version, archive};
+use sallyport_release::{AGENT, Version, WRAPPER, archive};
 
 use super::{Missing, sha256, suffix};
 use crate::data_folder::make_private;
 
-const PROGRAMS: [&str; 2] = ["sallyport-agent", "sallyport-wrapper"];
+const PROGRAMS: [&str; 2] = [AGENT, WRAPPER];
 
 /// So much of a hash tells one build from another.
 const HASH_CHARS: usize = 16;
@@ -37,10 +37,9 @@ pub(super) fn folder(release: &Path, unpacked: &Path, platform: &str) -> Result<
 
 /// The archives of the newest version, in the order of [`PROGRAMS`].
 fn newest(release: &Path, platform: &str) -> Option<[PathBuf; 2]> {
-    let [agent, _] = PROGRAMS;
     let names = fs::read_dir(release).ok()?.filter_map(Result::ok).map(|entry| entry.file_name());
     let versions = names.filter_map(|name| {
-        let version = name.to_str()?.strip_prefix(agent)?.strip_prefix('-')?;
+        let version = name.to_str()?.strip_prefix(AGENT)?.strip_prefix('-')?;
         let version: Version = version.strip_suffix(&format!("-{platform}.zip"))?.parse().ok()?;
         let archives = PROGRAMS.map(|program| release.join(format!("{program}-{version}-{platform}.zip")));
         archives.iter().all(|archive| archive.is_file()).then_some((version, archives))

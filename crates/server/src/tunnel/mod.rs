@@ -28,7 +28,7 @@ pub(crate) use open::Opened;
 pub(crate) use person::{Asker, serve};
 use session::Kept;
 pub(crate) use session::Session;
-pub(crate) use upgrade::upgrade;
+pub(crate) use upgrade::{is, upgrade};
 
 /// How often lines that nobody needs are given up.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sallyport_dataplane::tunnel::Line;
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 /// The answer to the request, and the line once that has been sent; `None` where the request asks for no WebSocket.
 pub(crate) fn upgrade(parts: &mut Parts) -> Option<(Response, impl Future<Output = Option<Line>> + Send + use<>)> {
     let headers = &parts.headers;
-    let asked = is(headers, header::UPGRADE, "websocket") && is(headers, header::SEC_WEBSOCKET_VERSION, "13");
+    let asked = is(headers, &header::UPGRADE, "websocket") && is(headers, &header::SEC_WEBSOCKET_VERSION, "13");
     let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| asked)?;
     let accept = derive_accept_key(key.as_bytes());
     let upgrading = parts.extensions.remove::<OnUpgrade>()?;
@@ -30,6 +30,7 @@ pub(crate) fn upgrade(parts: &mut Parts) -> Option<(Response, impl Future<Output
     Some((response, line))
 }
 
-fn is(headers: &HeaderMap, name: header::HeaderName, value: &str) -> bool {
+/// Whether a header has this value, in whatever case.
+pub(crate) fn is(headers: &HeaderMap, name: &HeaderName, value: &str) -> bool {
     headers.get(name).is_some_and(|given| given.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
 }

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 
 use super::Place;
 use crate::http::who::COOKIE;
+use crate::tunnel::is;
 
 /// What belongs to one connection between two neighbours (RFC 9110, section 7.6.1).
 const OF_THE_CONNECTION: [&str; 7] =
@@ -126,10 +127,6 @@ fn cookies(headers: &HeaderMap) -> Option<String> {
     let kept: Vec<&str> =
         all.split(';').map(str::trim).filter(|cookie| !cookie.is_empty() && !is_ours(cookie)).collect();
     (!kept.is_empty()).then(|| kept.join("; "))
-}
-
-fn is(headers: &HeaderMap, name: &HeaderName, value: &str) -> bool {
-    headers.get(name).is_some_and(|given| given.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
 }
 
 fn latin(bytes: &[u8]) -> String {

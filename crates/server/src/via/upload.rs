@@ -67,29 +67,26 @@ pub(super) enum Stopped {
 
 /// Sends the body, then shows that this side lives until it is asked to stop.
 pub(super) async fn send(body: Body, sends: Sends, expects: bool, to: &mut Writer, progress: &Progress) -> Stopped {
-    let sent = async {
-        if expects {
-            // Either way.
-            let _ = timeout(GO_AHEAD_MAX, progress.go_ahead.notified()).await;
+    if expects {
+        // Either way.
+        let _ = timeout(GO_AHEAD_MAX, progress.go_ahead.notified()).await;
+    }
+    if sends != Sends::Nothing
+        && let Err(stopped) = pieces(body, sends, to, progress).await
+    {
+        return stopped;
+    }
+    progress.is_whole.store(true, Ordering::Relaxed);
+    loop {
+        tokio::select! {
+            biased;
+            () = progress.pause.cancelled() => return Stopped::Paused,
+            () = sleep(BEAT_EVERY) => {}
         }
-        if sends != Sends::Nothing
-            && let Err(stopped) = pieces(body, sends, to, progress).await
-        {
-            return stopped;
+        if to.beat().await.is_err() {
+            return Stopped::Line;
         }
-        progress.is_whole.store(true, Ordering::Relaxed);
-        loop {
-            tokio::select! {
-                biased;
-                () = progress.pause.cancelled() => return Stopped::Paused,
-                () = sleep(BEAT_EVERY) => {}
-            }
-            if to.beat().await.is_err() {
-                return Stopped::Line;
-            }
-        }
-    };
-    sent.await
+    }
 }
 
 async fn pieces(body: Body, sends: Sends, to: &mut Writer, progress: &Progress) -> Result<(), Stopped> {

@@ -23,11 +23,8 @@ impl std::fmt::Display for Version {
 /// Builds server, command line, agent and wrapper; gives the folder that they are in then.
 pub(super) fn build(config: &Config, profile: &str) -> Result<PathBuf, String> {
     let bin = tools::for_old_linux(config)?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(bin.clone()).chain(std::env::split_paths(&path)))
-        .map_err(|error| format!("PATH: {error}"))?;
     let mut command = Command::new(bin.join("cargo-zigbuild"));
-    command.current_dir(&config.root).env("PATH", path).env("CARGO", &config.cargo);
+    command.current_dir(&config.root).env("PATH", tools::path_behind(bin)?).env("CARGO", &config.cargo);
     command.args(["zigbuild", "--profile", profile, "--target", &format!("{TRIPLE}.{GLIBC}")]);
     command.args(["sallyport-cli"].iter().chain(&windows::PROGRAMS).flat_map(|package| ["--package", package]));
     process::run(&mut command)?;

@@ -37,7 +37,7 @@ fn update(system: &System, agent: &str, words: &[&str]) -> Result<Value> {
 }
 
 /// Waits until the agent's `update` or `wrapper_update` says something.
-fn says(system: &System, agent: &str, which: &str, words: &[&str], limit: Duration) -> Result<Value> {
+pub(crate) fn says(system: &System, agent: &str, which: &str, words: &[&str], limit: Duration) -> Result<Value> {
     let mut last = Value::Null;
     let found = within(limit, &format!("the {which} of {agent} to say {words:?}"), || {
         // The server may be away for a while.
@@ -51,7 +51,12 @@ fn says(system: &System, agent: &str, which: &str, words: &[&str], limit: Durati
 
 /// Waits until a version was installed and is kept.
 fn kept(system: &System, agent: &str, version: &str) -> Result<()> {
-    update(system, agent, &["idle", &format!("{version} was installed"), version])?;
+    installed(system, agent, "update", version, LONG)
+}
+
+/// The same of `update` or `wrapper_update`.
+fn installed(system: &System, agent: &str, which: &str, version: &str, limit: Duration) -> Result<()> {
+    says(system, agent, which, &["idle", &format!("{version} was installed"), version], limit)?;
     system.online(agent)
 }
 

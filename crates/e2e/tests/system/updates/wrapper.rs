@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use sallyport_e2e::{Installed, Mischief, Profile, Publisher, System, binary, within};
 use serde_json::Value;
 
-use super::{LONG, kept, process, says, stage, update, versions};
+use super::{LONG, installed, kept, process, says, stage, update, versions};
 use crate::system;
 
 /// A wrapper that hangs at its start is given half a minute.
@@ -23,8 +23,7 @@ fn own(system: &System, words: &[&str]) -> Result<Value> {
 }
 
 fn own_kept(system: &System, version: &str) -> Result<()> {
-    own(system, &["idle", &format!("{version} was installed"), version])?;
-    system.online("client")
+    installed(system, "client", "wrapper_update", version, LONGER)
 }
 
 /// The process that holds the wrapper's lock.

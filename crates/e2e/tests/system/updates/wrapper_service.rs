@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use sallyport_e2e::{Machine, Mischief, Profile, Publisher, System, binary, within};
 use serde_json::Value;
 
-use super::{quickly, says};
+use super::{installed, quickly, says};
 use crate::services::{self, WRAPPER};
 use crate::system;
 
@@ -41,8 +41,7 @@ fn own(system: &System, words: &[&str]) -> Result<Value> {
 }
 
 fn own_kept(system: &System, version: &str) -> Result<()> {
-    own(system, &["idle", &format!("{version} was installed"), version])?;
-    system.online("site")
+    installed(system, "site", "wrapper_update", version, LIMIT)
 }
 
 fn main_process(machine: &Machine) -> Result<String> {

@@ -25,15 +25,15 @@ pub(crate) fn replace_program(new: &Path, place: &Path) -> io::Result<()> {
 
 /// Becomes another program, in this process: whoever waits for this one, a shell or a service manager, goes on to.
 pub(crate) fn become_program(program: &Path, words: &[OsString], _executed_by: ExecutedBy) -> io::Result<u8> {
-    let mut error = Command::new(program).args(words).exec();
-    for _ in 0..BUSY_TRIES {
-        if error.kind() != io::ErrorKind::ExecutableFileBusy {
-            break;
+    let mut tries = 0;
+    loop {
+        let error = Command::new(program).args(words).exec();
+        tries += 1;
+        if error.kind() != io::ErrorKind::ExecutableFileBusy || tries > BUSY_TRIES {
+            return Err(error);
         }
         thread::sleep(BUSY_STEP);
-        error = Command::new(program).args(words).exec();
     }
-    Err(error)
 }
 
 /// Starts a program that is nobody's child, so that nobody has to wait for it.
