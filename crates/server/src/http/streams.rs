@@ -16,7 +16,7 @@ use crate::http::connections::find;
 use crate::http::extract::Params;
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::who::Who;
-use crate::tunnel::{Asker, serve, upgrade};
+use crate::tunnel::{Asker, Owner, serve, upgrade};
 
 /// A stream without a byte lasts so long where nobody says otherwise.
 const IDLE_DEFAULT: Duration = Duration::from_secs(3600);
@@ -55,7 +55,7 @@ pub(crate) async fn open(
     }
     reachable(&app, &connection).await?;
     let tunnels = &app.live.tunnels;
-    let asker = (who.person.id, who.name());
+    let asker = (Owner::Person(who.person.id), who.name());
     let seat = tunnels.join(&app.live.gateway, asker, wanted.tunnel, (connection.id, &connection.name));
     let seat = seat.ok_or_else(|| {
         Problem::new(Code::Unavailable, "the tunnel has too many streams at one time")
@@ -73,9 +73,10 @@ pub(crate) async fn open(
     };
     let asker = Asker { token: who.token, environment: who.environment.id, connection: connection.id, limits };
     let gateway = app.live.gateway.clone();
-    gateway.parts().tasks.spawn(async move {
+    let tasks = gateway.parts().tasks.clone();
+    tasks.spawn(async move {
         if let Some(line) = line.await {
-            serve(app, asker, seat, line).await;
+            serve(gateway, asker, seat, line).await;
         }
     });
     Ok(response)

@@ -4,6 +4,7 @@
 //! into them or keeps more of them than one buffer a direction. Each stream has sockets of its own, so that one tunnel's
 //! bulk delays neither another's nor a heartbeat. Who may open a stream is asked again while a tunnel stands.
 
+mod grounds;
 mod lines;
 mod open;
 mod person;
@@ -27,7 +28,7 @@ use lines::Lines;
 pub(crate) use open::Opened;
 pub(crate) use person::{Asker, serve};
 use session::Kept;
-pub(crate) use session::Session;
+pub(crate) use session::{Owner, Session};
 pub(crate) use upgrade::{is, upgrade};
 
 /// How often lines that nobody needs are given up.
@@ -59,7 +60,7 @@ pub(crate) struct Tunnels {
 
 struct Inner {
     lines: Lines,
-    sessions: Mutex<HashMap<(UserId, TunnelId), Weak<Session>>>,
+    sessions: Mutex<HashMap<(Owner, TunnelId), Weak<Session>>>,
     kept: Mutex<HashMap<(UserId, ConnectionId), Kept>>,
     /// What streams have shown of targets since the start.
     reach: Mutex<HashMap<ConnectionId, Reach>>,
@@ -164,7 +165,7 @@ impl Drop for Counted {
 }
 
 impl Inner {
-    fn sessions(&self) -> MutexGuard<'_, HashMap<(UserId, TunnelId), Weak<Session>>> {
+    fn sessions(&self) -> MutexGuard<'_, HashMap<(Owner, TunnelId), Weak<Session>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

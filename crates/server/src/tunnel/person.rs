@@ -1,17 +1,16 @@
 //! A person's line: each stream that begins on it is opened at the agent and passed on.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_dataplane::tunnel::{self, Limits, Line};
-use sallyport_protocol::{
-    AgentId, ConnectionId, EnvironmentId, TunnelOrder, TunnelRefusal, TunnelRefusalCode, TunnelWord, event,
-};
+use sallyport_protocol::{ConnectionId, EnvironmentId, Timestamp, TunnelRefusal, TunnelRefusalCode, TunnelWord, event};
+use sallyport_store::Store;
 use tokio::time::Instant;
 
+use super::grounds::{Grounds, unchecked};
 use super::open::Opened;
 use super::session::{Seat, Session};
-use crate::app::App;
+use crate::gateway::{Handle, Parts};
 
 /// A person or connection that has changed is noticed by the streams that begin later than this.
 const GROUNDS_KEPT: Duration = Duration::from_secs(2);
@@ -28,24 +27,15 @@ pub(crate) struct Asker {
     pub(crate) limits: Limits,
 }
 
-/// What a stream is opened with.
-#[derive(Clone)]
-struct Grounds {
-    agents: Vec<AgentId>,
-    connection: String,
-    kind: String,
-    host: String,
-    port: u16,
-}
-
 /// Serves a person's line until it ends.
-pub(crate) async fn serve(app: Arc<App>, asker: Asker, seat: Seat, line: Line) {
+pub(crate) async fn serve(gateway: Handle, asker: Asker, seat: Seat, line: Line) {
+    let Parts { store, clock, stop, .. } = gateway.parts();
     let mut next = Some(line);
     let mut known: Option<(Instant, Grounds)> = None;
     while let Some(mut line) = next.take() {
         let word = tokio::select! {
             word = tunnel::wait(&mut line) => word,
-            () = app.stop.cancelled() => return,
+            () = stop.cancelled() => return,
         };
         match word {
             Some(TunnelWord::Begin) => {}
@@ -57,7 +47,7 @@ pub(crate) async fn serve(app: Arc<App>, asker: Asker, seat: Seat, line: Line) {
             None => return,
         }
         if known.as_ref().is_none_or(|(at, _)| at.elapsed() > GROUNDS_KEPT) {
-            known = match grounds(&app, &asker).await {
+            known = match grounds(store, &asker, clock.now()).await {
                 Ok(grounds) => Some((Instant::now(), grounds)),
                 Err(why) => {
                     let refusal = TunnelRefusal { code: TunnelRefusalCode::NotAllowed, message: why };
@@ -67,51 +57,33 @@ pub(crate) async fn serve(app: Arc<App>, asker: Asker, seat: Seat, line: Line) {
             };
         }
         next = match &known {
-            Some((_, grounds)) => stream(&app, &seat.0, grounds, asker.limits, line).await,
+            Some((_, grounds)) => stream(&gateway, &seat.0, grounds, asker.limits, line).await,
             None => Some(line),
         };
     }
 }
 
 /// Whether the person may still, and where the connection leads now.
-async fn grounds(app: &App, asker: &Asker) -> Result<Grounds, String> {
-    let failed = |error: sallyport_store::Error| format!("the server cannot check this now: {error}");
-    let login = app.store.token_login(asker.token.clone(), app.clock.now()).await.map_err(failed)?;
+async fn grounds(store: &Store, asker: &Asker, now: Timestamp) -> Result<Grounds, String> {
+    let login = store.token_login(asker.token.clone(), now).await.map_err(|error| unchecked(&error))?;
     if login.is_none() {
         return Err("the login or token has ended or was revoked; log in again".to_owned());
     }
-    let connection = match app.store.connection(asker.environment, &asker.connection.to_string()).await {
-        Ok(connection) => connection,
-        Err(sallyport_store::Error::NotFound) => return Err("the connection was removed".to_owned()),
-        Err(error) => return Err(failed(error)),
-    };
-    let (host, port) = sallyport_connectors::endpoint(&connection.kind, &connection.settings)
-        .ok_or_else(|| format!("connection `{}` leads to no host and port any more", connection.name))?;
-    Ok(Grounds {
-        agents: connection.agents().collect(),
-        connection: connection.name,
-        kind: connection.kind,
-        host,
-        port,
-    })
+    Grounds::read(store, asker.environment, asker.connection).await
 }
 
 /// One stream; gives the line back if it can carry another.
-async fn stream(app: &App, session: &Session, grounds: &Grounds, limits: Limits, mut line: Line) -> Option<Line> {
-    let tunnels = &app.live.tunnels;
-    let stream = session.next_stream();
-    let Grounds { agents, connection, kind, host, port } = grounds.clone();
-    let order = TunnelOrder {
-        tunnel: session.id(),
-        stream,
-        connection,
-        kind,
-        host,
-        port,
-        who: session.who().to_owned(),
-        http: None,
-    };
-    let Opened { agent, line: mut theirs, word } = match tunnels.open(session, &agents, &order).await {
+async fn stream(
+    gateway: &Handle,
+    session: &Session,
+    grounds: &Grounds,
+    limits: Limits,
+    mut line: Line,
+) -> Option<Line> {
+    let tunnels = &gateway.parts().tunnels;
+    let order = grounds.order(session);
+    let stream = order.stream;
+    let Opened { agent, line: mut theirs, word } = match tunnels.open(session, &grounds.agents, &order).await {
         Ok(opened) => opened,
         Err(refusal) => return refuse(session, line, refusal).await,
     };

@@ -20,6 +20,13 @@ const LINES_MAX: usize = 1024;
 /// A tunnel of requests ends when none has come for so long.
 const KEPT: Duration = Duration::from_secs(60);
 
+/// On whose account a tunnel stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// A person's, by a login or API token.
+    Person(UserId),
+}
+
 /// A tunnel that stands as long as one of its lines.
 pub(crate) struct Session {
     id: TunnelId,
@@ -46,12 +53,12 @@ impl Tunnels {
     pub(crate) fn join(
         &self,
         gateway: &Handle,
-        (user, who): (UserId, String),
+        (owner, who): (Owner, String),
         id: TunnelId,
         (about, connection): (ConnectionId, &str),
     ) -> Option<Seat> {
         let mut sessions = self.inner.sessions();
-        let standing = sessions.get(&(user, id)).and_then(std::sync::Weak::upgrade);
+        let standing = sessions.get(&(owner, id)).and_then(std::sync::Weak::upgrade);
         // Another connection under the same id is another tunnel.
         let session = match standing.filter(|session| session.about == about) {
             Some(session) => session,
@@ -77,7 +84,7 @@ impl Tunnels {
                 };
                 let session = Arc::new(session);
                 session.begins();
-                sessions.insert((user, id), Arc::downgrade(&session));
+                sessions.insert((owner, id), Arc::downgrade(&session));
                 session
             }
         };
@@ -114,9 +121,9 @@ impl Tunnels {
             standing.seat.0.id
         });
         let tunnel = standing.unwrap_or_else(TunnelId::new);
-        let seat = self.join(gateway, (user, who.clone()), tunnel, (id, name))?;
+        let seat = self.join(gateway, (Owner::Person(user), who.clone()), tunnel, (id, name))?;
         if standing.is_none() {
-            let held = self.join(gateway, (user, who), tunnel, (id, name))?;
+            let held = self.join(gateway, (Owner::Person(user), who), tunnel, (id, name))?;
             kept.insert((user, id), Kept { seat: held, used_at: Instant::now() });
         }
         Some(seat)
