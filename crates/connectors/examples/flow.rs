@@ -24,6 +24,7 @@ fn main() -> Outcome {
         log: Arc::new(|_, _| {}),
         scratch: scratch.path().to_owned(),
         site: Arc::new(Site { files_root: std::env::current_dir()?, ..Site::default() }),
+        reach: sallyport_connectors::Reach::Direct,
         commit: CommitKey { key: format!("flow {}", std::process::id()), attempt: 1, fence: 1 },
         checkpointing: None,
         provenance: Arc::default(),

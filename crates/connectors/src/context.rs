@@ -8,7 +8,7 @@ use sallyport_dataplane::{Cancel, Progress};
 use sallyport_protocol::{Checkpoint, Committed, Incremental, LogLevel};
 use sallyport_site::policy::PolicyFile;
 
-use crate::Error;
+use crate::{Error, Reach};
 
 /// Takes a line for the step's log.
 pub type LogSink = Arc<dyn Fn(LogLevel, String) + Send + Sync>;
@@ -27,6 +27,8 @@ pub struct Context {
     pub scratch: PathBuf,
     /// The machine the step runs on.
     pub site: Arc<Site>,
+    /// How the connection's target is reached.
+    pub reach: Reach,
     /// Names what the sink commits.
     pub commit: CommitKey,
     /// Given where a step of the pipeline reads incrementally.

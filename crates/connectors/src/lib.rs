@@ -16,6 +16,7 @@ pub mod postgres;
 mod preview;
 pub mod program;
 mod promise;
+mod reach;
 mod reject;
 mod settings;
 pub mod sqlite;
@@ -32,6 +33,7 @@ pub use context::{Checkpointing, CommitKey, Context, LogSink, Program, Provenanc
 pub use error::Error;
 pub use preview::{Look, without_traces};
 pub use promise::Promise;
+pub use reach::{Reach, Through};
 
 /// A larger value is refused: what tasks move is rows, and memory stays bounded.
 pub(crate) const VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -88,7 +88,7 @@ pub fn check(draft: Draft<'_>, catalog: &[Descriptor]) -> Vec<Problem> {
     }
     problems.extend(grouped(draft.agents));
     let Some((agent, _)) = draft.agents.iter().find(|(_, kind)| *kind == Kind::Background) else { return problems };
-    if let Some(why) = descriptor.background_refuses() {
+    if let Some(why) = descriptor.background_refuses(false) {
         let message = format!("agent `{agent}` cannot serve connector `{}`: {why}; choose a remote agent", draft.kind);
         problems.push(problem("/agent", "agent_not_allowed", message));
     }

@@ -80,10 +80,17 @@ pub struct ConnectionTest {
 }
 
 impl Descriptor {
-    /// Why the background agent may not serve this connector, if it may not.
-    pub fn background_refuses(&self) -> Option<&'static str> {
+    /// Whether an agent that does not reach a connection's target itself can use it through one that does.
+    pub fn goes_through(&self) -> bool {
+        self.origin == Origin::BuiltIn && self.reach == Reach::Network
+    }
+
+    /// Why the background agent may not serve this connector, if it may not. With `through` a remote agent reaches the
+    /// target.
+    pub fn background_refuses(&self, through: bool) -> Option<&'static str> {
         match (self.origin, self.reach) {
             (Origin::ThirdParty, _) => Some("third-party connectors are served by remote agents only"),
+            _ if through && self.goes_through() => None,
             (Origin::BuiltIn, Reach::Network | Reach::Programs) => {
                 Some("it serves only steps that reach no external or remote resource")
             }

@@ -7,6 +7,9 @@ use crate::{Refusal, Secret};
 /// The right to one end of one stream; made by the server, good for one agent while the attempt is at work.
 pub type Ticket = Secret;
 
+/// Carries the ticket of a tunnel line.
+pub const TICKET_HEADER: &str = "sallyport-ticket";
+
 /// Which end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -29,7 +29,7 @@ mod wrapper;
 pub use agent::{AgentMessage, Levels, ServerToAgent};
 pub use checkpoint::{Backfill, CHECKPOINT_BYTES_MAX, Checkpoint, Committed, Incremental};
 pub use connector::{ConnectionTest, Descriptor, Origin, Reach, Stage};
-pub use data::{DataReply, DataRequest, Side, Ticket};
+pub use data::{DataReply, DataRequest, Side, TICKET_HEADER, Ticket};
 pub use health::{CRASH_BYTES_MAX, Checkup, Crash, Examination, ExitCause, Finding, Verdict};
 pub use id::{
     AgentId, ChannelId, CompanyId, ConnectionId, EnvironmentId, InstallationId, InstanceId, NoticeId, ParseIdError,
@@ -37,7 +37,7 @@ pub use id::{
 };
 pub use level::{LogLevel, ParseLevelError};
 pub use log::{LINE_BYTES_MAX, LINES_PER_BATCH_MAX, LogBatch, LogLine, RunRef, event, shorten};
-pub use order::{Action, AttemptKey, ConnectionOrder, Inlet, Outlet, Peer, StepOrder, Via, WorkOrder};
+pub use order::{Action, AttemptKey, ConnectionOrder, Inlet, Outlet, Peer, StepOrder, Through, Via, WorkOrder};
 pub use outcome::{Failure, FailureKind, OrderReport, StepCounts, StepOutcome, StepReport};
 pub use presence::{ExecutedBy, Presence};
 pub use preview::{Preview, PreviewColumn, PreviewOrder};

@@ -56,6 +56,19 @@ pub struct StepOrder {
     /// The longest this attempt may take, in milliseconds.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// Given where other agents than this one reach the connection's target. Only to an agent with the capability
+    /// `through`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Through>,
+}
+
+/// The way to a connection's target that goes through the server and another agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Through {
+    /// Opens tunnel lines at [`path::THROUGH`](crate::path::THROUGH).
+    pub ticket: Ticket,
+    /// The names of the agents, one of which opens each stream.
+    pub agents: Vec<String>,
 }
 
 /// What a step does.

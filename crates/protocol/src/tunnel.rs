@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConnectionOrder, TunnelId};
+use crate::{ConnectionOrder, RunId, TunnelId};
 
 /// The longest word, in bytes of JSON: an [`HttpOrder`] holds a request's head.
 pub const TUNNEL_WORD_BYTES_MAX: usize = 48 * 1024;
@@ -66,6 +66,9 @@ pub struct TunnelOrder {
     pub port: u16,
     /// Who asked, for the site's log.
     pub who: String,
+    /// Given where a step of this run asked, on another agent than this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// Given where the stream is one exchange over HTTP. Only to an agent with the capability `via`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Box<HttpOrder>>,

@@ -30,6 +30,9 @@ pub mod path {
     pub const TUNNEL: &str = "/connect/tunnel";
     /// A tunnel line of a person (`?connection=NAME&tunnel=ID`), with a login or API token.
     pub const STREAM: &str = "/connect/stream";
+    /// A tunnel line of an agent's step whose connection others reach, with the ticket in
+    /// [`TICKET_HEADER`](crate::TICKET_HEADER).
+    pub const THROUGH: &str = "/connect/through";
     /// The wrapper's download of the agent program for its platform (`?platform=linux-x86_64`).
     pub const RELEASE: &str = "/connect/release";
 }
@@ -50,6 +53,8 @@ pub mod capability {
     pub const TUNNEL: &str = "tunnel";
     /// Sends HTTP requests for people, see [`crate::HttpOrder`].
     pub const VIA: &str = "via";
+    /// Reaches a connection's target through another agent, see [`crate::Through`].
+    pub const THROUGH: &str = "through";
     /// Tests connections stage by stage.
     pub const TEST_CONNECTION: &str = "test_connection";
     /// Shows the first rows that a step would read.

@@ -1,6 +1,7 @@
 //! The background agents: the same agent code inside the server, one for each environment, always online.
 //!
-//! Invariant: it reaches its environment's folder among the server's files and nothing else. The rule is asked when a
+//! Invariant: it reaches its environment's folder among the server's files, other agents' connections through those
+//! agents, and nothing else. The rule is asked when a
 //! task or connection is saved, when a run leaves the queue, when its order is built, and by the agent itself.
 
 use std::collections::BTreeSet;
@@ -15,16 +16,17 @@ use sallyport_agent::{
 };
 use sallyport_connectors::Site;
 use sallyport_dataplane::Transport;
+use sallyport_dataplane::tunnel::Line;
 use sallyport_protocol::{
     AgentId, EnvironmentId, ExecutedBy, InstallationId, InstanceId, LINES_PER_BATCH_MAX, LogBatch, LogLine, Presence,
-    RunId, ServerToAgent, Ticket,
+    Refusal, RunId, ServerToAgent, Ticket,
 };
 use sallyport_store::{Agent, AgentKind, LogSource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::{self, Handle};
-use crate::relay::Relay;
+use crate::tunnel;
 
 /// Between two sessions.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -78,7 +80,7 @@ async fn run(gateway: Handle, agent: Agent, folders: Folders) {
     let surroundings = Surroundings {
         site: Arc::new(Site { files_root: folders.files.clone(), confined: true, ..Site::default() }),
         scratch_root: folders.scratch,
-        data: Arc::new(Door { relay: gateway.parts().relay.clone(), agent: agent.id }),
+        data: Arc::new(Door { gateway: gateway.clone(), agent: agent.id }),
         // A full queue drops the line: the work goes before its log.
         log: Arc::new(move |line| {
             if lines.try_send(line).is_err() {
@@ -202,15 +204,23 @@ fn behaviour() -> Behaviour {
 
 /// Opens streams without a socket.
 struct Door {
-    relay: Relay,
+    gateway: Handle,
     agent: AgentId,
 }
 
 impl OpenData for Door {
     fn open<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>> {
         Box::pin(async move {
-            let opened = self.relay.attach_local(self.agent, ticket).await;
-            opened.map_err(|refusal| OpenError { remedy: refusal.code.into(), message: refusal.message })
+            let opened = self.gateway.parts().relay.attach_local(self.agent, ticket).await;
+            opened.map_err(unopened)
         })
     }
+
+    fn line<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Line, OpenError>> {
+        Box::pin(async move { tunnel::line(&self.gateway, self.agent, ticket).await.map_err(unopened) })
+    }
+}
+
+fn unopened(refusal: Refusal) -> OpenError {
+    OpenError { remedy: refusal.code.into(), message: refusal.message }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Purpose {
     Hook,
     /// The right to an end of a stream between agents.
     Stream,
+    /// A step's right to streams to what another agent reaches.
+    Passage,
     /// An address below which a browser sees a service.
     View,
 }
@@ -44,6 +46,7 @@ impl Purpose {
             Self::OneTime => "one-time",
             Self::Hook => "hook",
             Self::Stream => "stream",
+            Self::Passage => "passage",
             Self::View => "view",
         }
     }

@@ -13,7 +13,7 @@ import { SchemaForm } from "../../parts/schema/SchemaForm";
 import { Typed } from "../../parts/schema/Typed";
 import { removeStep, renameStep, setAfter, setField, setInput } from "../document/edit";
 import { isObject, type Model, type Step } from "../document/model";
-import { agentOf, gives, kindOf, type World } from "../graph/world";
+import { agentOf, gives, goesThrough, kindOf, throughOf, type World } from "../graph/world";
 import { parameters } from "../parameters";
 import { Committed } from "./Committed";
 
@@ -174,6 +174,8 @@ function Place({ step, world, kind, needsConnection, wrong, onEdit }: PlaceProps
   const at = (field: string) => ["steps", step.index, field];
   const fitting = world.connections.filter((connection) => kind === "" || connection.kind === kind);
   const named = step.connection !== undefined;
+  const far = named && goesThrough(world.connectors.find((one) => one.kind === kind));
+  const through = throughOf(step, world);
   const connect = (name: string | null) =>
     onEdit((text) => {
       // A connection says the connector and the agent.
@@ -197,6 +199,24 @@ function Place({ step, world, kind, needsConnection, wrong, onEdit }: PlaceProps
         value={step.connection ?? null}
         onChange={connect}
       />
+      {far && (
+        <Select
+          label="Agent"
+          description={
+            through
+              ? `Gets there through ${through}.`
+              : "Left open: the one that reaches the connection. Another gets there through it."
+          }
+          placeholder={agentOf({ ...step, agent: undefined }, [], world)}
+          error={wrong("agent")}
+          data={world.agents.map((agent) => agent.name)}
+          clearable
+          clearButtonProps={{ "aria-label": "Clear agent" }}
+          searchable
+          value={step.agent ?? null}
+          onChange={(next) => onEdit((text) => setField(text, at("agent"), next ?? undefined))}
+        />
+      )}
       {!named && !needsConnection && (
         <Select
           label="Agent"

@@ -14,7 +14,7 @@ import { idOf, joints, NODE, places } from "./layout";
 import { DRAGGED } from "./Palette";
 import type { Piece } from "./pieces";
 import { StepNodeView, type StepNode } from "./StepNode";
-import { agentOf, gives, kindOf, type World } from "./world";
+import { agentOf, gives, kindOf, throughOf, type World } from "./world";
 
 interface Props {
   model: Model;
@@ -202,7 +202,7 @@ function view(step: Step, id: string, model: Model, world: World, problems: Fiel
       name: step.name,
       kind,
       does: does(step, kind, world),
-      agent: agentOf(step, model.steps, world),
+      agent: [agentOf(step, model.steps, world), throughOf(step, world)].filter(Boolean).join(", through ") || undefined,
       active: step.active,
       problems: wrong.map((problem) => problem.message),
       takesRows: kind !== "task",

@@ -47,6 +47,16 @@ export function agentOf(step: Step, steps: Step[], world: World): string | undef
   return undefined;
 }
 
+/** Whether an agent that does not reach a connection's target itself can use it through one that does. */
+export const goesThrough = (connector: Connector | undefined) => connector?.origin === "built_in" && connector.reach === "network";
+
+/** The agents that reach a step's connection where its own does not. */
+export function throughOf(step: Step, world: World): string | undefined {
+  const connection = world.connections.find(is(step.connection));
+  if (!connection || step.agent === undefined) return undefined;
+  return connection.agents.some((name) => is(step.agent)({ name })) ? undefined : connection.agents.join(" or ");
+}
+
 /** Whether other steps can take its rows. */
 export const gives = (step: Step) => step.task === undefined && (step.transform !== undefined || !step.takes);
 

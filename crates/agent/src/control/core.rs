@@ -113,6 +113,7 @@ impl Core {
             capability::PROGRAM,
             capability::RESUME,
             capability::TEST_CONNECTION,
+            capability::THROUGH,
         ];
         if self.identity.tunnels {
             capabilities.extend([capability::TUNNEL, capability::VIA]);

@@ -30,11 +30,13 @@ pub(super) fn entry(order: &StepOrder, execution: &Execution, counts: StepCounts
     let cause =
         Cause::Step { run: key.run, task: execution.task().to_owned(), step: order.name.clone(), attempt: key.attempt };
     let direction = if order.inputs.is_empty() { Direction::From } else { Direction::To };
-    Some(used(
+    let used = used(
         Used { cause, who: execution.who(), kind, connection: connection.as_ref(), settings, direction },
         counts,
         at,
-    ))
+    );
+    let through = order.through.as_ref().map(|through| format!(" through agent {}", through.agents.join(" or ")));
+    Some(Entry { target: used.target + through.as_deref().unwrap_or_default(), ..used })
 }
 
 /// One use of a connector.

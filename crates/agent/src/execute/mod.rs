@@ -13,6 +13,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod way;
 mod wiring;
 
 use std::future::Future;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use sallyport_connectors::Site;
 use sallyport_dataplane::Transport;
+use sallyport_dataplane::tunnel::Line;
 use sallyport_protocol::{
     AttemptKey, Clock, Failure, FailureKind, LINE_BYTES_MAX, LogLevel, LogLine, OrderReport, RefusalCode, RunRef,
     StepOrder, Ticket, WorkOrder, shorten,
@@ -86,10 +88,13 @@ impl From<RefusalCode> for Remedy {
     }
 }
 
-/// Opens streams to steps on other agents.
+/// Opens streams to steps on other agents, and to what those reach.
 pub trait OpenData: Send + Sync {
     /// Opens this side's end of the stream; returns once both ends are attached.
     fn open<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>>;
+
+    /// Opens a tunnel line to a connection that another agent reaches.
+    fn line<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Line, OpenError>>;
 }
 
 /// For a process that has no server: every step runs here.
@@ -99,6 +104,11 @@ pub struct NoRelay;
 impl OpenData for NoRelay {
     fn open<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>> {
         let message = "there is no server to relay rows to another agent; run all steps in one place".to_owned();
+        Box::pin(async { Err(OpenError { message, remedy: Remedy::None }) })
+    }
+
+    fn line<'a>(&'a self, _ticket: &'a Ticket) -> BoxFuture<'a, Result<Line, OpenError>> {
+        let message = "there is no server to reach another agent's connections through".to_owned();
         Box::pin(async { Err(OpenError { message, remedy: Remedy::None }) })
     }
 }

@@ -49,13 +49,14 @@ fn look(
         log: Arc::new(|_, _| {}),
         scratch: scratch.to_owned(),
         site: Arc::clone(&surroundings.site),
+        reach: sallyport_connectors::Reach::Direct,
         commit: CommitKey { key: format!("preview/{}", order.step), attempt: 1, fence: 1 },
         checkpointing: None,
         provenance: Arc::default(),
     };
     let progress = Arc::clone(&context.progress);
     let settings = without_traces(&order.settings);
-    let source = permitted(&order.kind, surroundings)
+    let source = permitted(&order.kind, false, surroundings)
         .and_then(|()| sallyport_connectors::source(&order.kind, order.connection.as_ref(), &settings));
     let source = match source {
         Ok(source) => source,

@@ -8,15 +8,13 @@ use std::thread;
 
 use sallyport_connectors::{Checkpointing, CommitKey, Context, Error, LogSink, Provenance};
 use sallyport_dataplane::{EdgeError, Input, Marked, Output};
-use sallyport_protocol::{
-    Action, AttemptKey, ConnectionOrder, Descriptor, Failure, FailureKind, LogLevel, StepOrder, event,
-};
+use sallyport_protocol::{Action, AttemptKey, ConnectionOrder, Failure, FailureKind, LogLevel, StepOrder, event};
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::wiring::Ends;
-use super::{Ended, Execution, Surroundings, failure, metered};
+use super::{Ended, Execution, Surroundings, failure, metered, way};
 
 /// Bytes that one transform may spill to its scratch folder.
 const SPILL_BYTES_MAX: u64 = 32 * 1024 * 1024 * 1024;
@@ -71,12 +69,12 @@ impl Job {
         let progress = execution.progress(index);
         let mut output = Output::new(outputs, Arc::clone(&progress), runtime.clone());
         let inputs = inputs.into_iter().map(|(name, input)| (name, input.counted(Arc::clone(&progress)))).collect();
-        let context = context(&order, key, &surroundings, &execution, index, scratch);
+        let context = context(&order, key, &surroundings, &execution, index, scratch, &runtime);
         let say = Arc::clone(&context.log);
         say(LogLevel::Debug, "step starts".to_owned());
         let result = catch_unwind(AssertUnwindSafe(|| {
             std::fs::create_dir_all(&context.scratch).map_err(|error| scratch_failed(&context, &error))?;
-            act(&order.action, inputs, &mut output, &context, &surroundings, &runtime)
+            act(&order, inputs, &mut output, &context, &surroundings, &runtime)
         }));
         let result = result.unwrap_or_else(|panic| {
             let message = format!("step `{}` met a bug in the agent: {}", order.name, words(panic.as_ref()));
@@ -123,6 +121,7 @@ fn context(
     execution: &Execution,
     index: usize,
     scratch: PathBuf,
+    runtime: &Handle,
 ) -> Context {
     let name = order.name.clone();
     let lines = surroundings.clone();
@@ -130,6 +129,7 @@ fn context(
     Context {
         cancel: execution.ending().cancel,
         progress: execution.progress(index),
+        reach: way::reach(order, surroundings, &log, runtime),
         log,
         scratch,
         site: Arc::clone(&surroundings.site),
@@ -155,16 +155,16 @@ fn checkpointing(order: &StepOrder, execution: &Execution) -> Option<Checkpointi
 
 /// Does the step's work; says whether an earlier attempt had already committed it.
 fn act(
-    action: &Action,
+    order: &StepOrder,
     mut inputs: Vec<(String, Input)>,
     output: &mut Output,
     context: &Context,
     surroundings: &Surroundings,
     runtime: &Handle,
 ) -> Result<bool, Error> {
-    match action {
+    match &order.action {
         Action::Connector { kind, connection, settings } => {
-            permitted(kind, surroundings)?;
+            permitted(kind, order.through.is_some(), surroundings)?;
             match inputs.pop() {
                 None => read(kind, connection.as_ref(), settings, output, context),
                 Some((_, input)) => write(kind, connection.as_ref(), settings, input, context),
@@ -249,16 +249,17 @@ fn pass_on(marks: &[Marked], output: &mut Output) -> Result<(), Error> {
     }
 }
 
-/// The site says which connectors may be used. The platform's own agent serves built-in ones, and only what reaches no
-/// other host.
-pub(super) fn permitted(kind: &str, surroundings: &Surroundings) -> Result<(), Error> {
+/// The site says which connectors may be used. The platform's own agent serves built-in ones, and reaches no other host
+/// itself.
+pub(super) fn permitted(kind: &str, through: bool, surroundings: &Surroundings) -> Result<(), Error> {
     let may = surroundings.site.policy.now().may_use(kind).and_then(|()| surroundings.egress.may_move());
+    let may = may.and_then(|()| if through { surroundings.site.policy.now().may_go_through() } else { Ok(()) });
     may.map_err(|refused| Error::not_allowed(&refused))?;
     if !surroundings.background {
         return Ok(());
     }
     let known = sallyport_connectors::catalog().into_iter().find(|descriptor| descriptor.kind == kind);
-    match known.as_ref().map(Descriptor::background_refuses) {
+    match known.map(|descriptor| descriptor.background_refuses(through)) {
         None => Err(Error::unknown_connector(kind)),
         Some(None) => Ok(()),
         Some(Some(why)) => Err(Error::permanent(

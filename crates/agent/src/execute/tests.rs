@@ -21,6 +21,10 @@ impl OpenData for Tickets {
         let error = OpenError { message: "the ticket is unknown".to_owned(), remedy: self.1 };
         Box::pin(async { found.ok_or(error) })
     }
+
+    fn line<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Line, OpenError>> {
+        NoRelay.line(ticket)
+    }
 }
 
 /// A site with its folders; the folders go with it.
@@ -108,6 +112,7 @@ fn step(name: &str, path: &str, inputs: Vec<Inlet>) -> StepOrder {
         inputs,
         outputs: Vec::new(),
         timeout_ms: None,
+        through: None,
     }
 }
 

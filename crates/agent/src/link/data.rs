@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use sallyport_dataplane::tunnel::Line;
 use sallyport_dataplane::{Message as Part, Transport, stream};
 use sallyport_protocol::{DataReply, DataRequest, Ticket, event, path};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -125,6 +126,20 @@ impl OpenData for Opener {
     fn open<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Transport, OpenError>> {
         Box::pin(self.0.open(ticket))
     }
+
+    fn line<'a>(&'a self, ticket: &'a Ticket) -> BoxFuture<'a, Result<Line, OpenError>> {
+        Box::pin(async move { Ok(self.0.server.line(path::THROUGH, Some(ticket)).await?) })
+    }
+}
+
+impl From<DialError> for OpenError {
+    fn from(error: DialError) -> Self {
+        let remedy = match &error {
+            DialError::Network { .. } => Remedy::Again,
+            DialError::Refused(refusal) => refusal.code.into(),
+        };
+        Self { message: error.to_string(), remedy }
+    }
 }
 
 impl Shared {
@@ -137,13 +152,7 @@ impl Shared {
                 Err(Attach::Stale) => {}
             }
         }
-        let idle = self.connect().await.map_err(|error| OpenError {
-            message: error.to_string(),
-            remedy: match &error {
-                DialError::Network { .. } => Remedy::Again,
-                DialError::Refused(refusal) => refusal.code.into(),
-            },
-        })?;
+        let idle = self.connect().await?;
         match attach(idle, ticket).await {
             Ok(transport) => Ok(transport),
             Err(Attach::Failed(error)) => Err(error),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use sallyport_dataplane::Ahead;
 use sallyport_dataplane::tunnel::Line;
-use sallyport_protocol::{Refusal, Secret};
+use sallyport_protocol::{Refusal, Secret, Ticket};
 use sallyport_site::dial::Dialer;
 use sallyport_site::{ServerAddress, login, tls};
 use tokio::net::TcpStream;
@@ -88,9 +88,9 @@ impl Server {
         Self { address, dialer: Arc::new(dialer), tls, authorization }
     }
 
-    /// Opens a tunnel line.
-    pub async fn line(&self, path: &str) -> Result<Line, DialError> {
-        let ((stream, rest), _) = self.upgraded(path).await?;
+    /// Opens a tunnel line; a ticket where the path asks for one.
+    pub async fn line(&self, path: &str, ticket: Option<&Ticket>) -> Result<Line, DialError> {
+        let ((stream, rest), _) = self.upgraded(path, ticket).await?;
         Ok(Line::new(stream, &rest, true))
     }
 
@@ -100,14 +100,14 @@ impl Server {
         path: &str,
         config: WebSocketConfig,
     ) -> Result<(Socket, Option<IpAddr>), DialError> {
-        let ((stream, rest), local) = self.upgraded(path).await?;
+        let ((stream, rest), local) = self.upgraded(path, None).await?;
         Ok((WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await, local))
     }
 
-    async fn upgraded(&self, path: &str) -> Result<(Upgraded, Option<IpAddr>), DialError> {
+    async fn upgraded(&self, path: &str, ticket: Option<&Ticket>) -> Result<(Upgraded, Option<IpAddr>), DialError> {
         let stream = self.dial().await?;
         let local = stream.local_addr().ok().map(|address| address.ip());
-        let handshake = self.handshake(stream, path);
+        let handshake = self.handshake(stream, path, ticket);
         match tokio::time::timeout(HANDSHAKE_MAX, handshake).await {
             Ok(upgraded) => Ok((upgraded?, local)),
             Err(_) => Err(DialError::network(
@@ -141,7 +141,7 @@ impl Server {
             .map_err(|error| DialError::network("other", format!("preparing the connection: {error}")))
     }
 
-    async fn handshake(&self, stream: TcpStream, path: &str) -> Result<Upgraded, DialError> {
+    async fn handshake(&self, stream: TcpStream, path: &str, ticket: Option<&Ticket>) -> Result<Upgraded, DialError> {
         let host = self.address.host();
         let failed = |failure: tls::Failure| DialError::network(failure.word, failure.message);
         let name = tls::server_name(host).map_err(failed)?;
@@ -149,7 +149,7 @@ impl Server {
             .connect(name, Ahead::new(stream))
             .await
             .map_err(|error| failed(tls::explain_io(&error, host)))?;
-        let answer = upgrade::ask(&mut stream, &self.address.authority(), path, &self.authorization)
+        let answer = upgrade::ask(&mut stream, &self.address.authority(), path, (&self.authorization, ticket))
             .await
             .map_err(|error| {
                 let server = self.address.authority();

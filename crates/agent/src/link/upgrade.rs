@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sallyport_protocol::Secret;
+use sallyport_protocol::{Secret, TICKET_HEADER, Ticket};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -27,15 +27,16 @@ pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     authority: &str,
     path: &str,
-    authorization: &Secret,
+    (authorization, ticket): (&Secret, Option<&Ticket>),
 ) -> std::io::Result<Answer> {
     let key = STANDARD.encode(uuid::Uuid::new_v4().as_bytes());
     let request = Secret::new(format!(
         "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nAuthorization: {}\r\n\
-         User-Agent: sallyport-agent/{}\r\n\r\n",
+         User-Agent: sallyport-agent/{}\r\n{}\r\n",
         authorization.expose(),
         env!("CARGO_PKG_VERSION"),
+        ticket.map_or_else(String::new, |ticket| format!("{TICKET_HEADER}: {}\r\n", ticket.expose())),
     ));
     stream.write_all(request.expose().as_bytes()).await?;
     stream.flush().await?;
@@ -113,12 +114,15 @@ mod tests {
 
     async fn exchange(answer: impl FnOnce(&str) -> String) -> std::io::Result<Answer> {
         let (mut ours, mut theirs) = tokio::io::duplex(64 * 1024);
-        let asking = async move { ask(&mut ours, "host:1", "/connect/agent", &Secret::new("Basic x")).await };
+        let asking = async move {
+            ask(&mut ours, "host:1", "/connect/agent", (&Secret::new("Basic x"), Some(&Secret::new("t")))).await
+        };
         let answering = async move {
             let mut request = vec![0; 4096];
             let count = theirs.read(&mut request).await.unwrap();
             let request = String::from_utf8_lossy(&request[..count]).into_owned();
             assert!(request.starts_with("GET /connect/agent HTTP/1.1\r\nHost: host:1\r\n"), "{request}");
+            assert!(request.ends_with("\r\nsallyport-ticket: t\r\n\r\n"), "{request}");
             let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
             // In two pieces, as networks do.
             let answer = answer(key);

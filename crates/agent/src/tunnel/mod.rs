@@ -5,6 +5,7 @@
 
 mod book;
 mod http;
+mod pool;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use self::http::{Asked, Https};
 use crate::egress::{Egress, LOOK_EVERY, Meter};
 use crate::link::Server;
 use book::Book;
+pub use pool::Pool;
 use target::Targets;
 
 /// Lines of one agent: a stream needs one as long as it lasts.
@@ -124,7 +126,7 @@ impl Shared {
     /// One line, from its dialling to its end.
     async fn line(&self) {
         let dialled = match self.dials.acquire().await {
-            Ok(_turn) => self.server.line(path::TUNNEL).await,
+            Ok(_turn) => self.server.line(path::TUNNEL, None).await,
             Err(_) => return,
         };
         let mut next = match dialled {

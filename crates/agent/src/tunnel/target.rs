@@ -48,6 +48,7 @@ impl Targets {
     pub(super) async fn open(&self, order: &TunnelOrder) -> Result<(TcpStream, SocketAddr), TunnelRefusal> {
         let policy = self.policy.now();
         let may = policy.may_tunnel().and_then(|()| policy.may_use(&order.kind)).and_then(|()| self.egress.may_move());
+        let may = may.and_then(|()| if order.run.is_some() { policy.may_go_through() } else { Ok(()) });
         may.map_err(|why| forbidden(order, &why))?;
         let addresses = self.resolve(order).await?;
         let addresses = policy.dialable(&order.host, &addresses).map_err(|why| forbidden(order, &why))?;

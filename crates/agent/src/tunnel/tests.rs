@@ -52,6 +52,7 @@ fn order(host: &str, port: u16) -> TunnelOrder {
         host: host.to_owned(),
         port,
         who: "mallory@example.com".to_owned(),
+        run: None,
         http: None,
     }
 }

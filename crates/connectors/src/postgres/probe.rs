@@ -6,6 +6,7 @@ use sallyport_protocol::{ConnectionOrder, ConnectionTest};
 use super::settings::Tls;
 use super::target::Target;
 use super::wire::{Client, Error as WireError, dial, encrypt, login, permitted, resolve};
+use crate::reach::Carrier;
 use crate::stages::Stages;
 use crate::{Error, Site};
 
@@ -33,7 +34,7 @@ fn run(stages: &mut Stages, order: &ConnectionOrder, site: &Site, cancel: &Cance
     let _guard = cancel.on_cancel(move || {
         let _ = breaker.shutdown(std::net::Shutdown::Both);
     });
-    let stream = encrypt(socket, connection).map_err(|why| target.unencrypted(&why)).map(|stream| {
+    let stream = encrypt(Carrier::Tcp(socket), connection).map_err(|why| target.unencrypted(&why)).map(|stream| {
         let seen = match stream.encryption() {
             Some(seen) => format!("{seen}; {}", checked(connection.tls, connection.ca.is_some())),
             None if connection.tls == Tls::Disable => "not encrypted, as `tls: disable` says".to_owned(),

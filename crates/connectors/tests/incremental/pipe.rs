@@ -76,6 +76,7 @@ pub(crate) fn run(
             log: Arc::new(move |_, line| lines.lock().unwrap().push(line)),
             scratch: files.join("scratch"),
             site: Arc::new(Site { files_root: files.to_owned(), ..Site::default() }),
+            reach: sallyport_connectors::Reach::Direct,
             commit: CommitKey { key: format!("run {}/write", attempt.fence), attempt: 1, fence: 1 },
             checkpointing,
             provenance: Arc::default(),

@@ -37,6 +37,7 @@ impl Step {
             log: Arc::new(move |_, line| lines.lock().expect("the log").push(line)),
             scratch: files.path().join("scratch"),
             site: Arc::new(Site { files_root: files.path().to_owned(), ..Site::default() }),
+            reach: sallyport_connectors::Reach::Direct,
             commit: CommitKey { key: key.to_owned(), attempt, fence: u64::from(attempt) },
             checkpointing: None,
             provenance: Arc::default(),

@@ -107,9 +107,9 @@ pub async fn carry(
         }
         broken
     };
-    if broken.is_some() {
+    if let Some(broken) = &broken {
         // The other side of the socket must not take what came for all that there was.
-        socket.break_off();
+        socket.break_off(broken.words());
     }
     drop(socket);
     let end = broken.unwrap_or(End::Done);

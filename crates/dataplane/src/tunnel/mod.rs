@@ -7,6 +7,7 @@
 mod carry;
 mod frame;
 mod line;
+mod near;
 mod rest;
 mod socket;
 mod splice;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use carry::{Carried, Moved, carry};
 pub use line::{Event, Io, Line, Reader, Writer};
+pub use near::{Cut, Far, Near, pipe};
 pub use rest::{Rest, Resting, wait};
 pub use socket::{Socket, Split};
 pub use splice::{Limits, Spliced, break_off, dismiss, finish, refuse, splice};

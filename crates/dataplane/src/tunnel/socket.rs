@@ -21,7 +21,7 @@ pub trait Socket: Send {
     fn halves(&mut self) -> (Self::Reading<'_>, Self::Writing<'_>);
 
     /// Has its end look like a break, not like the end of all that there was.
-    fn break_off(&mut self);
+    fn break_off(&mut self, why: &str);
 }
 
 impl Socket for TcpStream {
@@ -32,7 +32,7 @@ impl Socket for TcpStream {
         self.split()
     }
 
-    fn break_off(&mut self) {
+    fn break_off(&mut self, _why: &str) {
         // One that is gone already needs no break.
         let _ = self.set_zero_linger();
     }
@@ -60,7 +60,7 @@ impl<S: Io> Socket for Split<S> {
         tokio::io::split(&mut self.io)
     }
 
-    fn break_off(&mut self) {
+    fn break_off(&mut self, _why: &str) {
         (self.break_off)(&self.io);
     }
 }

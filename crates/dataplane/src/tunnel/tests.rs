@@ -224,3 +224,63 @@ proptest! {
         prop_assert_eq!(masked, whole);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocking_code_has_a_stream_as_if_it_had_a_socket() {
+    use std::io::{ErrorKind, Read as _, Write as _};
+    let ((application, line), (mut near, far)) = (pair(), pipe(tokio::runtime::Handle::current()));
+    let ((mut socket, theirs), moved) = (sockets().await, [Moved::default(), Moved::default()]);
+    let echo = async {
+        let serving = carry(line, theirs, &moved[1], std::future::pending(), |_| {});
+        let echoing = async move {
+            let (mut from, mut to) = socket.split();
+            tokio::io::copy(&mut from, &mut to).await.unwrap();
+            to.shutdown().await.unwrap();
+        };
+        tokio::join!(serving, echoing).0
+    };
+    let blocking = tokio::task::spawn_blocking(move || {
+        let sent = bytes(1_000_000);
+        near.set_nonblocking(true);
+        assert_eq!(near.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        near.set_nonblocking(false);
+        near.set_read_timeout(Some(Duration::from_millis(1)));
+        assert_eq!(near.read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
+        near.set_read_timeout(None);
+        let (mut at, mut got, mut buffer) = (0, Vec::new(), vec![0; 100_000]);
+        while got.len() < sent.len() {
+            if at < sent.len() {
+                at += near.write(&sent[at..(at + 70_000).min(sent.len())]).unwrap();
+            }
+            let count = near.read(&mut buffer).unwrap();
+            got.extend_from_slice(&buffer[..count]);
+        }
+        assert!(got == sent);
+        // Another thread ends a wait.
+        let cut = near.cut();
+        let waiting = std::thread::spawn(move || near.read(&mut [0]).unwrap_err().kind());
+        cut.cut();
+        assert_eq!(waiting.join().unwrap(), ErrorKind::ConnectionAborted);
+    });
+    let (ours, theirs, done) =
+        tokio::join!(carry(application, far, &moved[0], std::future::pending(), |_| {}), echo, blocking);
+    done.unwrap();
+    assert_eq!((ours.0.sent, ours.0.received, theirs.0.sent), (1_000_000, 1_000_000, 1_000_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocking_code_is_told_why_its_stream_broke() {
+    use std::io::{ErrorKind, Read as _, Write as _};
+    let ((application, server), (mut near, far)) = (pair(), pipe(tokio::runtime::Handle::current()));
+    let moved = Moved::default();
+    let blocking = tokio::task::spawn_blocking(move || {
+        let read = near.read(&mut [0]).unwrap_err();
+        assert_eq!((read.kind(), read.to_string().as_str()), (ErrorKind::ConnectionReset, "the agent was sent away"));
+        let written = near.write(&[0]).unwrap_err();
+        assert_eq!((written.kind(), written.to_string().as_str()), (ErrorKind::BrokenPipe, "the agent was sent away"));
+    });
+    let carrying = carry(application, far, &moved, std::future::pending(), |_| {});
+    let (carried, _, done) = tokio::join!(carrying, break_off(server, false, "the agent was sent away"), blocking);
+    done.unwrap();
+    assert_eq!(carried.0.end, End::Reset("the agent was sent away".to_owned()));
+}

@@ -45,6 +45,7 @@ impl Check<'_> {
             },
             agent: None,
             agent_name: String::new(),
+            through: Vec::new(),
             inputs: Vec::new(),
             after: edges.after[index].clone(),
             when: step.when.clone(),

@@ -11,6 +11,8 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use sallyport_protocol::{AgentId, ConnectionId, Descriptor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -77,6 +79,15 @@ pub struct Plan {
     pub pipelines: Vec<Vec<usize>>,
 }
 
+/// An agent that reaches a connection for others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Through {
+    /// Which.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+}
+
 /// A step with everything resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedStep {
@@ -88,6 +99,9 @@ pub struct PlannedStep {
     pub agent: Option<AgentId>,
     /// That agent's name.
     pub agent_name: String,
+    /// Those that reach its connection, where its own agent does not: each stream goes through one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub through: Vec<Through>,
     /// The steps whose rows come in, as indices into the plan's steps.
     pub inputs: Vec<usize>,
     /// The steps that must have ended well before it starts: those of `after`, and those whose results it uses.
@@ -150,6 +164,18 @@ impl Plan {
         agents
     }
 
+    /// The agents whose coming and going means something to a pipeline: its own, and those that reach connections for
+    /// them.
+    pub fn agents_needed(&self, pipeline: usize) -> BTreeSet<AgentId> {
+        let through = self.steps_of(pipeline).flat_map(|step| &self.steps[step].through);
+        self.agents_of(pipeline).into_iter().chain(through.map(|through| through.agent)).collect()
+    }
+
+    /// Whether a step of the pipeline reaches its connection through an agent that is not its own.
+    pub fn goes_through(&self, pipeline: usize) -> bool {
+        self.steps_of(pipeline).any(|step| !self.steps[step].through.is_empty())
+    }
+
     /// The steps of a pipeline.
     pub fn steps_of(&self, pipeline: usize) -> impl Iterator<Item = usize> + '_ {
         self.pipelines.get(pipeline).into_iter().flatten().copied()
@@ -195,8 +221,19 @@ impl Plan {
         self.steps.iter().enumerate().filter(move |(_, s)| s.runs && s.inputs.contains(&step)).map(|(index, _)| index)
     }
 
-    /// The name of an agent of this plan.
+    /// The name of an agent that runs steps of this plan.
     pub fn agent_name(&self, agent: AgentId) -> &str {
         self.steps.iter().find(|step| step.agent == Some(agent)).map_or("", |step| step.agent_name.as_str())
+    }
+}
+
+impl PlannedStep {
+    /// The agents without which the step cannot start, by name: its own, and all that reach its connection for it where
+    /// none of them is online.
+    pub fn absent(&self, online: &BTreeSet<AgentId>) -> Vec<&str> {
+        let own = self.agent.filter(|agent| !online.contains(agent)).map(|_| self.agent_name.as_str());
+        let reached = self.through.is_empty() || self.through.iter().any(|one| online.contains(&one.agent));
+        let others = if reached { &[][..] } else { &self.through };
+        own.into_iter().chain(others.iter().map(|one| one.name.as_str())).collect()
     }
 }

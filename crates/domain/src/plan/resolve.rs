@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::graph::Edges;
 use super::incremental;
 use super::pipelines::pipelines;
-use super::{AgentFacts, ConnectionFacts, DEADLINE_DEFAULT, Plan, PlannedStep, Work, World};
+use super::{AgentFacts, ConnectionFacts, DEADLINE_DEFAULT, Plan, PlannedStep, Through, Work, World};
 use crate::agent::Kind;
 use crate::task::{Problem, Step, Task, against, nearest, parameter, problem};
 use crate::template::{Scope, Target, is_sql, is_template, strings};
@@ -62,8 +62,10 @@ impl<'a> Check<'a> {
         let connection = self.connection(index, step);
         let descriptor = self.descriptor(index, step, connection);
         let agent = self.agent(index, step, connection, inherited);
+        let is_far = connection.zip(agent).is_some_and(|(connection, agent)| !connection.agents.contains(&agent.id));
+        let through = if is_far { self.through(index, agent, connection, descriptor) } else { Vec::new() };
         if let (Some(agent), Some(descriptor)) = (agent, descriptor) {
-            self.background_rule(index, step, descriptor, agent);
+            self.background_rule(index, step, descriptor, (agent, is_far));
         }
         if let Some(descriptor) = descriptor {
             self.use_of(index, step, descriptor);
@@ -83,6 +85,7 @@ impl<'a> Check<'a> {
             work,
             agent: Some(agent.id),
             agent_name: agent.name.clone(),
+            through,
             inputs: edges.inputs[index].clone(),
             after: edges.after[index].clone(),
             when: step.when.clone(),
@@ -160,18 +163,6 @@ impl<'a> Check<'a> {
             return None;
         }
         let of_connection = connection.and_then(|c| agents.iter().find(|agent| agent.id == c.agent));
-        if let (Some(agent), Some(connection)) = (by_name, connection)
-            && !connection.agents.contains(&agent.id)
-        {
-            let reach = agents.iter().filter(|agent| connection.agents.contains(&agent.id));
-            let text = format!(
-                "connection `{}` is reached by agent {}, not `{}`; leave `agent` out",
-                connection.name,
-                reach.map(|agent| format!("`{}`", agent.name)).collect::<Vec<_>>().join(" or "),
-                agent.name
-            );
-            self.say(index, "/agent", "agent_mismatch", text);
-        }
         let inherited = inherited.filter(|_| step.transform.is_some());
         let agent = by_name.or(of_connection).or_else(|| agents.iter().find(|agent| Some(agent.id) == inherited));
         match agent {
@@ -192,12 +183,50 @@ impl<'a> Check<'a> {
         agent
     }
 
-    /// Third-party connectors, and whatever reaches beyond the platform, need a remote agent.
-    fn background_rule(&mut self, index: usize, step: &Step, descriptor: &Descriptor, agent: &AgentFacts) {
+    /// The agents that reach the connection where the step's own does not; a connector of files or programs has to run
+    /// where they are.
+    fn through(
+        &mut self,
+        index: usize,
+        agent: Option<&AgentFacts>,
+        connection: Option<&ConnectionFacts>,
+        descriptor: Option<&Descriptor>,
+    ) -> Vec<Through> {
+        let (Some(agent), Some(connection), Some(descriptor)) = (agent, connection, descriptor) else {
+            return Vec::new();
+        };
+        let reach = || self.world.agents.iter().filter(|one| connection.agents.contains(&one.id));
+        let names = reach().map(|one| format!("`{}`", one.name)).collect::<Vec<_>>().join(" or ");
+        if !descriptor.goes_through() {
+            let text = format!(
+                "connection `{}` is on the machine of agent {names}, not of `{}`; leave `agent` out",
+                connection.name, agent.name
+            );
+            self.say(index, "/agent", "agent_mismatch", text);
+            return Vec::new();
+        }
+        let active = reach().filter(|one| one.active);
+        let through: Vec<Through> = active.map(|one| Through { agent: one.id, name: one.name.clone() }).collect();
+        if through.is_empty() && self.task.steps[index].active {
+            let text =
+                format!("agent {names}, which reaches connection `{}`, is deactivated; reactivate it", connection.name);
+            self.say(index, "/connection", "agent_deactivated", text);
+        }
+        through
+    }
+
+    /// Third-party connectors, and whatever reaches beyond the platform by itself, need a remote agent.
+    fn background_rule(
+        &mut self,
+        index: usize,
+        step: &Step,
+        descriptor: &Descriptor,
+        (agent, is_far): (&AgentFacts, bool),
+    ) {
         if agent.kind != Kind::Background {
             return;
         }
-        if let Some(why) = descriptor.background_refuses() {
+        if let Some(why) = descriptor.background_refuses(is_far) {
             let text = format!(
                 "step `{}` uses connector `{}`, which agent `{}` may not serve: {why}; choose a remote agent",
                 step.name, descriptor.kind, agent.name

@@ -172,6 +172,49 @@ steps:
 }
 
 #[test]
+fn a_connection_is_used_through_the_agent_that_reaches_it() {
+    let plan = check(
+        "
+task: away
+steps:
+  - { name: own, connection: client-db, with: { table: a } }
+  - { name: far, connection: client-db, agent: training-pc, with: { table: a } }
+  - { name: server, connection: client-db, agent: background, with: { table: a } }
+",
+    )
+    .unwrap();
+    let through = |step: usize| plan.steps[step].through.iter().map(|one| one.name.as_str()).collect::<Vec<_>>();
+    assert_eq!((through(0), through(1), through(2)), (vec![], vec!["client-server"], vec!["client-server"]));
+    let [client, training] = [2, 3].map(|n| AgentId::from_uuid(uuid::Uuid::from_u128(n)));
+    assert_eq!(plan.agents_of(1), [training]);
+    assert_eq!(plan.agents_needed(1), BTreeSet::from([client, training]));
+    assert!(plan.goes_through(1) && !plan.goes_through(0));
+    assert_eq!(plan.steps[1].absent(&BTreeSet::from([training])), ["client-server"]);
+    assert_eq!(plan.steps[1].absent(&BTreeSet::new()), ["training-pc", "client-server"]);
+    assert!(plan.steps[1].absent(&BTreeSet::from([client, training])).is_empty());
+}
+
+#[test]
+fn what_lies_on_a_machine_is_used_there_and_a_deactivated_agent_reaches_nothing() {
+    let mut world = world();
+    let own =
+        ConnectionFacts { name: "client-files".to_owned(), kind: "file".to_owned(), ..world.connections[0].clone() };
+    world.connections.push(own);
+    world.agents[1].active = false;
+    let document = "
+task: away
+steps:
+  - { name: files, connection: client-files, agent: training-pc, with: { path: a.csv } }
+  - { name: far, connection: client-db, agent: background, with: { table: a } }
+";
+    let found = plan(&parse(document).unwrap(), &world).unwrap_err();
+    insta::assert_snapshot!(found.iter().map(|p| format!("{} [{}] {}", p.path, p.code, p.message)).collect::<Vec<_>>().join("\n"), @r"
+    /steps/0/agent [agent_mismatch] connection `client-files` is on the machine of agent `client-server`, not of `training-pc`; leave `agent` out
+    /steps/1/connection [agent_deactivated] agent `client-server`, which reaches connection `client-db`, is deactivated; reactivate it
+    ");
+}
+
+#[test]
 fn steps_wait_for_those_they_name_and_those_whose_results_they_use() {
     let plan = check(
         "

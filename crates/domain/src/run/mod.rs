@@ -169,7 +169,7 @@ impl Run {
     /// The attempts at work on more than one agent: streams join them.
     pub fn streaming(&self) -> Vec<Streaming> {
         let streaming = |index: usize| match &self.pipelines[index].state {
-            PipelineState::Running { orders, .. } if orders.len() > 1 => {
+            PipelineState::Running { orders, .. } if orders.len() > 1 || self.plan.goes_through(index) => {
                 let has_ended = |agent| orders.iter().any(|o| Some(o.agent) == agent && o.state == OrderState::Ended);
                 let took = |step: &usize| {
                     self.steps[*step].state == StepState::Succeeded && has_ended(self.plan.steps[*step].agent)
@@ -185,7 +185,7 @@ impl Run {
     pub fn agents(&self) -> BTreeSet<AgentId> {
         (0..self.pipelines.len())
             .filter(|index| !matches!(self.pipelines[*index].state, PipelineState::Ended))
-            .flat_map(|index| self.plan.agents_of(index))
+            .flat_map(|index| self.plan.agents_needed(index))
             .collect()
     }
 

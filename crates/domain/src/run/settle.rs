@@ -44,13 +44,17 @@ impl Run {
     }
 
     fn settle_waiting(&mut self, pipeline: usize, until: Timestamp, scene: Scene<'_>, effects: &mut Vec<Effect>) {
-        let missing: Vec<AgentId> =
-            self.plan.agents_of(pipeline).into_iter().filter(|agent| !scene.online.contains(agent)).collect();
-        if missing.is_empty() {
+        let absent = |step: usize| self.plan.steps[step].absent(scene.online);
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.plan.steps_of(pipeline).flat_map(absent) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
             return self.dispatch(pipeline, scene, effects);
         }
-        let names: Vec<String> = missing.iter().map(|agent| format!("`{}`", self.plan.agent_name(*agent))).collect();
-        let names = names.join(", ");
+        let names = format!("`{}`", names.join("`, `"));
         if until <= scene.now {
             let failure = Failure {
                 kind: FailureKind::TimedOut,
@@ -62,7 +66,7 @@ impl Run {
             let mut tolerated = true;
             for index in self.plan.steps_of(pipeline).collect::<Vec<_>>() {
                 let planned = &self.plan.steps[index];
-                let waits = planned.agent.is_some_and(|agent| missing.contains(&agent));
+                let waits = !planned.absent(scene.online).is_empty();
                 tolerated &= planned.on_error == OnError::Continue || !waits;
                 self.steps[index].state = StepState::TimedOut;
                 self.steps[index].failure = Some(failure.clone());

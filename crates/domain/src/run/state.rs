@@ -243,7 +243,7 @@ pub enum OrderState {
     Lost,
 }
 
-/// An attempt at work on more than one agent.
+/// An attempt at work on more than one agent, or through one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Streaming {
     /// The attempt.

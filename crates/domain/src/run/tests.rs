@@ -14,7 +14,7 @@ use super::*;
 mod call;
 mod order;
 
-use crate::plan::{PlannedStep, Work};
+use crate::plan::{PlannedStep, Through, Work};
 use crate::task::{OnError, Retry, Span};
 
 const ONE: AgentId = AgentId::from_uuid(uuid(1));
@@ -85,6 +85,7 @@ fn step(name: &str, agent: AgentId, inputs: &[usize]) -> PlannedStep {
         work: Work::Connector { kind: "file".to_owned(), connection: None, settings: json!({}) },
         agent: Some(agent),
         agent_name: if agent == ONE { "one" } else { "two" }.to_owned(),
+        through: Vec::new(),
         inputs: inputs.to_vec(),
         after: Vec::new(),
         when: None,
@@ -350,4 +351,22 @@ proptest! {
         }
         prop_assert!(world.run.state.has_ended());
     }
+}
+
+#[test]
+fn a_step_waits_for_one_of_the_agents_that_reach_its_connection() {
+    const THREE: AgentId = AgentId::from_uuid(uuid(3));
+    let through = |agent, name: &str| Through { agent, name: name.to_owned() };
+    let far = PlannedStep { through: vec![through(TWO, "two"), through(THREE, "three")], ..step("read", ONE, &[]) };
+    let plan = Plan { task: "away".to_owned(), steps: vec![far], pipelines: vec![vec![0]] };
+    let mut world = World::new(plan, &[ONE]);
+    world.on(Event::Start).unwrap();
+    assert_eq!(world.run.steps[0].reason.as_deref(), Some("waiting for agent `two`, `three`"));
+    assert_eq!(world.run.agents(), BTreeSet::from([ONE, TWO, THREE]));
+    assert!(world.run.streaming().is_empty());
+    world.online.insert(THREE);
+    world.on(Event::Tick).unwrap();
+    assert!(world.dispatched());
+    // Its way through the server is open as long as it is at work.
+    assert_eq!(world.run.streaming(), [Streaming { key: world.key(), served: Vec::new() }]);
 }

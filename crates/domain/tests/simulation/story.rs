@@ -69,6 +69,7 @@ fn add_pipeline(plan: &mut Plan, agents: &[AgentId], random: &mut Random) {
             work: Work::Connector { kind: "plain".to_owned(), connection: None, settings: Value::Null },
             agent: Some(agent),
             agent_name: agent.to_string(),
+            through: Vec::new(),
             inputs: inputs.iter().map(|input| first + input).collect(),
             after,
             when: random.once_in(10).then(|| random.one_of(&WHEN).to_owned()),

@@ -20,6 +20,7 @@ mod server;
 mod services;
 mod settings;
 mod site_keeps;
+mod through;
 mod transfers;
 mod triggers;
 mod tunnel_clients;

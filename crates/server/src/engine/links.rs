@@ -75,16 +75,26 @@ impl Engine {
         }
     }
 
-    /// Why a pipeline's agents cannot do what it asks for: an incremental read needs all of them to know of checkpoints.
+    /// Why a pipeline's agents cannot do what it asks for: an incremental read needs all of them to know of checkpoints,
+    /// a step that goes through another agent needs its own to know how.
     pub(super) fn too_old(&self, entry: &Entry, pipeline: usize) -> Option<Failure> {
         let plan = &entry.run.plan;
-        plan.incremental(pipeline)?;
-        let old = |agent: &AgentId| self.links.get(agent).is_some_and(|link| !link.can(capability::CHECKPOINT));
-        let name = plan.agent_name(plan.agents_of(pipeline).into_iter().find(old)?).to_owned();
+        let lacks = |agent: &AgentId, word| self.links.get(agent).is_some_and(|link| !link.can(word));
+        let reads = plan.incremental(pipeline).is_some();
+        let no_reader =
+            plan.agents_of(pipeline).into_iter().find(|agent| reads && lacks(agent, capability::CHECKPOINT));
+        let far = plan.steps_of(pipeline).map(|step| &plan.steps[step]).filter(|step| !step.through.is_empty());
+        let no_way = far.filter_map(|step| step.agent).find(|agent| lacks(agent, capability::THROUGH));
+        let (agent, what) = match (no_reader, no_way) {
+            (Some(agent), _) => (agent, "does not read incrementally"),
+            (None, Some(agent)) => (agent, "reaches no connection through another agent"),
+            (None, None) => return None,
+        };
+        let name = plan.agent_name(agent).to_owned();
         Some(Failure {
             kind: FailureKind::Runtime,
             code: "agent_too_old".to_owned(),
-            message: format!("agent `{name}` is of a version that does not read incrementally"),
+            message: format!("agent `{name}` is of a version that {what}"),
             advice: Some(format!("update agent `{name}`")),
             transient: false,
         })

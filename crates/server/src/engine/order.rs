@@ -8,14 +8,14 @@ use std::collections::{BTreeSet, HashMap};
 use sallyport_domain::plan::{Plan, PlannedStep, Work};
 use sallyport_domain::template::Values;
 use sallyport_protocol::{
-    Action, AgentId, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, Checkpoint, ConnectionId, ConnectionOrder, Descriptor,
-    Failure, FailureKind, Incremental, Inlet, Outlet, Peer, StepOrder, Ticket, Via, WorkOrder,
+    Action, AgentId, AttemptKey, CONTROL_MESSAGE_BYTES_MAX, Checkpoint, ConnectionId, ConnectionOrder, EnvironmentId,
+    Failure, FailureKind, Incremental, Inlet, Outlet, Peer, StepOrder, Through, Ticket, TunnelId, Via, WorkOrder,
 };
 use sallyport_store::{Agent, AgentKind, CheckpointKey, Connection, Error};
 
 use super::Parts;
 use super::entry::Entry;
-use crate::relay::Stream;
+use crate::relay::{Passage, Stream};
 use crate::world::Surroundings;
 
 /// Room for the message around the order.
@@ -59,7 +59,8 @@ pub(super) async fn build(
     let tickets = tickets(parts, plan, pipeline, key)?;
     let incremental = incremental(parts, entry, pipeline).await?;
     let values = entry.run.values(pipeline);
-    let builder = Builder { parts, plan, values, agents, connections, tickets, seals: can.seal };
+    let (environment, who) = (entry.environment, entry.who.as_str());
+    let builder = Builder { parts, key, environment, who, plan, values, agents, connections, tickets, seals: can.seal };
     let (mut orders, resumes) = (Vec::new(), can.resume);
     for agent in plan.agents_of(pipeline) {
         let mut steps = Vec::new();
@@ -98,6 +99,9 @@ type Tickets = HashMap<(usize, usize), (Ticket, Ticket)>;
 
 struct Builder<'a> {
     parts: &'a Parts,
+    key: AttemptKey,
+    environment: EnvironmentId,
+    who: &'a str,
     plan: &'a Plan,
     values: Values,
     agents: &'a [Agent],
@@ -124,6 +128,7 @@ impl Builder<'_> {
         Ok(StepOrder {
             name: step.name.clone(),
             action: self.action(step)?,
+            through: self.through(step)?,
             inputs: inputs.collect(),
             outputs: outputs.collect(),
             timeout_ms: step.timeout.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
@@ -149,6 +154,20 @@ impl Builder<'_> {
         })
     }
 
+    /// The way to a connection that others than the step's agent reach now.
+    fn through(&self, step: &PlannedStep) -> Result<Option<Through>, Failure> {
+        let Work::Connector { connection: Some(id), .. } = &step.work else { return Ok(None) };
+        let found = self.connections.iter().find(|connection| connection.id == *id);
+        let Some((connection, agent)) = found.filter(|found| !reaches(step, found)).zip(step.agent) else {
+            return Ok(None);
+        };
+        let who = format!("{}, step `{}` of {}", self.who, step.name, self.key.run);
+        let (environment, tunnel) = (self.environment, TunnelId::new());
+        let passage = Passage { key: self.key, agent, environment, connection: *id, tunnel, who };
+        let ticket = self.parts.relay.permit(&passage).map_err(|error| unwritten(&error))?;
+        Ok(Some(Through { ticket, agents: connection.agent_names().map(str::to_owned).collect() }))
+    }
+
     fn background_rule(&self, step: &PlannedStep, kind: &str) -> Result<(), Failure> {
         let agent = self.agents.iter().find(|agent| Some(agent.id) == step.agent);
         let Some(agent) = agent.filter(|agent| agent.active) else {
@@ -156,7 +175,7 @@ impl Builder<'_> {
             return Err(failure("agent_deactivated", text));
         };
         let descriptor = self.parts.catalog.iter().find(|descriptor| descriptor.kind == kind);
-        match (agent.kind, descriptor.and_then(Descriptor::background_refuses)) {
+        match (agent.kind, descriptor.and_then(|descriptor| descriptor.background_refuses(!step.through.is_empty()))) {
             (AgentKind::Background, Some(why)) => {
                 let text = format!(
                     "step `{}` uses connector `{kind}`, which agent `{}` may not serve: {why}; choose a remote agent",
@@ -171,7 +190,7 @@ impl Builder<'_> {
     fn connection(&self, step: &PlannedStep, kind: &str, id: ConnectionId) -> Result<ConnectionOrder, Failure> {
         let found = self.connections.iter().find(|connection| connection.id == id);
         let fits = |connection: &&Connection| {
-            step.agent.is_some_and(|agent| connection.agents().any(|of_it| of_it == agent)) && connection.kind == kind
+            (reaches(step, connection) || !step.through.is_empty()) && connection.kind == kind
         };
         let Some(connection) = found.filter(fits) else {
             let text = format!("the connection of step `{}` was removed or changed while the run went on", step.name);
@@ -185,6 +204,11 @@ impl Builder<'_> {
     }
 }
 
+/// Whether the step's own agent reaches the connection.
+fn reaches(step: &PlannedStep, connection: &Connection) -> bool {
+    step.agent.is_some_and(|agent| connection.agents().any(|of_it| of_it == agent))
+}
+
 fn tickets(parts: &Parts, plan: &Plan, pipeline: usize, key: AttemptKey) -> Result<Tickets, Failure> {
     let mut tickets = Tickets::new();
     for to in plan.steps_of(pipeline) {
@@ -196,7 +220,7 @@ fn tickets(parts: &Parts, plan: &Plan, pipeline: usize, key: AttemptKey) -> Resu
                 let number = |step| u32::try_from(step).unwrap_or(u32::MAX);
                 let stream = Stream { key, from: number(from), to: number(to) };
                 let pair = parts.relay.open(stream, producer, consumer);
-                let pair = pair.map_err(|error| failure("ticket", format!("making a ticket: {error}")))?;
+                let pair = pair.map_err(|error| unwritten(&error))?;
                 tickets.insert((from, to), pair);
             }
         }
@@ -213,6 +237,10 @@ fn check_size(order: &WorkOrder, agent: &str) -> Result<(), Failure> {
         return Err(failure("order_too_large", text));
     }
     Ok(())
+}
+
+fn unwritten(error: &serde_json::Error) -> Failure {
+    failure("ticket", format!("making a ticket: {error}"))
 }
 
 fn failure(code: &str, message: String) -> Failure {

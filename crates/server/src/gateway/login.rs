@@ -18,9 +18,10 @@ use super::Handle;
 #[derive(Debug)]
 pub(crate) struct Refused(pub(crate) Refusal);
 
+/// How a refusal is told.
 #[derive(Serialize)]
-struct Body {
-    refusal: Refusal,
+pub(super) struct Body {
+    pub(super) refusal: Refusal,
 }
 
 impl IntoResponse for Refused {

@@ -2,17 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use http::HeaderMap;
-use sallyport_protocol::{CONTROL_MESSAGE_BYTES_MAX, path};
+use axum::{Json, Router};
+use http::{HeaderMap, StatusCode};
+use sallyport_protocol::{CONTROL_MESSAGE_BYTES_MAX, TICKET_HEADER, Ticket, path};
 
-use super::login::{Known, unavailable};
+use super::login::{Body, Known, unavailable};
 use super::{Handle, agent, data, errands, rehearsal, wrapper};
-use crate::tunnel::upgrade;
+use crate::tunnel;
 
 /// Small: a control connection rests most of its life, and there are many.
 const CONTROL_BUFFER: usize = 8 * 1024;
@@ -25,6 +25,7 @@ pub(crate) fn routes(gateway: Handle) -> Router {
         .route(path::WRAPPER, get(wrapper_route))
         .route(path::DATA, get(data_route))
         .route(path::TUNNEL, get(tunnel_route))
+        .route(path::THROUGH, get(through_route))
         .route(path::CHECKUP, get(errands::checkup))
         .route(path::BUNDLE, post(errands::receive))
         .with_state(gateway)
@@ -72,7 +73,7 @@ async fn tunnel_route(State(gateway): State<Handle>, from: Peer, request: Reques
     if !gateway.parts().tunnels.has_room(agent.id) {
         return unavailable("The agent has too many tunnel lines.").into_response();
     }
-    let Some((response, line)) = upgrade(&mut parts) else {
+    let Some((response, line)) = tunnel::upgrade(&mut parts) else {
         return unavailable("Tunnel lines are WebSockets.").into_response();
     };
     let tasks = gateway.parts().tasks.clone();
@@ -82,6 +83,34 @@ async fn tunnel_route(State(gateway): State<Handle>, from: Peer, request: Reques
         if gateway.is_good(credential).await {
             gateway.parts().tunnels.arrive(agent.id, line);
         }
+    });
+    response
+}
+
+/// A line of a step: its ticket says where to.
+async fn through_route(State(gateway): State<Handle>, from: Peer, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let agent = match gateway.authenticate(&parts.headers, address(from)).await {
+        Ok(known) => known.agent.id,
+        Err(refused) => return refused.into_response(),
+    };
+    let ticket = parts.headers.get(TICKET_HEADER).and_then(|ticket| ticket.to_str().ok()).unwrap_or_default();
+    let revoked = gateway.parts().tunnels.revoked(agent);
+    let (asker, seat) = match tunnel::admit(&gateway, agent, &Ticket::new(ticket)).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return (StatusCode::CONFLICT, Json(Body { refusal })).into_response(),
+    };
+    let Some((response, line)) = tunnel::upgrade(&mut parts) else {
+        return unavailable("Tunnel lines are WebSockets.").into_response();
+    };
+    let tasks = gateway.parts().tasks.clone();
+    tasks.spawn(async move {
+        let serving = async {
+            if let Some(line) = line.await {
+                tunnel::serve(gateway, asker, seat, line).await;
+            }
+        };
+        revoked.run_until_cancelled(serving).await;
     });
     response
 }

@@ -16,7 +16,7 @@ use crate::http::connections::find;
 use crate::http::extract::Params;
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::who::Who;
-use crate::tunnel::{Asker, Owner, serve, upgrade};
+use crate::tunnel::{Asker, Owner, Right, serve, upgrade};
 
 /// A stream without a byte lasts so long where nobody says otherwise.
 const IDLE_DEFAULT: Duration = Duration::from_secs(3600);
@@ -71,7 +71,8 @@ pub(crate) async fn open(
         idle: seconds(wanted.idle_seconds, IDLE_DEFAULT, IDLE_MAX),
         total: seconds(wanted.total_seconds, TOTAL_MAX, TOTAL_MAX),
     };
-    let asker = Asker { token: who.token, environment: who.environment.id, connection: connection.id, limits };
+    let asker =
+        Asker { right: Right::Login(who.token), environment: who.environment.id, connection: connection.id, limits };
     let gateway = app.live.gateway.clone();
     let tasks = gateway.parts().tasks.clone();
     tasks.spawn(async move {

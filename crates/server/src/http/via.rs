@@ -235,6 +235,7 @@ async fn exchange(app: Arc<App>, asker: Asker, mut parts: Parts, body: axum::bod
         host,
         port,
         who,
+        run: None,
         http: Some(Box::new(HttpOrder {
             connection: app.secrets.open_connection(&connection)?,
             method: method.to_string(),

@@ -17,15 +17,15 @@ use std::time::Duration;
 
 use sallyport_dataplane::Transport;
 use sallyport_domain::run::Streaming;
-use sallyport_protocol::{AgentId, Refusal, RefusalCode, RunId, Side, Ticket};
+use sallyport_protocol::{AgentId, AttemptKey, Refusal, RefusalCode, RunId, Side, Ticket};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use end::{End, reply};
 pub(crate) use splice::PING_EVERY;
-pub(crate) use ticket::Stream;
 use ticket::{Claim, Tickets};
+pub(crate) use ticket::{Passage, Stream};
 
 use crate::secrets::Secrets;
 
@@ -116,6 +116,25 @@ impl Relay {
     ) -> Result<(Ticket, Ticket), serde_json::Error> {
         let ticket = |side, agent| self.tickets.write(&Claim { stream, side, agent });
         Ok((ticket(Side::Producer, producer)?, ticket(Side::Consumer, consumer)?))
+    }
+
+    /// Makes the ticket of a step's way to what another agent reaches; good while the attempt is at work.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn permit(&self, passage: &Passage) -> Result<Ticket, serde_json::Error> {
+        self.tickets.write(passage)
+    }
+
+    /// What the ticket permits this agent.
+    pub(crate) fn permitted(&self, agent: AgentId, ticket: &Ticket) -> Result<Passage, Refusal> {
+        let passage = self.tickets.read(ticket).filter(|passage: &Passage| passage.agent == agent);
+        passage.filter(|passage| self.is_at_work(passage.key)).ok_or_else(unusable)
+    }
+
+    /// Whether streams of the attempt may be opened.
+    pub(crate) fn is_at_work(&self, key: AttemptKey) -> bool {
+        self.table().at_work.get(&key.run).is_some_and(|attempts| attempts.iter().any(|attempt| attempt.key == key))
     }
 
     /// Says which attempts of a run are at work: tickets of others are refused, and so are those of producers whose
@@ -230,10 +249,8 @@ impl Relay {
     }
 
     fn take_seat(&self, agent: AgentId, ticket: &Ticket) -> Result<(Claim, Turn), Refusal> {
-        let claim = self.tickets.read(ticket).filter(|claim| claim.agent == agent);
+        let claim = self.tickets.read(ticket).filter(|claim: &Claim| claim.agent == agent);
         let mut table = self.table();
-        // One text for all, so that a wrong guess learns nothing.
-        let unusable = || gone("the ticket is unknown, of an attempt that is over, or another agent's");
         let claim = claim.ok_or_else(unusable)?;
         let key = claim.stream.key;
         let attempts = table.at_work.get(&key.run).map(Vec::as_slice).unwrap_or_default();
@@ -300,6 +317,11 @@ impl Drop for Idle {
     fn drop(&mut self) {
         self.0.inner.counters.idle.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// One text for all, so that a wrong guess learns nothing.
+fn unusable() -> Refusal {
+    gone("the ticket is unknown, of an attempt that is over, or another agent's")
 }
 
 /// The ticket is of no use.

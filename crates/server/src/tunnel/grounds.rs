@@ -10,7 +10,8 @@ use super::session::Session;
 pub(super) struct Grounds {
     /// Any of them may open one.
     pub(super) agents: Vec<AgentId>,
-    connection: String,
+    /// Its name.
+    pub(super) connection: String,
     kind: String,
     host: String,
     port: u16,
@@ -45,6 +46,7 @@ impl Grounds {
             host,
             port,
             who: session.who().to_owned(),
+            run: session.run(),
             http: None,
         }
     }

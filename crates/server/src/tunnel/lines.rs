@@ -150,6 +150,10 @@ impl Lines {
         }
     }
 
+    pub(super) fn revoked(&self, agent: AgentId) -> CancellationToken {
+        self.agents().entry(agent).or_default().revoked.clone()
+    }
+
     /// Ends an agent's lines.
     pub(super) fn drop_all(&self, agent: AgentId) {
         if let Some(pool) = self.agents().remove(&agent) {

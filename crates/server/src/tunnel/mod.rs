@@ -1,14 +1,15 @@
-//! Tunnels: a person's TCP streams to a target near an agent.
+//! Tunnels: TCP streams of people and of steps to a target near an agent.
 //!
-//! A person's lines and an agent's lines are joined stream by stream. Invariant: bytes pass through; nothing here looks
+//! The asker's lines and an agent's lines are joined stream by stream. Invariant: bytes pass through; nothing here looks
 //! into them or keeps more of them than one buffer a direction. Each stream has sockets of its own, so that one tunnel's
 //! bulk delays neither another's nor a heartbeat. Who may open a stream is asked again while a tunnel stands.
 
 mod grounds;
 mod lines;
 mod open;
-mod person;
+mod serve;
 mod session;
+mod step;
 mod upgrade;
 
 use std::collections::HashMap;
@@ -26,9 +27,10 @@ use tokio_util::task::TaskTracker;
 pub(crate) use lines::AgentLine;
 use lines::Lines;
 pub(crate) use open::Opened;
-pub(crate) use person::{Asker, serve};
+pub(crate) use serve::{Asker, Right, serve};
 use session::Kept;
 pub(crate) use session::{Owner, Session};
+pub(crate) use step::{admit, line};
 pub(crate) use upgrade::{is, upgrade};
 
 /// How often lines that nobody needs are given up.
@@ -99,6 +101,11 @@ impl Tunnels {
     /// Whether an agent may open another line.
     pub(crate) fn has_room(&self, agent: AgentId) -> bool {
         self.inner.lines.has_room(agent)
+    }
+
+    /// Fires when an agent is sent away.
+    pub(crate) fn revoked(&self, agent: AgentId) -> CancellationToken {
+        self.inner.lines.revoked(agent)
     }
 
     /// Ends an agent's lines and the streams on them.

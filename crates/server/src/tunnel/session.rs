@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sallyport_protocol::{
-    AgentId, ConnectionId, LogLevel, ServerToAgent, Timestamp, TunnelId, TunnelRefusal, UserId, event,
+    AgentId, ConnectionId, LogLevel, RunId, ServerToAgent, Timestamp, TunnelId, TunnelRefusal, UserId, event,
 };
 
 use tokio::time::Instant;
@@ -25,11 +25,19 @@ const KEPT: Duration = Duration::from_secs(60);
 pub(crate) enum Owner {
     /// A person's, by a login or API token.
     Person(UserId),
+    /// A step's, by the ticket of its order.
+    Step {
+        /// The agent that it runs on.
+        agent: AgentId,
+        /// Of which run.
+        run: RunId,
+    },
 }
 
 /// A tunnel that stands as long as one of its lines.
 pub(crate) struct Session {
     id: TunnelId,
+    owner: Owner,
     about: ConnectionId,
     /// The connection's name.
     connection: String,
@@ -70,6 +78,7 @@ impl Tunnels {
                 let agents = Mutex::default();
                 let session = Session {
                     id,
+                    owner,
                     about,
                     connection,
                     agents,
@@ -142,6 +151,14 @@ impl Session {
         self.about
     }
 
+    /// The run whose step owns it.
+    pub(super) fn run(&self) -> Option<RunId> {
+        match self.owner {
+            Owner::Person(_) => None,
+            Owner::Step { run, .. } => Some(run),
+        }
+    }
+
     pub(super) fn gateway(&self) -> &Handle {
         &self.gateway
     }
@@ -202,8 +219,7 @@ impl Drop for Session {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (streams, refused) = (value(&self.streams), value(&self.refused));
         let (sent, received) = (value(&self.sent), value(&self.received));
-        let reason =
-            if self.gateway.parts().stop.is_cancelled() { "the server stops" } else { "its person's side closed it" };
+        let reason = if self.gateway.parts().stop.is_cancelled() { "the server stops" } else { "its asker closed it" };
         let agents = std::mem::take(&mut *self.agents());
         let Self { id, connection, who, .. } = &*self;
         tracing::info!(

@@ -148,17 +148,23 @@ impl Policy {
 
     /// Whether rows may go `way` ("to step `x`") without a seal.
     pub fn may_go_unsealed(&self, way: &str) -> Result<(), Refused> {
+        let advice = "both agents must be remote ones of versions that seal; if they are, the server left the seal out, \
+                      which it has no reason to; or the site's administrator takes the rule out of policy.toml";
+        self.unsealed(format!("rows {way} that are not sealed end to end"), advice)
+    }
+
+    /// Whether one agent's step may use what another agent reaches: the server between them passes on what it can read.
+    pub fn may_go_through(&self) -> Result<(), Refused> {
+        let advice = "run the step on the agent that reaches the connection: leave the step's `agent` out; or the \
+                      site's administrator takes the rule out of policy.toml";
+        self.unsealed("a connection through another agent, which is not sealed end to end".to_owned(), advice)
+    }
+
+    fn unsealed(&self, what: String, advice: &str) -> Result<(), Refused> {
         if !self.sealed {
             return Ok(());
         }
-        Err(Refused {
-            what: format!("rows {way} that are not sealed end to end"),
-            rule: "sealed = true".to_owned(),
-            advice:
-                "both agents must be remote ones of versions that seal; if they are, the server left the seal out, \
-                     which it has no reason to; or the site's administrator takes the rule out of policy.toml"
-                    .to_owned(),
-        })
+        Err(Refused { what, rule: "sealed = true".to_owned(), advice: advice.to_owned() })
     }
 
     /// Whether more data may be moved on a day on which `moved` bytes were.

@@ -101,6 +101,7 @@ impl Local {
             inputs: step.inputs.iter().map(inlet).collect(),
             outputs: Vec::new(),
             timeout_ms: step.timeout.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
+            through: None,
         })
     }
 }

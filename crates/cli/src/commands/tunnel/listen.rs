@@ -12,9 +12,13 @@ use sallyport_protocol::TunnelWord;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use super::pool::Pool;
+use sallyport_agent::link::DialError;
+use sallyport_agent::tunnel::Pool as Lines;
+
 use crate::error::{Error, Result};
 use crate::say;
+
+type Pool = Lines<DialError>;
 
 /// A port that an earlier tunnel has just left may take a moment to be free.
 const BUSY_MAX: Duration = Duration::from_secs(5);
@@ -99,7 +103,7 @@ async fn carry(pool: &Arc<Pool>, socket: TcpStream, totals: &Totals) {
         Ok(line) => line,
         Err(why) => {
             let _ = socket.set_zero_linger();
-            return totals.complain(&why);
+            return totals.complain(&why.to_string());
         }
     };
     if let Err(error) = line.writer.word(&TunnelWord::Begin).await {

@@ -1,12 +1,13 @@
 //! `sallyport tunnel`: a connection's target as if it were on this machine.
 
 mod listen;
-mod pool;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sallyport_agent::BoxFuture;
 use sallyport_agent::link::{DialError, Server};
+use sallyport_agent::tunnel::Pool;
 use sallyport_protocol::TunnelId;
 use sallyport_site::dial::Dialer;
 use serde_json::Value;
@@ -20,7 +21,9 @@ use crate::error::{Doing, Error, Exit, Result};
 use crate::output::text;
 use crate::say;
 use listen::Totals;
-use pool::Pool;
+
+/// Lines to the server that wait, so that a connection costs no handshake.
+const SPARE: usize = 4;
 
 /// Which connection, and where it is to be here.
 #[derive(clap::Args)]
@@ -67,7 +70,12 @@ async fn serve(arguments: &Arguments, connection: &Value, server: Server) -> Res
     query.extend(idle.as_deref().map(|seconds| ("idle_seconds", seconds)));
     query.extend(total.as_deref().map(|seconds| ("total_seconds", seconds)));
     let stop = CancellationToken::new();
-    let pool = Pool::new(server, with_query(sallyport_protocol::path::STREAM, &query), stop.clone());
+    let (server, path) = (Arc::new(server), Arc::<str>::from(with_query(sallyport_protocol::path::STREAM, &query)));
+    let dial = move || -> BoxFuture<'static, _> {
+        let (server, path) = (Arc::clone(&server), Arc::clone(&path));
+        Box::pin(async move { server.line(&path, None).await })
+    };
+    let pool = Pool::new(SPARE, dial, stop.clone());
     // Whatever is wrong with the tunnel is said here, not to the first who connects.
     pool.prepare().await.map_err(explain)?;
     let listener = listen::bind(arguments.local).await?;

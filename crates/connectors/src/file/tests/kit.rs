@@ -34,6 +34,7 @@ impl Kit {
             log: Arc::new(move |_: LogLevel, line: String| lines.lock().unwrap().push(line)),
             scratch,
             site: Arc::new(Site { files_root, ..Site::default() }),
+            reach: crate::Reach::Direct,
             commit: CommitKey { key: "run/step".into(), attempt: 1, fence: 1 },
             checkpointing: None,
             provenance: Arc::new(Provenance { task: "copy".into(), run: "run_1".into(), step: "write".into() }),

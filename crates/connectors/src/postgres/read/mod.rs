@@ -49,7 +49,7 @@ impl PostgresSource {
             Some(cursor) => Some((cursor, Lower::await_word(cursor.start.as_ref(), output, cx)?)),
             None => None,
         };
-        let mut client = Client::connect(&self.target, &cx.site.policy, &cx.cancel)?;
+        let mut client = Client::connect(&self.target, cx)?;
         let plan = Plan::make(&mut client, &self.read, &self.target)?;
         plan.tell(cx);
         output.start(&plan.schema())?;

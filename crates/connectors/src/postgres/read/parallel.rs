@@ -147,7 +147,7 @@ fn join(target: &Target, plan: &Plan, mut first: Client, readers: usize, cx: &Co
     );
     let mut joined = vec![first];
     for _ in 1..readers {
-        let mut client = Client::connect(target, &cx.site.policy, &cx.cancel)?;
+        let mut client = Client::connect(target, cx)?;
         client.simple(&begin).map_err(|error| plan.explain(error))?;
         joined.push(client);
     }

@@ -158,7 +158,7 @@ impl Client {
         self.begin_copy(sql, b'G')?;
         self.copy = State::default();
         // Writes must not wait: a server that waits to be heard takes no rows.
-        self.stream.socket().set_nonblocking(true)?;
+        self.stream.carrier().set_nonblocking(true)?;
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl Client {
 
     /// Ends the COPY; gives the number of rows that the server took.
     pub(crate) fn finish_copy(&mut self) -> Result<u64, Error> {
-        self.stream.socket().set_nonblocking(false)?;
+        self.stream.carrier().set_nonblocking(false)?;
         self.put(|out| {
             frontend::copy_done(out);
             Ok(())

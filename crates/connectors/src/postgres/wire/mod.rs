@@ -11,7 +11,6 @@ mod socket;
 mod stream;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,8 +18,8 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use sallyport_dataplane::{Cancel, CancelGuard};
-use sallyport_site::policy::PolicyFile;
 
+use breaker::Again;
 pub(crate) use breaker::Breaker;
 pub(crate) use copy::{Block, SIGNATURE};
 use cursor::Cursor;
@@ -28,7 +27,11 @@ pub(crate) use error::{Error, ServerError, cut};
 pub(crate) use login::login;
 pub(crate) use stream::{Stream, TlsError, dial, encrypt, permitted, resolve};
 
+use stream::LOGIN_TIMEOUT;
+
 use super::target::Target;
+use crate::Context;
+use crate::reach::{Carrier, Reach};
 
 /// The longest message outside of COPY that is taken.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -66,18 +69,33 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Resolves, dials, encrypts and logs in; `cancel` breaks whatever it is doing from then on.
-    pub(crate) fn connect(target: &Target, policy: &PolicyFile, cancel: &Cancel) -> Result<Self, crate::Error> {
+    /// Reaches the server, encrypts and logs in; the step's stop breaks whatever it is doing from then on.
+    pub(crate) fn connect(target: &Target, cx: &Context) -> Result<Self, crate::Error> {
         let connection = &target.connection;
         let doing = target.doing("connecting");
-        let addresses = resolve(connection).map_err(|why| target.unresolved(&why))?;
-        let addresses = permitted(connection, &addresses, policy).map_err(|why| crate::Error::not_allowed(&why))?;
-        let socket = dial(&addresses, cancel).map_err(|why| target.unreachable(&why))?;
-        let guard = cancel.on_cancel(shut(&socket).map_err(|why| Error::from(why).explain(&doing))?);
-        let stream = encrypt(socket, connection).map_err(|why| target.unencrypted(&why))?;
+        let lost = |why: std::io::Error| Error::from(why).explain(&doing);
+        let (carrier, server) = match &cx.reach {
+            Reach::Through(through) => {
+                let mut carrier = Carrier::Far(through.open(&cx.cancel)?);
+                carrier.set_read_timeout(Some(LOGIN_TIMEOUT)).map_err(lost)?;
+                carrier.set_write_timeout(Some(LOGIN_TIMEOUT)).map_err(lost)?;
+                (carrier, Again::Through(Arc::clone(through)))
+            }
+            Reach::Direct => {
+                let addresses = resolve(connection).map_err(|why| target.unresolved(&why))?;
+                let addresses = permitted(connection, &addresses, &cx.site.policy)
+                    .map_err(|why| crate::Error::not_allowed(&why))?;
+                let socket = dial(&addresses, &cx.cancel).map_err(|why| target.unreachable(&why))?;
+                let server = Again::Address(socket.peer_addr().map_err(lost)?);
+                (Carrier::Tcp(socket), server)
+            }
+        };
+        let cut = carrier.cut().map_err(lost)?;
+        let guard = cx.cancel.on_cancel(move || cut.cut());
+        let stream = encrypt(carrier, connection).map_err(|why| target.unencrypted(&why))?;
         let mut client = login(stream, connection, &target.password).map_err(|error| error.explain(&doing))?;
         drop(guard);
-        client.stop_with(cancel).map_err(|error| error.explain(&doing))?;
+        client.stop_with(&cx.cancel, server).map_err(|error| error.explain(&doing))?;
         Ok(client)
     }
 
@@ -101,11 +119,11 @@ impl Client {
     }
 
     /// Makes `cancel` stop the server's work and break this connection.
-    fn stop_with(&mut self, cancel: &Cancel) -> Result<(), Error> {
-        let socket = self.stream.socket();
-        socket.set_read_timeout(None)?;
-        socket.set_write_timeout(None)?;
-        let breaker = Arc::new(Breaker::new(socket, self.key)?);
+    fn stop_with(&mut self, cancel: &Cancel, server: Again) -> Result<(), Error> {
+        let carrier = self.stream.carrier();
+        carrier.set_read_timeout(None)?;
+        carrier.set_write_timeout(None)?;
+        let breaker = Arc::new(Breaker::new(carrier, server, self.key)?);
         let hook = Arc::clone(&breaker);
         self.stop = Some((cancel.on_cancel(move || hook.cut()), breaker));
         Ok(())
@@ -249,15 +267,6 @@ impl Client {
         }
         Ok(())
     }
-}
-
-/// A hook that breaks the socket.
-fn shut(socket: &TcpStream) -> Result<impl FnOnce() + Send + 'static, std::io::Error> {
-    let socket = socket.try_clone()?;
-    Ok(move || {
-        // A socket that is already gone needs no shutdown.
-        let _ = socket.shutdown(Shutdown::Both);
-    })
 }
 
 fn closed() -> Error {

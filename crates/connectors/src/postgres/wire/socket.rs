@@ -1,8 +1,9 @@
 //! The TCP socket under a session: read in large pieces, and without waiting where a reader has rows to hand over.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
+
+use crate::reach::Carrier;
 
 /// Bytes taken from the system at once for TLS, which itself asks for 4 KiB at a time.
 const AHEAD_BYTES: usize = 256 * 1024;
@@ -16,7 +17,7 @@ const GATHER: Option<Duration> = if cfg!(unix) { Some(Duration::from_micros(400)
 
 /// A connected socket.
 pub(crate) struct Socket {
-    inner: TcpStream,
+    inner: Carrier,
     /// Bytes ahead of the reader, `start..end` of it; none where the reader itself reads in large pieces.
     ahead: Vec<u8>,
     start: usize,
@@ -28,17 +29,17 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Reads what it is asked for.
-    pub(super) fn plain(inner: TcpStream) -> Self {
+    pub(super) fn plain(inner: Carrier) -> Self {
         Self { inner, ahead: Vec::new(), start: 0, end: 0, gather: false, short: false, at_once: false }
     }
 
     /// Reads ahead of a reader that asks for little.
-    pub(super) fn ahead(inner: TcpStream) -> Self {
+    pub(super) fn ahead(inner: Carrier) -> Self {
         Self { ahead: vec![0; AHEAD_BYTES], ..Self::plain(inner) }
     }
 
-    pub(super) fn inner(&self) -> &TcpStream {
-        &self.inner
+    pub(super) fn carrier(&mut self) -> &mut Carrier {
+        &mut self.inner
     }
 
     /// Whether reads that have caught up with the server wait a moment for more.

@@ -14,6 +14,7 @@ use sallyport_site::policy::{PolicyFile, Refused};
 
 use super::super::settings::{Connection, Tls};
 use super::socket::Socket;
+use crate::reach::Carrier;
 use crate::tls::{self, Check};
 
 /// How long one address may take to answer.
@@ -38,11 +39,8 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    pub(crate) fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(socket) => socket.inner(),
-            Self::Tls(stream) => stream.sock.inner(),
-        }
+    pub(super) fn carrier(&mut self) -> &mut Carrier {
+        self.raw().carrier()
     }
 
     /// As [`Read::read`], but `WouldBlock` where it would wait.
@@ -171,20 +169,20 @@ pub(crate) enum TlsError {
 }
 
 /// Asks for encryption where the settings want it.
-pub(crate) fn encrypt(mut socket: TcpStream, connection: &Connection) -> Result<Stream, TlsError> {
+pub(crate) fn encrypt(mut carrier: Carrier, connection: &Connection) -> Result<Stream, TlsError> {
     if connection.tls == Tls::Disable {
-        return Ok(Stream::Plain(Socket::plain(socket)));
+        return Ok(Stream::Plain(Socket::plain(carrier)));
     }
     let verified = connection.tls == Tls::VerifyFull;
     let config = tls::config(Check { ca: connection.ca.as_deref(), system: verified, name: verified })?;
     let mut request = bytes::BytesMut::new();
     postgres_protocol::message::frontend::ssl_request(&mut request);
-    socket.write_all(&request)?;
+    carrier.write_all(&request)?;
     let mut answer = [0];
-    socket.read_exact(&mut answer).map_err(in_time)?;
+    carrier.read_exact(&mut answer).map_err(in_time)?;
     match answer[0] {
         b'S' => {}
-        b'N' if connection.tls == Tls::Prefer => return Ok(Stream::Plain(Socket::plain(socket))),
+        b'N' if connection.tls == Tls::Prefer => return Ok(Stream::Plain(Socket::plain(carrier))),
         b'N' => return Err(TlsError::NotOffered),
         // What it goes on to say comes from anybody, as nothing is encrypted yet.
         b'E' => return Err(io::Error::other("the server answered with an error before anything was encrypted").into()),
@@ -194,7 +192,7 @@ pub(crate) fn encrypt(mut socket: TcpStream, connection: &Connection) -> Result<
         .map_err(|_| TlsError::Handshake(format!("`{}` is no name a certificate could hold", connection.host)))?;
     let mut session =
         ClientConnection::new(Arc::new(config), name).map_err(|why| TlsError::Handshake(why.to_string()))?;
-    let mut socket = Socket::ahead(socket);
+    let mut socket = Socket::ahead(carrier);
     while session.is_handshaking() {
         session.complete_io(&mut socket).map_err(unfinished)?;
     }

@@ -55,7 +55,7 @@ impl PostgresSink {
             // A source that fails at once costs no connection.
             input.schema()?;
         }
-        let mut client = Client::connect(&self.target, &cx.site.policy, &cx.cancel)?;
+        let mut client = Client::connect(&self.target, cx)?;
         let outcome = match incremental {
             Some(checkpointing) => job.run_incremental(&mut client, input, checkpointing),
             None => job.run(&mut client, input),

@@ -43,7 +43,7 @@ impl Names {
             .collect()
     }
 
-    /// The agent that a step names, or its connection's, or those of a transform's first input.
+    /// The agent that a step names and those that reach its connection, or those of a transform's first input.
     fn agents_of(&self, task: &Task, step: &Step) -> Vec<AgentId> {
         let mut step = step;
         // Inputs in a circle, which no saved task has, end here too.
@@ -60,13 +60,19 @@ impl Names {
     }
 
     fn named(&self, step: &Step) -> Vec<AgentId> {
-        if let Some(name) = &step.agent {
-            let named = self.agents.iter().filter(|agent| agent.name.eq_ignore_ascii_case(name));
-            return named.map(|agent| agent.id).collect();
-        }
+        let own = step.agent.as_ref().and_then(|name| {
+            self.agents.iter().find(|agent| agent.name.eq_ignore_ascii_case(name)).map(|agent| agent.id)
+        });
         let named = |connection: &&Connection| {
             step.connection.as_ref().is_some_and(|name| connection.name.eq_ignore_ascii_case(name))
         };
-        self.connections.iter().find(named).map_or_else(Vec::new, |connection| connection.agents().collect())
+        let reach =
+            self.connections.iter().find(named).map_or_else(Vec::new, |connection| connection.agents().collect());
+        match own {
+            None => reach,
+            // One of several that reach it, or one that goes through them.
+            Some(own) if reach.contains(&own) => vec![own],
+            Some(own) => std::iter::once(own).chain(reach).collect(),
+        }
     }
 }

@@ -95,9 +95,12 @@ pub(crate) async fn preview(
         ordered(planned.steps, &values, &world.catalog)
     });
     let (planned, work) = planned.await.map_err(|error| Problem::internal(&error.into()))??;
-    let (Some(agent), Work::Connector { kind, connection, settings }) = (planned.agent, work) else {
+    let (Some(own), Work::Connector { kind, connection, settings }) = (planned.agent, work) else {
         return Err(no_source(&step));
     };
+    // What another agent reaches is looked at from there.
+    let nearest = planned.through.into_iter().next().map(|nearest| (nearest.agent, nearest.name));
+    let (agent, agent_name) = nearest.unwrap_or((own, planned.agent_name));
     let connection = match connection {
         Some(id) => {
             let found = app.store.connection(who.environment.id, &id.to_string()).await?;
@@ -108,10 +111,10 @@ pub(crate) async fn preview(
     tracing::info!(%agent, step, kind, by = %who.person.id, "rows of a step looked at");
     let order = PreviewOrder { step: step.clone(), kind, connection, settings, rows: ROWS, who: who.name() };
     let seen = app.live.gateway.preview(agent, order).await.map_err(|error| {
-        let detail = format!("step `{step}` is looked at from agent `{}`: {error}", planned.agent_name);
+        let detail = format!("step `{step}` is looked at from agent `{agent_name}`: {error}");
         Problem::new(error.into(), detail)
     })?;
-    Ok(Json(view(planned.agent_name, seen)))
+    Ok(Json(view(agent_name, seen)))
 }
 
 /// The task with nothing but the step, so that what is wrong elsewhere is of no account; and where it stood.

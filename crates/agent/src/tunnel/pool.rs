@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sallyport_agent::link::{DialError, Server};
 use sallyport_dataplane::tunnel::{Line, Rest, Resting};
 use sallyport_site::backoff::{Backoff, Jitter};
 use sallyport_site::random;
@@ -13,8 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Lines that wait.
-const SPARE: usize = 4;
+use crate::BoxFuture;
 
 /// Lines that may wait after many streams at a time.
 const RESTING_MAX: usize = 256;
@@ -32,10 +30,13 @@ const AWAY_MAX: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Lines of one tunnel.
-pub(super) struct Pool {
-    server: Server,
-    path: String,
+/// Dials a line.
+type Dial<E> = Box<dyn Fn() -> BoxFuture<'static, Result<Line, E>> + Send + Sync>;
+
+/// Lines of one tunnel, whose dialling may fail with `E`.
+pub struct Pool<E> {
+    dial: Dial<E>,
+    spare: usize,
     ready: Mutex<Ready>,
     dials: Semaphore,
     tasks: TaskTracker,
@@ -49,11 +50,15 @@ struct Ready {
     dialling: usize,
 }
 
-impl Pool {
-    /// Dials `path` at the server.
-    pub(super) fn new(server: Server, path: String, stop: CancellationToken) -> Arc<Self> {
-        let dials = Semaphore::new(DIALS_MAX);
-        let pool = Self { server, path, ready: Mutex::default(), dials, tasks: TaskTracker::new(), stop };
+impl<E: Send + 'static> Pool<E> {
+    /// Keeps up to `spare` lines ready while it is used, until `stop` fires. To be called within a runtime.
+    pub fn new(
+        spare: usize,
+        dial: impl Fn() -> BoxFuture<'static, Result<Line, E>> + Send + Sync + 'static,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let (dial, dials) = (Box::new(dial), Semaphore::new(DIALS_MAX));
+        let pool = Self { dial, spare, ready: Mutex::default(), dials, tasks: TaskTracker::new(), stop };
         let pool = Arc::new(pool);
         let sweeping = Arc::clone(&pool);
         pool.spawn(async move { sweeping.sweep().await });
@@ -61,7 +66,7 @@ impl Pool {
     }
 
     /// Opens the first line.
-    pub(super) async fn prepare(self: &Arc<Self>) -> Result<(), DialError> {
+    pub async fn prepare(self: &Arc<Self>) -> Result<(), E> {
         let line = self.dial().await?;
         self.give(line);
         self.fill();
@@ -69,7 +74,7 @@ impl Pool {
     }
 
     /// A line for a stream; waits for a server that is away.
-    pub(super) async fn take(self: &Arc<Self>) -> Result<Line, String> {
+    pub async fn take(self: &Arc<Self>) -> Result<Line, E> {
         loop {
             let rest = self.ready().resting.pop();
             self.fill();
@@ -83,14 +88,14 @@ impl Pool {
         loop {
             match self.dial().await {
                 Ok(line) => return Ok(line),
-                Err(error) if Instant::now() > due => return Err(error.to_string()),
+                Err(error) if Instant::now() > due => return Err(error),
                 Err(_) => tokio::time::sleep(backoff.next(random::unit())).await,
             }
         }
     }
 
     /// Takes a line back that has carried its stream.
-    pub(super) fn give(&self, line: Line) {
+    pub fn give(&self, line: Line) {
         let mut ready = self.ready();
         if ready.resting.len() < RESTING_MAX {
             let (rest, keeping) = Rest::new(line);
@@ -100,23 +105,23 @@ impl Pool {
     }
 
     /// Ends every line.
-    pub(super) async fn close(&self) {
+    pub async fn close(&self) {
         self.tasks.close();
         // Sockets that do not close in time are closed with the process.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.tasks.wait()).await;
     }
 
     /// Runs something until the tunnel ends.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             stop.run_until_cancelled(work).await;
         });
     }
 
-    async fn dial(&self) -> Result<Line, DialError> {
+    async fn dial(&self) -> Result<Line, E> {
         let _turn = self.dials.acquire().await;
-        self.server.line(&self.path).await
+        (self.dial)().await
     }
 
     /// Dials what is missing ahead. What fails is tried again when the next line is needed.
@@ -124,7 +129,7 @@ impl Pool {
         let missing = {
             let mut ready = self.ready();
             ready.resting.weed();
-            let missing = SPARE.saturating_sub(ready.resting.len() + ready.dialling);
+            let missing = self.spare.saturating_sub(ready.resting.len() + ready.dialling);
             ready.dialling += missing;
             missing
         };
@@ -143,7 +148,7 @@ impl Pool {
     async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            self.ready().resting.sweep(SPARE);
+            self.ready().resting.sweep(self.spare);
         }
     }
 

@@ -1,10 +1,11 @@
-//! A person's line: each stream that begins on it is opened at the agent and passed on.
+//! A line of someone who asks for streams: each that begins on it is opened at the agent and passed on.
 
 use std::time::Duration;
 
 use sallyport_dataplane::tunnel::{self, Limits, Line};
-use sallyport_protocol::{ConnectionId, EnvironmentId, Timestamp, TunnelRefusal, TunnelRefusalCode, TunnelWord, event};
-use sallyport_store::Store;
+use sallyport_protocol::{
+    AttemptKey, ConnectionId, EnvironmentId, TunnelRefusal, TunnelRefusalCode, TunnelWord, event,
+};
 use tokio::time::Instant;
 
 use super::grounds::{Grounds, unchecked};
@@ -12,13 +13,13 @@ use super::open::Opened;
 use super::session::{Seat, Session};
 use crate::gateway::{Handle, Parts};
 
-/// A person or connection that has changed is noticed by the streams that begin later than this.
+/// An asker or connection that has changed is noticed by the streams that begin later than this.
 const GROUNDS_KEPT: Duration = Duration::from_secs(2);
 
 /// Who asks for streams, and to where.
 pub(crate) struct Asker {
-    /// The hash of the login or API token.
-    pub(crate) token: Vec<u8>,
+    /// By what right.
+    pub(crate) right: Right,
     /// Where.
     pub(crate) environment: EnvironmentId,
     /// To which connection.
@@ -27,9 +28,17 @@ pub(crate) struct Asker {
     pub(crate) limits: Limits,
 }
 
-/// Serves a person's line until it ends.
+/// What is looked at again while a tunnel stands.
+pub(crate) enum Right {
+    /// A person's: the hash of the login or API token.
+    Login(Vec<u8>),
+    /// A step's: its attempt is at work.
+    Attempt(AttemptKey),
+}
+
+/// Serves a line until it ends.
 pub(crate) async fn serve(gateway: Handle, asker: Asker, seat: Seat, line: Line) {
-    let Parts { store, clock, stop, .. } = gateway.parts();
+    let stop = &gateway.parts().stop;
     let mut next = Some(line);
     let mut known: Option<(Instant, Grounds)> = None;
     while let Some(mut line) = next.take() {
@@ -39,7 +48,7 @@ pub(crate) async fn serve(gateway: Handle, asker: Asker, seat: Seat, line: Line)
         };
         match word {
             Some(TunnelWord::Begin) => {}
-            // What belongs to a stream that was over for this side, or is said by a newer command.
+            // What belongs to a stream that was over for this side, or is said by a newer version.
             Some(_) => {
                 next = Some(line);
                 continue;
@@ -47,7 +56,7 @@ pub(crate) async fn serve(gateway: Handle, asker: Asker, seat: Seat, line: Line)
             None => return,
         }
         if known.as_ref().is_none_or(|(at, _)| at.elapsed() > GROUNDS_KEPT) {
-            known = match grounds(store, &asker, clock.now()).await {
+            known = match grounds(gateway.parts(), &asker).await {
                 Ok(grounds) => Some((Instant::now(), grounds)),
                 Err(why) => {
                     let refusal = TunnelRefusal { code: TunnelRefusalCode::NotAllowed, message: why };
@@ -63,11 +72,16 @@ pub(crate) async fn serve(gateway: Handle, asker: Asker, seat: Seat, line: Line)
     }
 }
 
-/// Whether the person may still, and where the connection leads now.
-async fn grounds(store: &Store, asker: &Asker, now: Timestamp) -> Result<Grounds, String> {
-    let login = store.token_login(asker.token.clone(), now).await.map_err(|error| unchecked(&error))?;
-    if login.is_none() {
-        return Err("the login or token has ended or was revoked; log in again".to_owned());
+/// Whether the asker may still, and where the connection leads now.
+async fn grounds(parts: &Parts, asker: &Asker) -> Result<Grounds, String> {
+    let Parts { store, clock, relay, .. } = parts;
+    match &asker.right {
+        Right::Login(token) => {
+            let login = store.token_login(token.clone(), clock.now()).await.map_err(|error| unchecked(&error))?;
+            login.ok_or("the login or token has ended or was revoked; log in again")?;
+        }
+        Right::Attempt(key) if !relay.is_at_work(*key) => return Err("the attempt of its run is over".to_owned()),
+        Right::Attempt(_) => {}
     }
     Grounds::read(store, asker.environment, asker.connection).await
 }
