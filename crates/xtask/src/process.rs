@@ -2,12 +2,21 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Runs to the end, output to the terminal.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let status = command.status().map_err(|error| format!("starting {}: {error}", name(command)))?;
-    if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", name(command))) }
+    ended(command, status)
+}
+
+/// Runs to the end with what other programs leave of the processor's time, where the system can do that.
+pub(crate) fn run_modestly(command: &mut Command) -> Result<(), String> {
+    let mut child = command.spawn().map_err(|error| format!("starting {}: {error}", name(command)))?;
+    // What it starts from now on has its priority.
+    let _ = output(Command::new("renice").args(["-n", "19", "-p", &child.id().to_string()]));
+    let status = child.wait().map_err(|error| format!("waiting for {}: {error}", name(command)))?;
+    ended(command, status)
 }
 
 /// Runs to the end; output is shown only when it fails.
@@ -35,6 +44,10 @@ pub(crate) fn exists(program: impl AsRef<OsStr>, version: &str) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+fn ended(command: &Command, status: ExitStatus) -> Result<(), String> {
+    if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", name(command))) }
 }
 
 fn name(command: &Command) -> String {

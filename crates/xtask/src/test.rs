@@ -8,6 +8,9 @@ use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::{check, console, process, say, tools, windows};
 
+/// The tests that start programs for Windows.
+const OF_WINDOWS: &str = "package(sallyport-e2e) and test(/^windows::/)";
+
 enum Ended {
     Passed,
     Failed(String),
@@ -79,20 +82,26 @@ impl Parts {
     }
 }
 
-/// Runs all checks and tests.
+/// Runs all checks and tests. Downloads, a browser and whole systems wait most of the time, compilers never do: each of
+/// the former has one of the latter beside it.
 pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
     let mut parts = Parts { done: Vec::new() };
     let mut missing = Vec::new();
-    parts.run("tools", || {
+    let prepare = || {
         missing = tools::prepare(config);
         let lost: Vec<String> = missing.iter().map(|tool| format!("{}: {}", tool.what, tool.why)).collect();
         if strict && !lost.is_empty() { Err(lost.join("\n")) } else { Ok(()) }
+    };
+    parts.run_beside("tools", prepare, |parts| {
+        parts.run("formatting", || cargo(config, &["fmt", "--all", "--check"]));
+        parts.run("layers between crates", || check::layers(config));
+        parts.run("content of files", || check::content(config));
+        parts.run("lints", || {
+            cargo(config, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
+        });
     });
     let lacks = |what: &str| missing.iter().find(|tool| tool.what.contains(what)).map(|tool| tool.why.clone());
 
-    parts.run("formatting", || cargo(config, &["fmt", "--all", "--check"]));
-    parts.run("layers between crates", || check::layers(config));
-    parts.run("content of files", || check::content(config));
     match lacks("typos") {
         Some(why) => parts.skip("spelling", why),
         None => parts.run("spelling", || typos(config, &[])),
@@ -105,42 +114,43 @@ pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
             process::run_quietly(tools::cargo(config).args(quiet))
         }),
     }
-    parts.run("lints", || {
-        cargo(config, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
-    });
-    parts.run("build", || cargo(config, &["build", "--workspace", "--bins", "--quiet"]));
-    let no_windows = lacks("Windows").or_else(|| lacks("Wine"));
-    let nextest = || nextest(config, strict, no_windows.is_none());
-    let compile = |parts: &mut Parts| {
-        match &no_windows {
-            Some(why) => parts.skip("agent for Windows", why.clone()),
-            None => {
-                parts.run("agent for Windows", || windows::build(config, windows::TEST_PROFILE, &["--quiet"]).map(drop))
-            }
+    let node = lacks("node");
+    let build =
+        |parts: &mut Parts| parts.run("build", || cargo(config, &["build", "--workspace", "--bins", "--quiet"]));
+    match node.clone() {
+        Some(why) => {
+            parts.skip("console", why);
+            build(&mut parts);
         }
+        None => parts.run_beside("console", || console::build(config), build),
+    }
+    let compile = |parts: &mut Parts| {
+        parts.run("tests, built", || process::run_quietly(nextest(config, strict, "all()").arg("--no-run")));
         parts.run("examples in documentation", || {
             process::run_quietly(tools::cargo(config).args(["test", "--workspace", "--doc", "--quiet"]))
         });
-        parts.run("tests, built", || process::run_quietly(nextest().arg("--no-run")));
     };
-    match lacks("node") {
+    match node.or_else(|| lacks("chromium")) {
         Some(why) => {
-            parts.skip("console", why);
+            parts.skip("console in a browser", why);
             compile(&mut parts);
         }
+        None => parts.run_beside("console in a browser", || console::browser(config), compile),
+    }
+    let tests = |parts: &mut Parts| {
+        parts.run("tests", || process::run(&mut nextest(config, strict, &format!("not ({OF_WINDOWS})"))));
+    };
+    match lacks("Windows").or_else(|| lacks("Wine")) {
+        Some(why) => {
+            parts.skip("agent for Windows", why);
+            tests(&mut parts);
+        }
         None => {
-            parts.run("console", || console::build(config));
-            match lacks("chromium") {
-                Some(why) => {
-                    parts.skip("console in a browser", why);
-                    compile(&mut parts);
-                }
-                // A browser's tests wait most of the time, compilers never do.
-                None => parts.run_beside("console in a browser", || console::browser(config), compile),
-            }
+            let build = || windows::build_for_tests(config);
+            parts.run_beside("agent for Windows", build, tests);
+            parts.run("tests of the agent for Windows", || process::run(&mut nextest(config, strict, OF_WINDOWS)));
         }
     }
-    parts.run("tests", || process::run(&mut nextest()));
     parts.summary()
 }
 
@@ -151,12 +161,10 @@ pub(crate) fn fix(config: &Config) -> Result<(), String> {
     if tools::python_folder(config).join("bin/typos").is_file() { typos(config, &["--write-changes"]) } else { Ok(()) }
 }
 
-fn nextest(config: &Config, strict: bool, windows: bool) -> Command {
+/// Those of the tests that `filter` lets through.
+fn nextest(config: &Config, strict: bool, filter: &str) -> Command {
     let mut command = tools::cargo(config);
-    command.args(["nextest", "run", "--workspace", "--no-tests", "fail"]);
-    if !windows {
-        command.args(["--filterset", "not (package(sallyport-e2e) and test(/^windows::/))"]);
-    }
+    command.args(["nextest", "run", "--workspace", "--no-tests", "fail", "--filterset", filter]);
     // Where the target folder lies elsewhere, so do the tools.
     command.env("SALLYPORT_TEST_PYTHON", tools::python_folder(config).join("bin/python"));
     if strict {

