@@ -46,13 +46,26 @@ impl Parts {
         self.done.push(Part { name, ended, took });
     }
 
-    /// Does `beside` on another thread while `with` runs its parts.
-    fn run_beside(
+    /// The same unless something is lacking.
+    fn run_unless(&mut self, lacking: Option<String>, name: &'static str, work: impl FnOnce() -> Result<(), String>) {
+        match lacking {
+            Some(why) => self.skip(name, why),
+            None => self.run(name, work),
+        }
+    }
+
+    /// Does `beside` on another thread, unless something is lacking for it, while `with` runs its parts.
+    fn run_beside_unless(
         &mut self,
+        lacking: Option<String>,
         name: &'static str,
         beside: impl FnOnce() -> Result<(), String> + Send,
         with: impl FnOnce(&mut Self),
     ) {
+        if let Some(why) = lacking {
+            self.skip(name, why);
+            return with(self);
+        }
         say::line(&format!("beside what follows: {name}"));
         let watch = Stopwatch::start();
         let (done, took) = thread::scope(|scope| {
@@ -92,7 +105,7 @@ pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
         let lost: Vec<String> = missing.iter().map(|tool| format!("{}: {}", tool.what, tool.why)).collect();
         if strict && !lost.is_empty() { Err(lost.join("\n")) } else { Ok(()) }
     };
-    parts.run_beside("tools", prepare, |parts| {
+    parts.run_beside_unless(None, "tools", prepare, |parts| {
         parts.run("formatting", || cargo(config, &["fmt", "--all", "--check"]));
         parts.run("layers between crates", || check::layers(config));
         parts.run("content of files", || check::content(config));
@@ -102,55 +115,40 @@ pub(crate) fn run(config: &Config, strict: bool) -> Result<(), String> {
     });
     let lacks = |what: &str| missing.iter().find(|tool| tool.what.contains(what)).map(|tool| tool.why.clone());
 
-    match lacks("typos") {
-        Some(why) => parts.skip("spelling", why),
-        None => parts.run("spelling", || typos(config, &[])),
-    }
-    match lacks("cargo-deny") {
-        Some(why) => parts.skip("licences and sources of dependencies", why),
-        None => parts.run("licences and sources of dependencies", || {
-            // Advisories need a database that is fetched from a public host; licences, bans and sources need none.
-            let quiet = ["deny", "--log-level", "error", "check", "licenses", "bans", "sources"];
-            process::run_quietly(tools::cargo(config).args(quiet))
-        }),
-    }
-    let node = lacks("node");
-    let build =
-        |parts: &mut Parts| parts.run("build", || cargo(config, &["build", "--workspace", "--bins", "--quiet"]));
-    match node.clone() {
-        Some(why) => {
-            parts.skip("console", why);
-            build(&mut parts);
-        }
-        None => parts.run_beside("console", || console::build(config), build),
-    }
-    let compile = |parts: &mut Parts| {
-        parts.run("tests, built", || process::run_quietly(nextest(config, strict, "all()").arg("--no-run")));
-        parts.run("examples in documentation", || {
-            process::run_quietly(tools::cargo(config).args(["test", "--workspace", "--doc", "--quiet"]))
-        });
+    parts.run_unless(lacks("typos"), "spelling", || typos(config, &[]));
+    parts.run_unless(lacks("cargo-deny"), "licences and sources of dependencies", || {
+        // Advisories need a database that is fetched from a public host; licences, bans and sources need none.
+        let quiet = ["deny", "--log-level", "error", "check", "licenses", "bans", "sources"];
+        process::run_quietly(tools::cargo(config).args(quiet))
+    });
+    parts.run_beside_unless(
+        lacks("node"),
+        "console",
+        || console::build(config),
+        |parts| {
+            parts.run("build", || cargo(config, &["build", "--workspace", "--bins", "--quiet"]));
+        },
+    );
+    let no_browser = lacks("node").or_else(|| lacks("chromium"));
+    parts.run_beside_unless(
+        no_browser,
+        "console in a browser",
+        || console::browser(config),
+        |parts| {
+            parts.run("tests, built", || process::run_quietly(nextest(config, strict, "all()").arg("--no-run")));
+            parts.run("examples in documentation", || {
+                process::run_quietly(tools::cargo(config).args(["test", "--workspace", "--doc", "--quiet"]))
+            });
+        },
+    );
+    let of_windows = || {
+        windows::build_for_tests(config)?;
+        process::run_quietly(&mut nextest(config, strict, OF_WINDOWS))
     };
-    match node.or_else(|| lacks("chromium")) {
-        Some(why) => {
-            parts.skip("console in a browser", why);
-            compile(&mut parts);
-        }
-        None => parts.run_beside("console in a browser", || console::browser(config), compile),
-    }
-    let tests = |parts: &mut Parts| {
+    let no_windows = lacks("Windows").or_else(|| lacks("Wine"));
+    parts.run_beside_unless(no_windows, "agent for Windows, built and tested", of_windows, |parts| {
         parts.run("tests", || process::run(&mut nextest(config, strict, &format!("not ({OF_WINDOWS})"))));
-    };
-    match lacks("Windows").or_else(|| lacks("Wine")) {
-        Some(why) => {
-            parts.skip("agent for Windows", why);
-            tests(&mut parts);
-        }
-        None => {
-            let build = || windows::build_for_tests(config);
-            parts.run_beside("agent for Windows", build, tests);
-            parts.run("tests of the agent for Windows", || process::run(&mut nextest(config, strict, OF_WINDOWS)));
-        }
-    }
+    });
     parts.summary()
 }
 
