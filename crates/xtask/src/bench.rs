@@ -9,9 +9,7 @@ use crate::{process, say, tools};
 pub(crate) fn run(config: &Config, arguments: &[&str]) -> Result<(), String> {
     let asked_for_help = arguments.is_empty() || arguments.iter().any(|word| matches!(*word, "--help" | "-h"));
     say::part("building the release");
-    let mut build = Command::new(&config.cargo);
-    build.current_dir(&config.root).args(["build", "--workspace", "--bins", "--release"]);
-    process::run(&mut build)?;
+    process::run(tools::cargo(config).args(["build", "--workspace", "--bins", "--release"]))?;
     match arguments.first() {
         _ if asked_for_help => {}
         Some(&("idle" | "update")) => {}

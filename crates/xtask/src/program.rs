@@ -5,16 +5,14 @@ use std::process::Command;
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::{process, say};
+use crate::{process, say, tools};
 
 /// Builds everything and becomes the program of this name.
 pub(crate) fn run(config: &Config, name: &str, arguments: &[&str]) -> Result<(), String> {
     say::part("building (the first time takes several minutes)");
     let watch = Stopwatch::start();
-    let mut build = Command::new(&config.cargo);
     // The same selection as the tests': with another one cargo would build parts of it anew.
-    build.current_dir(&config.root).args(["build", "--workspace", "--bins"]);
-    process::run(&mut build)?;
+    process::run(tools::cargo(config).args(["build", "--workspace", "--bins"]))?;
     say::line(&format!("built in {:.0} s\n", watch.elapsed().as_secs_f64()));
     let mut program = Command::new(config.target.join("debug").join(name));
     program.current_dir(&config.root).args(arguments);

@@ -106,6 +106,12 @@ pub(crate) fn python_folder(config: &Config) -> PathBuf {
 pub(crate) fn cargo(config: &Config) -> Command {
     let mut command = Command::new(&config.cargo);
     command.current_dir(&config.root);
+    // What `cargo run` says of this program: with it some crates, and all that need them, would be built anew.
+    for name in std::env::vars_os().map(|(name, _)| name) {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of_us| name.to_string_lossy().starts_with(of_us)) {
+            command.env_remove(name);
+        }
+    }
     let own = [config.tools().join("bin"), cargo_folder(config).join("bin"), python_folder(config).join("bin")];
     let path = std::env::var_os("PATH").unwrap_or_default();
     if let Ok(joined) = std::env::join_paths(std::env::split_paths(&path).chain(own)) {

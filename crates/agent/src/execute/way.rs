@@ -88,7 +88,7 @@ impl Way {
                     (self.log)(LogLevel::Debug, text);
                     return Ok(near);
                 }
-                Ok(Ok(TunnelWord::Refused { refusal })) => return Err(refused(refusal)),
+                Ok(Ok(TunnelWord::Refused { refusal })) => return Err(refused(&self.agents, refusal)),
                 // It had died while it waited.
                 Ok(Ok(_) | Err(_)) => {}
                 Err(_) => break,
@@ -151,8 +151,8 @@ async fn carry(
 }
 
 /// What the other agent, its site or the server says of the target holds here too.
-fn refused(refusal: TunnelRefusal) -> Error {
-    let TunnelRefusal { code, message } = refusal;
+fn refused(agents: &str, TunnelRefusal { code, message }: TunnelRefusal) -> Error {
+    let message = format!("through agent `{agents}`: {message}");
     let (code, passes) = match code {
         Code::Policy => ("not_allowed_by_site", false),
         Code::NotAllowed => ("not_allowed", false),
