@@ -53,6 +53,6 @@ pub use service::Service;
 pub use sshd::Sshd;
 pub use system::System;
 pub use target::Target;
-pub use tunnel::Tunnel;
+pub use tunnel::{Tunnel, connect};
 pub use wait::{until, within};
 pub use wine::Wine;

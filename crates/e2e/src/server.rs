@@ -30,11 +30,13 @@ pub struct Options {
     pub licence: &'static str,
     /// Whether it serves a release folder of its own, which a test may change.
     pub own_release: bool,
+    /// The text of its `sallyport.toml`, if it has one.
+    pub file: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { profile: Profile::Dev, licence: "premium", own_release: false }
+        Self { profile: Profile::Dev, licence: "premium", own_release: false, file: String::new() }
     }
 }
 
@@ -186,6 +188,11 @@ fn spawn(options: &Options, data: &Path, log: &Path, port: u16) -> Result<Proces
     ]);
     if options.own_release {
         command.arg("--release-dir").arg(release_in(data));
+    }
+    if !options.file.is_empty() {
+        let file = log.with_file_name("sallyport.toml");
+        std::fs::write(&file, &options.file)?;
+        command.arg("--config").arg(file);
     }
     Process::start("the server", &mut command, log)
 }

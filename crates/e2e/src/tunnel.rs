@@ -40,10 +40,15 @@ impl Tunnel {
 
     /// A connection through it.
     pub fn connect(&self) -> Result<TcpStream> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(SILENT_MAX))?;
-        stream.set_write_timeout(Some(SILENT_MAX))?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        connect(self.port)
     }
+}
+
+/// A connection to a port of the loopback.
+pub fn connect(port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(SILENT_MAX))?;
+    stream.set_write_timeout(Some(SILENT_MAX))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

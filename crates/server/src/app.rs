@@ -14,6 +14,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::secrets::Secrets;
+use crate::tunnel::Entries;
 use crate::via::Tickets;
 use crate::world::world;
 
@@ -43,6 +44,8 @@ pub(crate) struct App {
     pub(crate) pace: Pace,
     /// Addresses by which browsers see services.
     pub(crate) tickets: Tickets,
+    /// Addresses on this machine that lead to connections.
+    pub(crate) entries: Entries,
     /// Fires when the server stops.
     pub(crate) stop: CancellationToken,
 }

@@ -1,10 +1,14 @@
 //! What the server is told: flag before environment before file before default. Nothing else reads the environment.
 
+mod entry;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use entry::Entry;
 
 /// What the command line says; `None` and `false` leave the word to environment, file and default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub struct Config {
     pub release_dir: PathBuf,
     /// How much is logged.
     pub log_level: tracing::Level,
+    /// Addresses on this machine that lead to connections.
+    pub entries: Vec<Entry>,
     sources: Vec<(&'static str, String, String)>,
 }
 
@@ -86,6 +92,18 @@ pub enum Error {
         /// What is allowed.
         expected: &'static str,
     },
+    /// An entry cannot be used.
+    #[error("configuration file `{file}`, entry {number}: `{key}` {problem}")]
+    Entry {
+        /// The file.
+        file: String,
+        /// Which of its entries, from 1.
+        number: usize,
+        /// The setting.
+        key: &'static str,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
     /// Settings contradict each other.
     #[error("{0}")]
     Together(&'static str),
@@ -103,6 +121,8 @@ struct File {
     behind_proxy: Option<bool>,
     release_dir: Option<String>,
     log_level: Option<String>,
+    #[serde(default)]
+    entry: Vec<entry::Keys>,
 }
 
 impl Config {
@@ -146,6 +166,7 @@ impl Config {
         let log_level = log_level
             .parse()
             .map_err(|_| pick.refuse("log_level", &log_level, "expected trace, debug, info, warn or error"))?;
+        let entries = entry::check(file.entry, &pick.file_name, listen)?;
         Ok(Self {
             data_dir: data_dir.into(),
             listen,
@@ -153,16 +174,21 @@ impl Config {
             tls,
             release_dir: release_dir.into(),
             log_level,
+            entries,
             sources: pick.sources,
         })
     }
 
     /// Every setting, its value and where it came from, a line each.
     pub fn report(&self) -> String {
-        self.sources.iter().fold(String::new(), |mut report, (key, value, source)| {
+        let mut report = String::new();
+        for (key, value, source) in &self.sources {
             let _ = writeln!(report, "{key:<12} = {value}   ({source})");
-            report
-        })
+        }
+        for entry in &self.entries {
+            let _ = writeln!(report, "{:<12} = {}", "entry", entry.words());
+        }
+        report
     }
 
     /// Port 0 means any free one: once it is known, it takes the place of the 0 in the public URL.

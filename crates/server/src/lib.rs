@@ -31,7 +31,7 @@ mod tunnel;
 mod via;
 mod world;
 
-pub use config::{Config, Error as ConfigError, Flags, Tls};
+pub use config::{Config, Entry, Error as ConfigError, Flags, Tls};
 pub use http::openapi;
 pub use offline::{LicenceError, set_licence};
 pub use serve::{Ready, log_to_stderr, run, run_announced};

@@ -89,9 +89,10 @@ impl Metrics {
         counter(&mut text, "relay_bytes", "Bytes passed between agents", relay.bytes_total)?;
         gauge(&mut text, "data_connections_idle", "Data connections kept ready", relay.idle_connections)?;
         let tunnels = live.tunnels.figures();
-        gauge(&mut text, "tunnels_open", "Tunnels that people have open", tunnels.tunnels_open)?;
+        gauge(&mut text, "tunnels_open", "Tunnels that stand", tunnels.tunnels_open)?;
         gauge(&mut text, "tunnel_streams_open", "TCP streams in tunnels", tunnels.streams_open)?;
         counter(&mut text, "tunnel_streams", "TCP streams in tunnels since the start", tunnels.streams_total)?;
+        counter(&mut text, "tunnel_streams_refused", "TCP streams that did not come about", tunnels.refused_total)?;
         counter(&mut text, "tunnel_bytes", "Bytes passed in tunnels, both ways", tunnels.bytes_total)?;
         gauge(&mut text, "tunnel_lines_idle", "Agents' tunnel lines kept ready", tunnels.lines_idle)?;
         text.push_str("# EOF\n");

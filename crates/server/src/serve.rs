@@ -22,6 +22,7 @@ use crate::live::{Live, Parts};
 use crate::metrics::Metrics;
 use crate::notify::{self, Notifier};
 use crate::secrets::{Purpose, Secrets};
+use crate::tunnel::Entries;
 use crate::via::Tickets;
 use crate::{first_start, http, retention, tls};
 
@@ -84,6 +85,7 @@ pub async fn run_announced(
 
     let catalog = Arc::new(sallyport_connectors::catalog());
     let live = Live::start(parts(&store, &clock, &catalog, &secrets, &folder)?).await?;
+    let entries = Entries::start(&live.gateway, &config.entries);
     let app = Arc::new(App {
         store: store.clone(),
         throttle: Throttle::new(clock.clone()),
@@ -97,6 +99,7 @@ pub async fn run_announced(
         live: live.clone(),
         notifier: Notifier::default(),
         metrics: Arc::new(Metrics::new()),
+        entries,
         stop: stop.clone(),
     });
     let tls = identity.server.map(TlsAcceptor::from);

@@ -22,6 +22,7 @@ pub mod log;
 pub mod login;
 pub mod machine;
 pub mod memory;
+pub mod network;
 mod platform;
 pub mod policy;
 pub mod presence;

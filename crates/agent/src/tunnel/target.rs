@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sallyport_dataplane::tunnel;
 use sallyport_protocol::{Clock, Timestamp, TunnelOrder, TunnelRefusal, TunnelRefusalCode as Code};
 use sallyport_site::policy::{PolicyFile, Refused};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -25,11 +25,6 @@ const NAME_KEPT: Duration = Duration::from_secs(5);
 
 /// Names that are kept.
 const NAMES_MAX: usize = 256;
-
-/// A target that vanished without a word is noticed after this silence and so many probes.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
-const KEEPALIVE_PROBES: u32 = 3;
 
 /// Opens sockets to targets.
 pub(super) struct Targets {
@@ -56,7 +51,7 @@ impl Targets {
         let mut last = refusal(order, Code::Name, "the host has no address", "check the connection's `host`");
         for address in addresses {
             match timeout_at(due, TcpStream::connect(address)).await {
-                Ok(Ok(socket)) => match prepare(&socket) {
+                Ok(Ok(socket)) => match tunnel::keep_alive(&socket) {
                     Ok(()) => return Ok((socket, address)),
                     Err(error) => last = unreachable(order, address, &error),
                 },
@@ -96,13 +91,6 @@ impl Targets {
     fn names(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Timestamp, Vec<IpAddr>)>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn prepare(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    let keepalive =
-        TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_PROBES);
-    SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
 fn forbidden(order: &TunnelOrder, why: &Refused) -> TunnelRefusal {

@@ -59,7 +59,9 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<()> {
     let check = arguments.check_config;
     let config = Config::load(&flags(arguments)).map_err(|error| match error {
-        ConfigError::Together(_) | ConfigError::Value { .. } => Error::usage(error.to_string()),
+        ConfigError::Together(_) | ConfigError::Value { .. } | ConfigError::Entry { .. } => {
+            Error::usage(error.to_string())
+        }
         ConfigError::File { .. } => Error::failed(error.to_string()),
     })?;
     if check {

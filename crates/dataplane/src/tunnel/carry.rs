@@ -70,11 +70,12 @@ pub async fn carry(
     let Moved { sent, received } = moved;
     let mut said = Said::default();
     line.reader.grow();
+    let peer = line.peer();
     let broken = {
         let (mut from, mut to) = socket.halves();
         let pause = CancellationToken::new();
-        let mut outward = std::pin::pin!(outward(&mut from, &mut line.writer, sent, &pause));
-        let mut inward = std::pin::pin!(inward(&mut line.reader, &mut to, received, &mut opened));
+        let mut outward = std::pin::pin!(outward(&mut from, &mut line.writer, sent, &pause, peer));
+        let mut inward = std::pin::pin!(inward(&mut line.reader, &mut to, received, &mut opened, peer));
         let mut stop = std::pin::pin!(stop);
         let mut out_ended = false;
         let broken = loop {
@@ -127,6 +128,7 @@ async fn outward(
     to: &mut Writer,
     sent: &AtomicU64,
     pause: &CancellationToken,
+    peer: &str,
 ) -> Stop {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
@@ -150,7 +152,7 @@ async fn outward(
             Ok(Err(error)) => return Stop::Ours(words(&error)),
         };
         if let Err(error) = said {
-            return Stop::Lost(format!("the line to the server broke: {error}"));
+            return Stop::Lost(broke(peer, &error));
         }
     }
 }
@@ -160,12 +162,13 @@ async fn inward(
     to: &mut (impl AsyncWrite + Unpin + Send),
     received: &AtomicU64,
     opened: &mut (impl FnMut(TunnelWord) + Send),
+    peer: &str,
 ) -> Stop {
     loop {
         let event = match timeout(SILENCE_MAX, from.next()).await {
             Ok(Ok(event)) => event,
-            Ok(Err(error)) => return Stop::Lost(format!("the line to the server broke: {error}")),
-            Err(_) => return Stop::Lost(format!("nothing came from the server for {} s", SILENCE_MAX.as_secs())),
+            Ok(Err(error)) => return Stop::Lost(broke(peer, &error)),
+            Err(_) => return Stop::Lost(format!("nothing came from {peer} for {} s", SILENCE_MAX.as_secs())),
         };
         match event {
             Event::Data(range) => {
@@ -188,9 +191,13 @@ async fn inward(
             }
             Event::Word(word) => opened(word),
             Event::Beat => {}
-            Event::Closed => return Stop::Lost("the server closed the line".to_owned()),
+            Event::Closed => return Stop::Lost(format!("{peer} closed the line")),
         }
     }
+}
+
+fn broke(peer: &str, error: &io::Error) -> String {
+    format!("the line to {peer} broke: {error}")
 }
 
 fn words(error: &io::Error) -> String {

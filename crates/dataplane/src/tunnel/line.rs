@@ -84,6 +84,11 @@ impl Line {
         let reader = Reader { io: reading, buffer, unread, left: 0, taken: 0, mask: [0; 4], failed: None };
         Self { reader, writer: Writer { io: writing, masked: client, torn: false } }
     }
+
+    /// Who is on its other side, in words: only the server is dialled.
+    pub(super) fn peer(&self) -> &'static str {
+        if self.writer.masked { "the server" } else { "the agent" }
+    }
 }
 
 impl Reader {

@@ -7,6 +7,7 @@
 mod carry;
 mod frame;
 mod line;
+mod listen;
 mod near;
 mod rest;
 mod socket;
@@ -18,9 +19,10 @@ use std::time::Duration;
 
 pub use carry::{Carried, Moved, carry};
 pub use line::{Event, Io, Line, Reader, Writer};
+pub use listen::listen;
 pub use near::{Cut, Far, Near, pipe};
 pub use rest::{Rest, Resting, wait};
-pub use socket::{Socket, Split};
+pub use socket::{Socket, Split, keep_alive};
 pub use splice::{Limits, Spliced, break_off, dismiss, finish, refuse, splice};
 
 /// How often a side that has nothing to say shows that it lives: below the usual 60 s of load balancers.

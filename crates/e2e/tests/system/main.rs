@@ -5,6 +5,7 @@
 
 mod chaos;
 mod commands;
+mod entries;
 mod faults;
 mod flow;
 mod groups;

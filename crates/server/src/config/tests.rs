@@ -87,3 +87,48 @@ fn the_public_host_is_found_in_every_form() {
         assert_eq!(config.public_host(), host);
     }
 }
+
+fn entries(text: &str) -> Result<Vec<Entry>, String> {
+    let (_folder, path) = file(text);
+    let flags = Flags { config: Some(path), ..Flags::default() };
+    read(&flags, &[]).map(|config| config.entries).map_err(|error| error.to_string())
+}
+
+#[test]
+fn entries_come_from_the_file_and_are_reported() {
+    let text = "[[entry]]\nlisten = \"127.0.0.1:5433\"\nenvironment = \"production\"\nconnection = \"client-db\"\n\
+                [[entry]]\nlisten = \"[::]:5434\"\nenvironment = \"Acme/sandbox\"\nconnection = \"logs\"\n\
+                allow = [\"10.0.0.0/8\", \"::1\"]\n";
+    let all = entries(text).unwrap();
+    let [here, others] = all.as_slice() else { panic!("{all:?}") };
+    let from = |address: &str| address.parse::<SocketAddr>().unwrap();
+    assert!(here.serves(from("127.0.0.9:1")) && here.serves(from("[::1]:1")) && !here.serves(from("10.1.2.3:1")));
+    assert!(others.serves(from("10.1.2.3:1")) && others.serves(from("[::ffff:10.1.2.3]:1")));
+    assert!(others.serves(from("[::1]:1")) && !others.serves(from("127.0.0.1:1")), "only what `allow` names");
+    let (_folder, path) = file(text);
+    let report = read(&Flags { config: Some(path), ..Flags::default() }, &[]).unwrap().report();
+    assert!(report.contains("127.0.0.1:5433 to connection client-db of environment production, for this machine"));
+    assert!(report.contains("for 10.0.0.0/8, ::1"), "{report}");
+}
+
+#[test]
+fn a_wrong_entry_says_which_and_what_to_do() {
+    let good = "environment = \"production\"\nconnection = \"db\"\n";
+    let one = |keys: &str| format!("[[entry]]\n{keys}\n");
+    let first = one(&format!("listen = \"127.0.0.1:5433\"\n{good}"));
+    for (text, words) in [
+        (one(good), "entry 1: `listen` is missing"),
+        (one(&format!("listen = \"5433\"\n{good}")), "entry 1: `listen` is `5433`: expected address and port"),
+        (one(&format!("listen = \"127.0.0.1:0\"\n{good}")), "expected address and port"),
+        (one("listen = \"127.0.0.1:1\"\nconnection = \"db\""), "`environment` is missing"),
+        (one("listen = \"127.0.0.1:1\"\nenvironment = \"production\""), "`connection` is missing"),
+        (one(&format!("listen = \"127.0.0.1:1\"\n{good}port = 1")), "unknown field `port`"),
+        (one(&format!("listen = \"0.0.0.0:5433\"\n{good}")), "`allow` is missing"),
+        (one(&format!("listen = \"127.0.0.1:1\"\n{good}allow = [\"10.0.0.0/40\"]")), "`allow` has `10.0.0.0/40`"),
+        (format!("{first}{first}"), "entry 2: `listen` is `127.0.0.1:5433`, which entry 1 has already"),
+        (format!("listen = \"0.0.0.0:5433\"\n{first}"), "where the server itself listens"),
+    ] {
+        let error = entries(&text).unwrap_err();
+        assert!(error.contains("server.toml") && error.contains(words), "{error}");
+    }
+}

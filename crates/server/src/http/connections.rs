@@ -3,6 +3,7 @@
 pub(crate) mod uses;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -23,6 +24,7 @@ use crate::http::problem::{Code, FieldProblem, Problem, Result};
 use crate::http::secrets::{hidden, merge};
 use crate::http::time::rfc3339;
 use crate::http::who::Who;
+use crate::tunnel::Standing;
 
 /// A connection document.
 #[derive(Deserialize, ToSchema)]
@@ -72,12 +74,35 @@ pub(crate) struct ConnectionView {
     /// What tunnels and requests have shown of its target since the server's start; absent without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     reach: Option<ReachView>,
+    /// Entries on the server's own machine that lead to it; absent without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    entries: Vec<EntryView>,
     /// Grows with every change; the `ETag`.
     version: i64,
     /// When it was made.
     created_at: String,
     /// When it was changed last.
     updated_at: String,
+}
+
+/// An address on the server's own machine that leads to a connection.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EntryView {
+    /// Where: address and port.
+    listen: String,
+    /// Whether it listens.
+    listening: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl From<(SocketAddr, Standing)> for EntryView {
+    fn from((listen, standing): (SocketAddr, Standing)) -> Self {
+        let listening = standing == Standing::Listens;
+        let reason = if let Standing::Fails(reason) = standing { Some(reason) } else { None };
+        Self { listen: listen.to_string(), listening, reason }
+    }
 }
 
 /// Whether a target is reached.
@@ -157,6 +182,7 @@ impl From<Connection> for ConnectionView {
             settings: connection.settings,
             secrets: hidden(connection.secret_names),
             reach: None,
+            entries: Vec::new(),
             version: connection.version,
             created_at: rfc3339(connection.created_at),
             updated_at: rfc3339(connection.updated_at),
@@ -221,7 +247,10 @@ pub(crate) async fn show(
 ) -> Result<(HeaderMap, Json<ConnectionView>)> {
     let connection = find(&app, &who, &id).await?;
     let reach = app.live.tunnels.reach(connection.id).map(ReachView::from);
-    Ok((etag(connection.version), Json(ConnectionView { reach, ..ConnectionView::from(connection) })))
+    let about = (connection.id, connection.name.as_str());
+    let entries =
+        app.entries.to(&app.store, who.environment.id, about).await?.into_iter().map(EntryView::from).collect();
+    Ok((etag(connection.version), Json(ConnectionView { reach, entries, ..ConnectionView::from(connection) })))
 }
 
 /// Replace a connection. Secrets that are not sent stay.

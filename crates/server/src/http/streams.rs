@@ -16,14 +16,10 @@ use crate::http::connections::find;
 use crate::http::extract::Params;
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::who::Who;
-use crate::tunnel::{Asker, Owner, Right, serve, upgrade};
+use crate::tunnel::{Asker, LIMITS, Owner, Right, serve, upgrade};
 
-/// A stream without a byte lasts so long where nobody says otherwise.
-const IDLE_DEFAULT: Duration = Duration::from_secs(3600);
-
-/// Longer limits are shortened to these.
+/// Longer limits are shortened to this, and to the usual total.
 const IDLE_MAX: Duration = Duration::from_secs(24 * 3600);
-const TOTAL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Which streams.
 #[derive(Deserialize)]
@@ -68,8 +64,8 @@ pub(crate) async fn open(
         given.map_or(otherwise, |seconds| Duration::from_secs(seconds.max(1))).min(most)
     };
     let limits = Limits {
-        idle: seconds(wanted.idle_seconds, IDLE_DEFAULT, IDLE_MAX),
-        total: seconds(wanted.total_seconds, TOTAL_MAX, TOTAL_MAX),
+        idle: seconds(wanted.idle_seconds, LIMITS.idle, IDLE_MAX),
+        total: seconds(wanted.total_seconds, LIMITS.total, LIMITS.total),
     };
     let asker =
         Asker { right: Right::Login(who.token), environment: who.environment.id, connection: connection.id, limits };

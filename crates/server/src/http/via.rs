@@ -30,7 +30,7 @@ use crate::http::extract::Path;
 use crate::http::problem::{Code, Problem, Result};
 use crate::http::time::rfc3339;
 use crate::http::who::Who;
-use crate::tunnel::Opened;
+use crate::tunnel::{Opened, Owner};
 use crate::via::{Asked, Exchange, NoAnswer, NotAsked, Place, Ticket, run};
 
 /// Behind this the connection's name stands.
@@ -223,7 +223,7 @@ async fn exchange(app: Arc<App>, asker: Asker, mut parts: Parts, body: axum::bod
     let who = person.email.clone().unwrap_or_else(|| person.name.clone());
     let about = (connection.id, connection.name.as_str());
     let seat = tunnels
-        .join_requests(&gateway, (person.id, who.clone()), about)
+        .join_kept(&gateway, (Owner::Person(person.id), who.clone()), about)
         .ok_or_else(|| Problem::new(Code::Unavailable, "too many requests to this connection at one time"))?;
     let (host, port) = sallyport_connectors::endpoint(&connection.kind, &connection.settings).unwrap_or_default();
     let Asked { method, target, headers, sends, expects, upgrades } = asked;

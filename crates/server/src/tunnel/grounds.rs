@@ -1,7 +1,7 @@
 //! Where a connection leads now: asked again while a tunnel stands.
 
 use sallyport_protocol::{AgentId, ConnectionId, EnvironmentId, TunnelOrder};
-use sallyport_store::{Error, Store};
+use sallyport_store::{Connection, Error, Store};
 
 use super::session::Session;
 
@@ -10,8 +10,8 @@ use super::session::Session;
 pub(super) struct Grounds {
     /// Any of them may open one.
     pub(super) agents: Vec<AgentId>,
-    /// Its name.
-    pub(super) connection: String,
+    id: ConnectionId,
+    connection: String,
     kind: String,
     host: String,
     port: u16,
@@ -24,15 +24,24 @@ impl Grounds {
         environment: EnvironmentId,
         connection: ConnectionId,
     ) -> Result<Self, String> {
-        let connection = match store.connection(environment, &connection.to_string()).await {
-            Ok(connection) => connection,
-            Err(Error::NotFound) => return Err("the connection was removed".to_owned()),
-            Err(error) => return Err(unchecked(&error)),
-        };
+        match store.connection(environment, &connection.to_string()).await {
+            Ok(connection) => Self::of(connection),
+            Err(Error::NotFound) => Err("the connection was removed".to_owned()),
+            Err(error) => Err(unchecked(&error)),
+        }
+    }
+
+    /// Of a connection that was just read.
+    pub(super) fn of(connection: Connection) -> Result<Self, String> {
         let (host, port) = sallyport_connectors::endpoint(&connection.kind, &connection.settings)
             .ok_or_else(|| format!("connection `{}` leads to no host and port any more", connection.name))?;
         let agents = connection.agents().collect();
-        Ok(Self { agents, connection: connection.name, kind: connection.kind, host, port })
+        Ok(Self { agents, id: connection.id, connection: connection.name, kind: connection.kind, host, port })
+    }
+
+    /// The connection's id and name.
+    pub(super) fn about(&self) -> (ConnectionId, &str) {
+        (self.id, &self.connection)
     }
 
     /// The next stream of a tunnel.

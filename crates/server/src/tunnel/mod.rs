@@ -1,9 +1,11 @@
-//! Tunnels: TCP streams of people and of steps to a target near an agent.
+//! Tunnels: TCP streams of people, of steps, and of programs beside the server, to a target near an agent.
 //!
-//! The asker's lines and an agent's lines are joined stream by stream. Invariant: bytes pass through; nothing here looks
-//! into them or keeps more of them than one buffer a direction. Each stream has sockets of its own, so that one tunnel's
-//! bulk delays neither another's nor a heartbeat. Who may open a stream is asked again while a tunnel stands.
+//! The asker's lines, or sockets that an entry has accepted, and an agent's lines are joined stream by stream. Invariant:
+//! bytes pass through; nothing here looks into them or keeps more of them than one buffer a direction. Each stream has
+//! sockets of its own, so that one tunnel's bulk delays neither another's nor a heartbeat. Who may open a stream is asked
+//! again while a tunnel stands.
 
+mod entry;
 mod grounds;
 mod lines;
 mod open;
@@ -17,13 +19,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use sallyport_dataplane::tunnel::Line;
+use sallyport_dataplane::tunnel::{Limits, Line};
 use sallyport_domain::connection::Reach;
-use sallyport_protocol::{AgentId, ConnectionId, TunnelId, UserId};
+use sallyport_protocol::{AgentId, ConnectionId, TunnelId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use entry::{Entries, Standing};
 pub(crate) use lines::AgentLine;
 use lines::Lines;
 pub(crate) use open::Opened;
@@ -32,6 +35,12 @@ use session::Kept;
 pub(crate) use session::{Owner, Session};
 pub(crate) use step::{admit, line};
 pub(crate) use upgrade::{is, upgrade};
+
+/// How long a stream may last where nobody says otherwise.
+pub(crate) const LIMITS: Limits = Limits { idle: Duration::from_secs(3600), total: Duration::from_secs(7 * 24 * 3600) };
+
+/// A person or connection that has changed is noticed by the streams that begin later than this.
+const GROUNDS_KEPT: Duration = Duration::from_secs(2);
 
 /// How often lines that nobody needs are given up.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -48,6 +57,8 @@ pub(crate) struct Figures {
     pub(crate) streams_open: u64,
     /// Streams since the start.
     pub(crate) streams_total: u64,
+    /// Streams that did not come about since the start.
+    pub(crate) refused_total: u64,
     /// Bytes passed since the start, both ways.
     pub(crate) bytes_total: u64,
     /// Agents' lines that wait for a stream.
@@ -63,13 +74,14 @@ pub(crate) struct Tunnels {
 struct Inner {
     lines: Lines,
     sessions: Mutex<HashMap<(Owner, TunnelId), Weak<Session>>>,
-    kept: Mutex<HashMap<(UserId, ConnectionId), Kept>>,
+    kept: Mutex<HashMap<(Owner, ConnectionId), Kept>>,
     /// What streams have shown of targets since the start.
     reach: Mutex<HashMap<ConnectionId, Reach>>,
     /// Agents that said nothing, and until when they come last.
     passed: Mutex<HashMap<AgentId, Instant>>,
     streams_open: AtomicU64,
     streams_total: AtomicU64,
+    refused_total: AtomicU64,
     bytes_total: AtomicU64,
     stop: CancellationToken,
 }
@@ -85,6 +97,7 @@ impl Tunnels {
             passed: Mutex::default(),
             streams_open: AtomicU64::new(0),
             streams_total: AtomicU64::new(0),
+            refused_total: AtomicU64::new(0),
             bytes_total: AtomicU64::new(0),
             stop,
         };
@@ -125,6 +138,11 @@ impl Tunnels {
         Counted(Arc::clone(&self.inner))
     }
 
+    /// Counts a stream that does not come about.
+    fn refused(&self) {
+        self.inner.refused_total.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Returns when a stream on this line of an agent has to end, and says why.
     pub(crate) fn ending(&self, line: &AgentLine) -> impl Future<Output = String> + Send + use<> {
         let (revoked, stop) = (line.revoked.clone(), self.inner.stop.clone());
@@ -149,6 +167,7 @@ impl Tunnels {
             tunnels_open: tunnels as u64,
             streams_open: inner.streams_open.load(Ordering::Relaxed),
             streams_total: inner.streams_total.load(Ordering::Relaxed),
+            refused_total: inner.refused_total.load(Ordering::Relaxed),
             bytes_total: inner.bytes_total.load(Ordering::Relaxed),
             lines_idle: inner.lines.idle() as u64,
         }
@@ -184,7 +203,7 @@ impl Inner {
         self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<(UserId, ConnectionId), Kept>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<(Owner, ConnectionId), Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,20 +1,14 @@
 //! A line of someone who asks for streams: each that begins on it is opened at the agent and passed on.
 
-use std::time::Duration;
-
 use sallyport_dataplane::tunnel::{self, Limits, Line};
-use sallyport_protocol::{
-    AttemptKey, ConnectionId, EnvironmentId, TunnelRefusal, TunnelRefusalCode, TunnelWord, event,
-};
+use sallyport_protocol::{AttemptKey, ConnectionId, EnvironmentId, TunnelRefusal, TunnelRefusalCode, TunnelWord};
 use tokio::time::Instant;
 
+use super::GROUNDS_KEPT;
 use super::grounds::{Grounds, unchecked};
 use super::open::Opened;
 use super::session::{Seat, Session};
 use crate::gateway::{Handle, Parts};
-
-/// An asker or connection that has changed is noticed by the streams that begin later than this.
-const GROUNDS_KEPT: Duration = Duration::from_secs(2);
 
 /// Who asks for streams, and to where.
 pub(crate) struct Asker {
@@ -110,15 +104,7 @@ async fn stream(
     let began = Instant::now();
     let spliced = tunnel::splice(line, theirs.line, limits, &tunnels.inner.bytes_total, ending).await;
     drop(counted);
-    session.moves(spliced.forth, spliced.back);
-    let (tunnel, micros) = (session.id(), u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-    let (sent, received, reason) = (spliced.forth, spliced.back, spliced.end.words());
-    match &spliced.end {
-        tunnel::End::Lost(_) => tracing::info!(
-            event = event::FORWARD_IN_ERROR, %tunnel, stream, %agent, sent, received, micros, reason, "a stream was lost"
-        ),
-        _ => tracing::debug!(%tunnel, stream, %agent, sent, received, micros, reason, "a stream ended"),
-    }
+    session.carried((stream, agent), (spliced.forth, spliced.back), began.elapsed(), &spliced.end);
     if let Some(back) = spliced.second {
         theirs.line = back;
         tunnels.give(agent, theirs);

@@ -1,10 +1,11 @@
-//! One tunnel: what a person opened for one connection, over as many lines as it takes.
+//! One tunnel: what a person or an entry opened for one connection, over as many lines as it takes.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sallyport_dataplane::tunnel::End;
 use sallyport_protocol::{
     AgentId, ConnectionId, LogLevel, RunId, ServerToAgent, Timestamp, TunnelId, TunnelRefusal, UserId, event,
 };
@@ -17,7 +18,7 @@ use crate::gateway::Handle;
 /// Lines of one tunnel: streams at one time.
 const LINES_MAX: usize = 1024;
 
-/// A tunnel of requests ends when none has come for so long.
+/// A tunnel of requests, or of an entry, ends when none has come for so long.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// On whose account a tunnel stands.
@@ -32,6 +33,19 @@ pub(crate) enum Owner {
         /// Of which run.
         run: RunId,
     },
+    /// An entry's, by its number in the server's file.
+    Entry(usize),
+}
+
+impl Owner {
+    /// Why a tunnel ends while the server goes on.
+    fn goodbye(self) -> &'static str {
+        match self {
+            Self::Person(_) => "its person's side closed it",
+            Self::Step { .. } => "its step ended",
+            Self::Entry(_) => "nothing uses it",
+        }
+    }
 }
 
 /// A tunnel that stands as long as one of its lines.
@@ -103,7 +117,7 @@ impl Tunnels {
     }
 }
 
-/// A tunnel of requests, which is kept between them.
+/// A tunnel that is kept between its requests or streams.
 pub(super) struct Kept {
     seat: Seat,
     used_at: Instant,
@@ -117,23 +131,23 @@ impl Kept {
 }
 
 impl Tunnels {
-    /// A place in the tunnel of a person's requests to a connection: one for all that come within a while.
-    pub(crate) fn join_requests(
+    /// A place in the tunnel of somebody's requests or streams to a connection: one for all that come within a while.
+    pub(crate) fn join_kept(
         &self,
         gateway: &Handle,
-        (user, who): (UserId, String),
+        (owner, who): (Owner, String),
         (id, name): (ConnectionId, &str),
     ) -> Option<Seat> {
         let mut kept = self.inner.kept();
-        let standing = kept.get_mut(&(user, id)).map(|standing| {
+        let standing = kept.get_mut(&(owner, id)).map(|standing| {
             standing.used_at = Instant::now();
             standing.seat.0.id
         });
         let tunnel = standing.unwrap_or_else(TunnelId::new);
-        let seat = self.join(gateway, (Owner::Person(user), who.clone()), tunnel, (id, name))?;
+        let seat = self.join(gateway, (owner, who.clone()), tunnel, (id, name))?;
         if standing.is_none() {
-            let held = self.join(gateway, (Owner::Person(user), who), tunnel, (id, name))?;
-            kept.insert((user, id), Kept { seat: held, used_at: Instant::now() });
+            let held = self.join(gateway, (owner, who), tunnel, (id, name))?;
+            kept.insert((owner, id), Kept { seat: held, used_at: Instant::now() });
         }
         Some(seat)
     }
@@ -154,7 +168,7 @@ impl Session {
     /// The run whose step owns it.
     pub(super) fn run(&self) -> Option<RunId> {
         match self.owner {
-            Owner::Person(_) => None,
+            Owner::Person(_) | Owner::Entry(_) => None,
             Owner::Step { run, .. } => Some(run),
         }
     }
@@ -182,9 +196,24 @@ impl Session {
         self.received.fetch_add(received, Ordering::Relaxed);
     }
 
+    /// A stream through an agent has ended.
+    pub(super) fn carried(&self, (stream, agent): (u64, AgentId), bytes: (u64, u64), lasted: Duration, end: &End) {
+        let (tunnel, (sent, received)) = (self.id, bytes);
+        self.moves(sent, received);
+        let (reason, micros) = (end.words(), u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX));
+        match end {
+            End::Lost(_) => tracing::info!(
+                event = event::FORWARD_IN_ERROR, %tunnel, stream, %agent, sent, received, micros, reason,
+                "a stream was lost"
+            ),
+            _ => tracing::debug!(%tunnel, stream, %agent, sent, received, micros, reason, "a stream ended"),
+        }
+    }
+
     /// A stream did not come about.
     pub(crate) fn refuses(&self, refusal: &TunnelRefusal) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        self.gateway.parts().tunnels.refused();
         let (tunnel, who, code, reason) = (self.id, &self.who, refusal.code, &refusal.message);
         tracing::warn!(event = event::FORWARD_IN_ERROR, %tunnel, who, ?code, reason, "a stream was refused");
     }
@@ -219,7 +248,7 @@ impl Drop for Session {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (streams, refused) = (value(&self.streams), value(&self.refused));
         let (sent, received) = (value(&self.sent), value(&self.received));
-        let reason = if self.gateway.parts().stop.is_cancelled() { "the server stops" } else { "its asker closed it" };
+        let reason = if self.gateway.parts().stop.is_cancelled() { "the server stops" } else { self.owner.goodbye() };
         let agents = std::mem::take(&mut *self.agents());
         let Self { id, connection, who, .. } = &*self;
         tracing::info!(

@@ -24,8 +24,7 @@ pub(crate) async fn admit(gateway: &Handle, agent: AgentId, ticket: &Ticket) -> 
     let Passage { key, environment, connection, tunnel, who, .. } = relay.permitted(agent, ticket)?;
     let grounds =
         Grounds::read(store, environment, connection).await.map_err(|why| refusal(RefusalCode::Other, &why))?;
-    let about = (connection, grounds.connection.as_str());
-    let seat = tunnels.join(gateway, (Owner::Step { agent, run: key.run }, who), tunnel, about);
+    let seat = tunnels.join(gateway, (Owner::Step { agent, run: key.run }, who), tunnel, grounds.about());
     let seat = seat.ok_or_else(|| refusal(RefusalCode::Unavailable, "the step has too many streams at one time"))?;
     Ok((Asker { right: Right::Attempt(key), environment, connection, limits: LIMITS }, seat))
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use sallyport_protocol::Secret;
 
 use crate::address::{bracketed, host_and_port};
+use crate::network::Network;
 
 /// The port that is meant when a proxy's address names none.
 const PORT_DEFAULT: u16 = 3128;
@@ -112,10 +113,7 @@ enum Rule {
         address: IpAddr,
         port: Option<u16>,
     },
-    Network {
-        address: IpAddr,
-        bits: u32,
-    },
+    Network(Network),
 }
 
 impl NoProxy {
@@ -138,9 +136,7 @@ impl NoProxy {
                 below && address.is_none() && right_port(*port)
             }
             Rule::Address { address: wanted, port } => address == Some(*wanted) && right_port(*port),
-            Rule::Network { address: network, bits } => {
-                address.is_some_and(|address| contains(*network, *bits, address))
-            }
+            Rule::Network(network) => address.is_some_and(|address| network.contains(address)),
         })
     }
 }
@@ -149,10 +145,8 @@ fn rule(entry: &str) -> Option<Rule> {
     if entry == "*" {
         return Some(Rule::Everything);
     }
-    if let Some((address, bits)) = entry.split_once('/') {
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        return bits.parse().ok().filter(|bits| *bits <= most).map(|bits| Rule::Network { address, bits });
+    if entry.contains('/') {
+        return entry.parse().ok().map(Rule::Network);
     }
     if let Ok(address) = entry.parse() {
         return Some(Rule::Address { address, port: None });
@@ -162,18 +156,4 @@ fn rule(entry: &str) -> Option<Rule> {
         Ok(address) => Rule::Address { address, port },
         Err(_) => Rule::Domain { name: host.trim_end_matches('.').to_ascii_lowercase(), port },
     })
-}
-
-fn contains(network: IpAddr, bits: u32, address: IpAddr) -> bool {
-    match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
-            u32::from(network) & mask == u32::from(address) & mask
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
-            u128::from(network) & mask == u128::from(address) & mask
-        }
-        _ => false,
-    }
 }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use crate::network::Network;
+
 /// Where something may or may not be dialled, such as `db.site:5432`, `10.1.0.0/16:5432-5440`, `*.site`, `[::1]:80`, `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -19,10 +21,7 @@ enum Host {
     Name(String),
     /// `*.site`: what ends in this, dot included.
     Suffix(String),
-    Network {
-        address: IpAddr,
-        prefix: u8,
-    },
+    Network(Network),
 }
 
 /// The text is no rule.
@@ -46,7 +45,7 @@ impl Rule {
             && match &self.host {
                 Host::Name(name) => *name == host,
                 Host::Suffix(suffix) => host.ends_with(suffix),
-                Host::Anywhere | Host::Network { .. } => self.holds(ip),
+                Host::Anywhere | Host::Network(_) => self.holds(ip),
             }
     }
 
@@ -64,21 +63,9 @@ impl Rule {
             Host::Anywhere => true,
             Host::Name(name) => name == "localhost" && ip.is_loopback(),
             Host::Suffix(_) => false,
-            Host::Network { address, prefix } => match (address, ip) {
-                (IpAddr::V4(network), IpAddr::V4(ip)) => {
-                    same(network.to_bits().into(), ip.to_bits().into(), *prefix, 32)
-                }
-                (IpAddr::V6(network), IpAddr::V6(ip)) => same(network.to_bits(), ip.to_bits(), *prefix, 128),
-                _ => false,
-            },
+            Host::Network(network) => network.contains(ip),
         }
     }
-}
-
-/// Whether two addresses of `width` bits have the same first `prefix` bits.
-fn same(one: u128, other: u128, prefix: u8, width: u32) -> bool {
-    let shift = width - u32::from(prefix).min(width);
-    one.checked_shr(shift).unwrap_or(0) == other.checked_shr(shift).unwrap_or(0)
 }
 
 impl FromStr for Rule {
@@ -120,14 +107,11 @@ fn parse(host: &str) -> Option<Host> {
     if host == "*" {
         return Some(Host::Anywhere);
     }
-    if let Some((address, prefix)) = host.split_once('/') {
-        let (address, prefix): (IpAddr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        return (prefix <= width).then_some(Host::Network { address, prefix });
+    if host.contains('/') {
+        return host.parse().ok().map(Host::Network);
     }
     if let Ok(address) = host.parse::<IpAddr>() {
-        let address = address.to_canonical();
-        return Some(Host::Network { address, prefix: if address.is_ipv4() { 32 } else { 128 } });
+        return Some(Host::Network(address.to_canonical().into()));
     }
     let (name, suffix) = match host.strip_prefix("*.") {
         Some(rest) => (rest, true),
@@ -147,15 +131,8 @@ impl fmt::Display for Rule {
             Host::Anywhere => f.write_str("*")?,
             Host::Name(name) => f.write_str(name)?,
             Host::Suffix(suffix) => write!(f, "*{suffix}")?,
-            Host::Network { address, prefix } => {
-                let whole = *prefix == if address.is_ipv4() { 32 } else { 128 };
-                let network = if whole { address.to_string() } else { format!("{address}/{prefix}") };
-                if address.is_ipv6() && self.ports.is_some() {
-                    write!(f, "[{network}]")?;
-                } else {
-                    f.write_str(&network)?;
-                }
-            }
+            Host::Network(network) if network.is_ipv6() && self.ports.is_some() => write!(f, "[{network}]")?,
+            Host::Network(network) => network.fmt(f)?,
         }
         match &self.ports {
             Some(ports) if ports.start() == ports.end() => write!(f, ":{}", ports.start()),

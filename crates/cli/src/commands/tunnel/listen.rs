@@ -20,10 +20,6 @@ use crate::say;
 
 type Pool = Lines<DialError>;
 
-/// A port that an earlier tunnel has just left may take a moment to be free.
-const BUSY_MAX: Duration = Duration::from_secs(5);
-const BUSY_PAUSE: Duration = Duration::from_millis(200);
-
 /// After an accept that failed (out of descriptors), the next is tried this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,21 +57,12 @@ impl Totals {
 
 /// Listens, once the port is free.
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    let due = Instant::now() + BUSY_MAX;
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < due => {
-                tokio::time::sleep(BUSY_PAUSE).await;
-            }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let message =
-                    format!("{address} is in use: another program listens there; choose another with --local");
-                return Err(Error::failed(message));
-            }
-            Err(error) => return Err(Error::failed(format!("listening on {address}: {error}"))),
+    tunnel::listen(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            Error::failed(format!("{address} is in use: another program listens there; choose another with --local"))
         }
-    }
+        _ => Error::failed(format!("listening on {address}: {error}")),
+    })
 }
 
 /// Accepts until the tunnel ends.

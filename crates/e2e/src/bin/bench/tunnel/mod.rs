@@ -59,6 +59,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if wanted("sallyport") {
         roads.push(ways::ours(&folder, options, far.port)?);
     }
+    if wanted("entry") {
+        roads.push(ways::entry(&folder, options, far.port)?);
+    }
     let rest: Vec<String> = roads.iter().map(memory).collect::<Result<_>>()?;
     let mut rounds: Vec<Vec<Figures>> = roads.iter().map(|_| Vec::new()).collect();
     for round in 1..=options.rounds {
@@ -68,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     println!("\nmedians of {} rounds; MB/s and CPU-seconds a GB of the tunnel's own processes", options.rounds);
-    println!("{:<12} {:>16} {:>16} {:>16} {:>16}   connect and echo ms", "", "1 up", "1 down", "16 up", "16 down");
+    println!("{:<24} {:>16} {:>16} {:>16} {:>16}   connect and echo ms", "", "1 up", "1 down", "16 up", "16 down");
     for (road, figures) in roads.iter().zip(&rounds) {
         let cell = |at: usize| {
             let (rate, cpu) = (median(figures, |one| one.rates[at]), median(figures, |one| one.cpu[at]));
@@ -76,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         };
         let (p50, p99) = (median(figures, |one| one.connect_p50_ms), median(figures, |one| one.connect_p99_ms));
         let cells: Vec<String> = (0..CELLS.len()).map(|at| format!("{:>16}", cell(at))).collect();
-        println!("{:<12} {}   p50 {p50:.2} p99 {p99:.2}", road.name, cells.join(" "));
+        println!("{:<24} {}   p50 {p50:.2} p99 {p99:.2}", road.name, cells.join(" "));
     }
     against_the_best(&roads, &rounds);
     for ((road, figures), rest) in roads.iter().zip(&rounds).zip(&rest) {
@@ -102,15 +105,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// In each cell, ours against the peer that is the best there: of the rate more is better, of the rest less.
 fn against_the_best(roads: &[Road], rounds: &[Vec<Figures>]) {
-    let Some(ours) = roads.iter().position(|road| matches!(road.kept, Kept::Ours { .. })) else { return };
     let is_peer = |road: &Road| matches!(road.kept, Kept::Ssh { .. } | Kept::Rathole { .. });
     let peers = || roads.iter().zip(rounds).filter(|(road, _)| is_peer(road)).map(|(_, figures)| figures);
+    let ours = || roads.iter().zip(rounds).filter(|(road, _)| matches!(road.kept, Kept::Ours { .. }));
     if peers().next().is_none() {
         return;
     }
+    for (road, figures) in ours() {
+        beside(road.name, figures, &peers().collect::<Vec<_>>());
+    }
+}
+
+fn beside(name: &str, ours: &[Figures], peers: &[&Vec<Figures>]) {
     let ratio = |of: &dyn Fn(&Figures) -> f64, best: fn(f64, f64) -> f64| {
-        let theirs = peers().map(|figures| median(figures, of)).reduce(best).unwrap_or_default();
-        median(&rounds[ours], of) / theirs
+        let theirs = peers.iter().map(|figures| median(figures, of)).reduce(best).unwrap_or_default();
+        median(ours, of) / theirs
     };
     let cells: Vec<String> = (0..CELLS.len())
         .map(|at| {
@@ -119,7 +128,7 @@ fn against_the_best(roads: &[Road], rounds: &[Vec<Figures>]) {
         })
         .collect();
     let (p50, p99) = (ratio(&|one| one.connect_p50_ms, f64::min), ratio(&|one| one.connect_p99_ms, f64::min));
-    println!("{:<12} {}   p50 {p50:.2} p99 {p99:.2}", "to the best", cells.join(" "));
+    println!("{:<24} {}   p50 {p50:.2} p99 {p99:.2}", format!("{name} : best"), cells.join(" "));
 }
 
 fn measure(far: &Far, road: &Road) -> Result<Figures> {

@@ -1,4 +1,4 @@
-//! The ways to the far end: none, OpenSSH, rathole, Sallyport.
+//! The ways to the far end: none, OpenSSH, rathole, Sallyport by its command and by an entry of its server.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use sallyport_e2e::{Cli, Folder, Installed, Process, Server, Sshd, Tunnel, free_port, root, until};
 use serde_json::json;
 
+use super::load::connects;
 use crate::Options;
 
 /// A way, and the processes whose cost counts.
@@ -24,7 +25,7 @@ pub(crate) enum Kept {
     Nothing,
     Ssh { _client: Process, _server: Sshd },
     Rathole { _client: Process, _server: Process },
-    Ours { _tunnel: Tunnel, _agent: Installed, server: Server },
+    Ours { _tunnel: Option<Tunnel>, _agent: Installed, server: Server },
 }
 
 /// Straight.
@@ -96,29 +97,52 @@ fn certificate(home: &Path) -> Result<()> {
 
 /// Server, agent and `sallyport tunnel`.
 pub(crate) fn ours(folder: &Folder, options: &Options, far: u16) -> Result<Road> {
-    let made = sallyport_e2e::Options { profile: options.profile, ..sallyport_e2e::Options::default() };
-    let server = Server::start(folder.path(), &made)?;
+    let home = folder.path().join("command");
+    let (server, agent) = site(&home, options, far, String::new())?;
+    let cli = Cli::new(options.profile, &home.join("config"), &home)?;
+    let (email, password) = Server::administrator();
+    let ca = server.ca();
+    let ca = ca.to_str().context("the CA's path")?;
+    cli.good_with(&["login", &server.url(), "--email", email, "--password-stdin", "--ca", ca], password)?;
+    let tunnel = Tunnel::open(&cli, "far", &[], &home.join("tunnel.log"))?;
+    let mut processes = processes(&server, &agent)?;
+    processes.push(("command", tunnel.process.id()));
+    let port = tunnel.port();
+    Ok(Road { name: "Sallyport", port, processes, kept: Kept::Ours { _tunnel: Some(tunnel), _agent: agent, server } })
+}
+
+/// Server and agent: connections are made on the server's machine, as with the others.
+pub(crate) fn entry(folder: &Folder, options: &Options, far: u16) -> Result<Road> {
+    let port = free_port()?;
+    let file =
+        format!("[[entry]]\nlisten = \"127.0.0.1:{port}\"\nenvironment = \"production\"\nconnection = \"far\"\n");
+    let (server, agent) = site(&folder.path().join("entry"), options, far, file)?;
+    until("the entry to lead there", || Ok(connects(port, 1).is_ok()))?;
+    let processes = processes(&server, &agent)?;
+    Ok(Road { name: "Sallyport, entry", port, processes, kept: Kept::Ours { _tunnel: None, _agent: agent, server } })
+}
+
+fn processes(server: &Server, agent: &Installed) -> Result<Vec<(&'static str, u32)>> {
+    Ok(vec![
+        ("server", server.process.as_ref().context("the server does not run")?.id()),
+        ("agent", agent.agent_process().context("the agent does not run")?),
+    ])
+}
+
+/// A server with this file, an agent, and a connection to the far end.
+fn site(home: &Path, options: &Options, far: u16, file: String) -> Result<(Server, Installed)> {
+    std::fs::create_dir_all(home)?;
+    let made = sallyport_e2e::Options { profile: options.profile, file, ..sallyport_e2e::Options::default() };
+    let server = Server::start(home, &made)?;
     server.api.post("/api/v1/agents", &json!({"name": "site"}))?;
     let zip = server.api.download("/api/v1/agents/site/download?policy=permissive")?;
-    let mut agent = Installed::unzip("site", &zip, &folder.path().join("site"))?;
+    let mut agent = Installed::unzip("site", &zip, &home.join("site"))?;
     agent.start()?;
     until("the agent to be online", || Ok(server.api.get("/api/v1/agents/site")?["status"] == "online"))?;
     let settings = json!({"host": "127.0.0.1", "port": far});
     let connection = json!({"name": "far", "kind": "tcp", "agent": "site", "settings": settings, "secrets": {}});
     server.api.post("/api/v1/connections", &connection)?;
-    let cli = Cli::new(options.profile, &folder.path().join("config"), folder.path())?;
-    let (email, password) = Server::administrator();
-    let ca = server.ca();
-    let ca = ca.to_str().context("the CA's path")?;
-    cli.good_with(&["login", &server.url(), "--email", email, "--password-stdin", "--ca", ca], password)?;
-    let tunnel = Tunnel::open(&cli, "far", &[], &folder.path().join("tunnel.log"))?;
-    let processes = vec![
-        ("server", server.process.as_ref().context("the server does not run")?.id()),
-        ("agent", agent.agent_process().context("the agent does not run")?),
-        ("command", tunnel.process.id()),
-    ];
-    let port = tunnel.port();
-    Ok(Road { name: "Sallyport", port, processes, kept: Kept::Ours { _tunnel: tunnel, _agent: agent, server } })
+    Ok((server, agent))
 }
 
 impl Road {
