@@ -147,7 +147,8 @@ fn a_busy_agent_finishes_its_runs_first() -> Result<()> {
         let (publisher, _agent) = stage(system)?;
         let postgres = sallyport_e2e::Postgres::start(system.folder.path(), &[])?;
         system.connection("db", "postgres", "client", &postgres.settings(), &postgres.secrets())?;
-        system.task(&to_csv("export", &slow(40_000, 0.2), "client", "out.csv"))?;
+        // Longer than the release takes to come, also on a busy machine.
+        system.task(&to_csv("export", &slow(40_000, 0.5), "client", "out.csv"))?;
         let run = system.start_run("export")?;
         system.run_that(&run, "to move", moving)?;
         publisher.release("9.0.1", 1, &Mischief::default())?;
