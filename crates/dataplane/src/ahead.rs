@@ -7,8 +7,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::bulk::{Room, Sizes};
+
 /// Bytes read at once while they flow.
-const AHEAD_BYTES: usize = 64 * 1024;
+const AHEAD: Sizes = Sizes { few: 64 * 1024, many: 64 * 1024, bulk: 256 * 1024 };
 
 /// A read of fewer says that they do not.
 const FEW_BYTES: usize = 4 * 1024;
@@ -18,13 +20,14 @@ const FEW_BYTES: usize = 4 * 1024;
 pub struct Ahead<S> {
     socket: S,
     buffer: BytesMut,
+    room: Room,
     flows: bool,
 }
 
 impl<S> Ahead<S> {
     /// Over a socket that nothing was read from.
     pub fn new(socket: S) -> Self {
-        Self { socket, buffer: BytesMut::new(), flows: false }
+        Self { socket, buffer: BytesMut::new(), room: Room::new(AHEAD), flows: false }
     }
 }
 
@@ -33,15 +36,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {
         let this = &mut *self;
         if this.buffer.is_empty() {
             let wanted = to.remaining();
-            if !this.flows || wanted >= AHEAD_BYTES {
+            if !this.flows || wanted >= AHEAD.many {
                 let before = to.filled().len();
                 ready!(Pin::new(&mut this.socket).poll_read(cx, to))?;
                 this.flows = to.filled().len() - before == wanted;
+                if !this.flows {
+                    this.room.rest();
+                }
                 return Poll::Ready(Ok(()));
             }
-            this.buffer.reserve(AHEAD_BYTES);
+            this.buffer.reserve(this.room.bytes());
+            let room = this.buffer.capacity();
             match tokio_util::io::poll_read_buf(Pin::new(&mut this.socket), cx, &mut this.buffer) {
-                Poll::Ready(read) => this.flows = read? >= FEW_BYTES,
+                Poll::Ready(read) => {
+                    let read = read?;
+                    this.flows = read >= FEW_BYTES;
+                    if this.flows { this.room.note(read == room) } else { this.room.rest() }
+                }
                 Poll::Pending => {
                     // Nothing comes right now: the next bytes may be few.
                     (this.buffer, this.flows) = (BytesMut::new(), false);

@@ -5,6 +5,7 @@
 //! thread next door or an agent on another continent is not visible to it.
 
 mod ahead;
+mod bulk;
 mod cancel;
 mod cause;
 mod edge;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use sallyport_dataplane::Ahead;
-use sallyport_dataplane::tunnel::Line;
+use sallyport_dataplane::tunnel::{Line, TLS_BYTES};
 use sallyport_protocol::{Refusal, Secret, Ticket};
 use sallyport_site::dial::Dialer;
 use sallyport_site::{ServerAddress, login, tls};
@@ -90,7 +90,8 @@ impl Server {
 
     /// Opens a tunnel line; a ticket where the path asks for one.
     pub async fn line(&self, path: &str, ticket: Option<&Ticket>) -> Result<Line, DialError> {
-        let ((stream, rest), _) = self.upgraded(path, ticket).await?;
+        let ((mut stream, rest), _) = self.upgraded(path, ticket).await?;
+        stream.get_mut().1.set_buffer_limit(Some(TLS_BYTES));
         Ok(Line::new(stream, &rest, true))
     }
 

@@ -10,9 +10,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::frame::HEAD_BYTES_MAX;
-use super::line::{self, BUFFER_BYTES, CHUNK_BYTES};
+use super::line::{self, CHUNKS};
 use super::splice::{Said, settle};
 use super::{BEAT_EVERY, End, Event, Line, Reader, SETTLE_MAX, SILENCE_MAX, Socket, Writer};
+use crate::bulk::Room;
 
 /// What a stream has carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,16 +131,21 @@ async fn outward(
     pause: &CancellationToken,
     peer: &str,
 ) -> Stop {
-    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut room = Room::new(CHUNKS);
+    let mut buffer = vec![0; HEAD_BYTES_MAX + room.bytes()];
     loop {
-        let space = buffer.get_mut(HEAD_BYTES_MAX..HEAD_BYTES_MAX + CHUNK_BYTES).unwrap_or_default();
+        let space = buffer.get_mut(HEAD_BYTES_MAX..).unwrap_or_default();
         let read = tokio::select! {
             biased;
             () = pause.cancelled() => return Stop::Paused,
             read = timeout(BEAT_EVERY, from.read(space)) => read,
         };
         let said = match read {
-            Err(_) => to.beat().await,
+            Err(_) => {
+                room.rest();
+                buffer = vec![0; HEAD_BYTES_MAX + room.bytes()];
+                to.beat().await
+            }
             Ok(Ok(0)) => match to.word(&TunnelWord::Fin).await {
                 Ok(()) => return Stop::Fin,
                 Err(error) => Err(error),
@@ -147,7 +153,10 @@ async fn outward(
             Ok(Ok(count)) => {
                 sent.fetch_add(count as u64, Ordering::Relaxed);
                 let range = HEAD_BYTES_MAX..HEAD_BYTES_MAX + count;
-                to.frames(line::framed(&mut buffer, range, to.masked())).await
+                let passed = to.frames(line::framed(&mut buffer, range, to.masked())).await;
+                room.note(count == room.bytes());
+                buffer.resize(HEAD_BYTES_MAX + room.bytes(), 0);
+                passed
             }
             Ok(Err(error)) => return Stop::Ours(words(&error)),
         };

@@ -3,9 +3,6 @@
 /// The longest head.
 pub(super) const HEAD_BYTES_MAX: usize = 14;
 
-/// The most payload of a frame that is written here: what a head with 16 bits of length can say.
-pub(super) const PAYLOAD_BYTES_MAX: usize = u16::MAX as usize;
-
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -64,19 +61,24 @@ impl Head {
     }
 }
 
-/// Writes the head of a whole frame of at most [`PAYLOAD_BYTES_MAX`] so that it ends where `space` ends; gives its
-/// length. A mask, where the role asks for one, is zero.
-pub(super) fn write(space: &mut [u8; HEAD_BYTES_MAX], opcode: u8, payload: u16, masked: bool) -> usize {
+/// Writes the head of a whole frame so that it ends where `space` ends; gives its length. A mask, where the role asks for
+/// one, is zero.
+pub(super) fn write(space: &mut [u8; HEAD_BYTES_MAX], opcode: u8, payload: usize, masked: bool) -> usize {
     let mut head = [0; HEAD_BYTES_MAX];
     let mask_bit = if masked { 0x80 } else { 0 };
     let mut length = 2;
     head[0] = 0x80 | opcode;
-    match u8::try_from(payload) {
-        Ok(short) if short < 126 => head[1] = mask_bit | short,
-        _ => {
+    match (u8::try_from(payload), u16::try_from(payload)) {
+        (Ok(short), _) if short < 126 => head[1] = mask_bit | short,
+        (_, Ok(long)) => {
             head[1] = mask_bit | 126;
-            head[2..4].copy_from_slice(&payload.to_be_bytes());
+            head[2..4].copy_from_slice(&long.to_be_bytes());
             length = 4;
+        }
+        _ => {
+            head[1] = mask_bit | 127;
+            head[2..10].copy_from_slice(&(payload as u64).to_be_bytes());
+            length = 10;
         }
     }
     length += if masked { 4 } else { 0 };

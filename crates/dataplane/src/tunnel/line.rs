@@ -9,14 +9,22 @@ use std::task::Poll;
 use sallyport_protocol::{TUNNEL_WORD_BYTES_MAX, TunnelWord};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 
-use super::frame::{self, HEAD_BYTES_MAX, Head, Kind, PAYLOAD_BYTES_MAX};
+use super::frame::{self, HEAD_BYTES_MAX, Head, Kind};
+use crate::bulk::{Room, Sizes};
 
-/// The most bytes that are sent at once: with their frame's head they fill four TLS records, so that none leaves almost
-/// empty.
-pub(super) const CHUNK_BYTES: usize = 4 * 16 * 1024 - 8;
+/// Bytes of a TLS record.
+const RECORD_BYTES: usize = 16 * 1024;
 
-/// Room for such a frame and the head of the next.
-pub(super) const BUFFER_BYTES: usize = HEAD_BYTES_MAX + CHUNK_BYTES + 64;
+/// The most bytes that are sent at once: with their frame's head they fill one, four or sixteen TLS records, so that none
+/// leaves almost empty.
+pub(super) const CHUNKS: Sizes =
+    Sizes { few: RECORD_BYTES - 8, many: 4 * RECORD_BYTES - 8, bulk: 16 * RECORD_BYTES - HEAD_BYTES_MAX };
+
+/// What TLS may hold of what is sent, so that all of it leaves in one piece.
+pub const TLS_BYTES: usize = 16 * RECORD_BYTES;
+
+/// Behind a frame's bytes there is room for the head of the next.
+const NEXT_BYTES: usize = 64;
 
 /// Fewer bytes wait for those that are there behind them.
 const GATHER_BYTES: usize = 8 * 1024;
@@ -62,6 +70,7 @@ pub struct Reader {
     mask: [u8; 4],
     /// Met while reading ahead.
     failed: Option<io::Error>,
+    room: Room,
 }
 
 /// The writing half.
@@ -81,7 +90,8 @@ impl Line {
         let mut buffer = vec![0; HEAD_BYTES_MAX + REST_BYTES.max(rest.len())];
         buffer[HEAD_BYTES_MAX..HEAD_BYTES_MAX + rest.len()].copy_from_slice(rest);
         let unread = HEAD_BYTES_MAX..HEAD_BYTES_MAX + rest.len();
-        let reader = Reader { io: reading, buffer, unread, left: 0, taken: 0, mask: [0; 4], failed: None };
+        let room = Room::new(CHUNKS);
+        let reader = Reader { io: reading, buffer, unread, left: 0, taken: 0, mask: [0; 4], failed: None, room };
         Self { reader, writer: Writer { io: writing, masked: client, torn: false } }
     }
 
@@ -113,7 +123,20 @@ impl Reader {
                 count => self.unread.end += count,
             }
             self.read_ready().await;
+            self.widen();
         }
+    }
+
+    /// Makes more room for the next bytes, where these have filled it.
+    fn widen(&mut self) {
+        if self.buffer.len() >= self.wanted() {
+            self.room.note(self.unread.end == self.buffer.len());
+            self.grow();
+        }
+    }
+
+    fn wanted(&self) -> usize {
+        HEAD_BYTES_MAX + self.room.bytes() + NEXT_BYTES
     }
 
     /// Moves what is unread to the front of the buffer, behind the place for a head.
@@ -154,18 +177,24 @@ impl Reader {
 
     /// Makes room for a stream.
     pub fn grow(&mut self) {
-        if self.buffer.len() < BUFFER_BYTES {
-            self.buffer.resize(BUFFER_BYTES, 0);
+        let wanted = self.wanted();
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
         }
     }
 
     /// Gives the room back. What was read already stays.
     pub(super) fn shrink(&mut self) {
+        self.room.rest();
+        self.fit(HEAD_BYTES_MAX + REST_BYTES);
+    }
+
+    fn fit(&mut self, bytes: usize) {
         let unread = self.buffer.get(self.unread.clone()).unwrap_or_default();
-        if self.left > 0 || unread.len() > REST_BYTES {
+        if self.left > 0 || unread.len() > REST_BYTES || self.buffer.len() <= bytes {
             return;
         }
-        let mut buffer = vec![0; HEAD_BYTES_MAX + REST_BYTES];
+        let mut buffer = vec![0; bytes];
         buffer[HEAD_BYTES_MAX..HEAD_BYTES_MAX + unread.len()].copy_from_slice(unread);
         self.unread = HEAD_BYTES_MAX..HEAD_BYTES_MAX + unread.len();
         self.buffer = buffer;
@@ -202,14 +231,19 @@ impl Reader {
         }
         Ok(Some(match head.kind {
             Kind::Text => Event::Word(serde_json::from_slice(body).map_err(|why| garbled(why.to_string()))?),
-            Kind::Beat | Kind::Data => Event::Beat,
+            Kind::Beat | Kind::Data => {
+                // Who has nothing else to say has not much to say soon.
+                self.room.rest();
+                self.fit(self.wanted());
+                Event::Beat
+            }
             Kind::Close => Event::Closed,
         }))
     }
 
     fn take_data(&mut self) -> Option<Event> {
-        let room = self.unread.len().min(PAYLOAD_BYTES_MAX);
-        let count = usize::try_from(self.left).map_or(room, |left| left.min(room));
+        let there = self.unread.len();
+        let count = usize::try_from(self.left).map_or(there, |left| left.min(there));
         if count == 0 {
             return (self.left == 0).then_some(Event::Beat);
         }
@@ -226,9 +260,8 @@ impl Reader {
 
 /// A frame of the bytes at `range`, which begins at least a head's length into the buffer.
 pub(super) fn framed(buffer: &mut [u8], range: Range<usize>, masked: bool) -> &[u8] {
-    let payload = u16::try_from(range.len()).unwrap_or(u16::MAX);
     let before = buffer.get_mut(..range.start).and_then(|before| before.last_chunk_mut::<HEAD_BYTES_MAX>());
-    let head = before.map_or(0, |space| frame::write(space, 0x2, payload, masked));
+    let head = before.map_or(0, |space| frame::write(space, 0x2, range.len(), masked));
     buffer.get(range.start - head..range.end).unwrap_or_default()
 }
 
@@ -254,8 +287,8 @@ impl Writer {
 
     /// Sends bytes of a stream.
     pub async fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut buffer = vec![0; HEAD_BYTES_MAX + bytes.len().min(CHUNK_BYTES)];
-        for chunk in bytes.chunks(CHUNK_BYTES) {
+        let mut buffer = vec![0; HEAD_BYTES_MAX + bytes.len().min(CHUNKS.many)];
+        for chunk in bytes.chunks(CHUNKS.many) {
             let range = HEAD_BYTES_MAX..HEAD_BYTES_MAX + chunk.len();
             buffer.get_mut(range.clone()).unwrap_or_default().copy_from_slice(chunk);
             let masked = self.masked;
@@ -270,11 +303,11 @@ impl Writer {
         async move {
             let body = body?;
             let mut bytes = vec![0; HEAD_BYTES_MAX];
-            let fits = body.len() <= TUNNEL_WORD_BYTES_MAX;
-            let payload = u16::try_from(body.len()).ok().filter(|_| fits);
-            let payload = payload.ok_or_else(|| garbled(format!("a word of {} bytes", body.len())))?;
+            if body.len() > TUNNEL_WORD_BYTES_MAX {
+                return Err(garbled(format!("a word of {} bytes", body.len())));
+            }
             let mut space = [0; HEAD_BYTES_MAX];
-            let head = frame::write(&mut space, 0x1, payload, self.masked);
+            let head = frame::write(&mut space, 0x1, body.len(), self.masked);
             bytes.copy_from_slice(&space);
             bytes.extend_from_slice(&body);
             self.frames(bytes.get(HEAD_BYTES_MAX - head..).unwrap_or_default()).await

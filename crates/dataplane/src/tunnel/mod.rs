@@ -1,8 +1,8 @@
 //! TCP streams over tunnel lines: WebSockets that carry one stream after the other.
 //!
 //! Invariant: bytes are copied from a socket into one buffer and from there into the next socket; whoever passes them on
-//! does not touch them. A stream holds one buffer a direction, a line at rest almost nothing; a slow reader slows its
-//! writer through TCP, and nobody else.
+//! does not touch them. A stream holds one buffer a direction, a large one where bulk moves and few others have one, a line
+//! at rest almost nothing; a slow reader slows its writer through TCP, and nobody else.
 
 mod carry;
 mod frame;
@@ -18,7 +18,7 @@ mod tests;
 use std::time::Duration;
 
 pub use carry::{Carried, Moved, carry};
-pub use line::{Event, Io, Line, Reader, Writer};
+pub use line::{Event, Io, Line, Reader, TLS_BYTES, Writer};
 pub use listen::listen;
 pub use near::{Cut, Far, Near, pipe};
 pub use rest::{Rest, Resting, wait};

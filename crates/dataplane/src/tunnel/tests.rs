@@ -200,9 +200,11 @@ async fn a_line_is_garbled_by_what_does_not_belong_there() {
 
 proptest! {
     #[test]
-    fn heads_are_read_as_they_were_written(payload: u16, masked: bool, text: bool, behind: Vec<u8>) {
+    fn heads_are_read_as_they_were_written(payload: u32, masked: bool, text: bool, behind: Vec<u8>) {
+        // Of every length, not mostly long.
+        let payload = payload >> (payload % 32);
         let mut space = [0; HEAD_BYTES_MAX];
-        let length = frame::write(&mut space, if text { 1 } else { 2 }, payload, masked);
+        let length = frame::write(&mut space, if text { 1 } else { 2 }, payload as usize, masked);
         let mut bytes = space[HEAD_BYTES_MAX - length..].to_vec();
         for cut in 0..length {
             prop_assert_eq!(Head::parse(&bytes[..cut]).unwrap(), None);

@@ -2,15 +2,19 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
-use sallyport_dataplane::tunnel::Line;
+use sallyport_dataplane::Ahead;
+use sallyport_dataplane::tunnel::{Line, TLS_BYTES};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The answer to the request, and the line once that has been sent; `None` where the request asks for no WebSocket.
-pub(crate) fn upgrade(parts: &mut Parts) -> Option<(Response, impl Future<Output = Option<Line>> + Send + use<>)> {
+pub(crate) fn upgrade(
+    parts: &mut http::request::Parts,
+) -> Option<(Response, impl Future<Output = Option<Line>> + Send + use<>)> {
     let headers = &parts.headers;
     let asked = is(headers, &header::UPGRADE, "websocket") && is(headers, &header::SEC_WEBSOCKET_VERSION, "13");
     let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| asked)?;
@@ -25,7 +29,15 @@ pub(crate) fn upgrade(parts: &mut Parts) -> Option<(Response, impl Future<Output
         .ok()?;
     let line = async move {
         let upgraded = upgrading.await.ok()?;
-        Some(Line::new(TokioIo::new(upgraded), b"", false))
+        Some(match upgraded.downcast::<TokioIo<TlsStream<Ahead<TcpStream>>>>() {
+            Ok(Parts { io, read_buf, .. }) => {
+                let mut stream = io.into_inner();
+                stream.get_mut().1.set_buffer_limit(Some(TLS_BYTES));
+                Line::new(stream, &read_buf, false)
+            }
+            // A proxy does TLS.
+            Err(upgraded) => Line::new(TokioIo::new(upgraded), b"", false),
+        })
     };
     Some((response, line))
 }
