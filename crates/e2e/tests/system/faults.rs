@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::{moving, slow, step, system, to_csv, to_table};
 
 const ROWS: u32 = 60_000;
-const PAUSE: f64 = 0.06;
+// Long enough that a fault hits before the end also where everything is slow.
+const PAUSE: f64 = 0.15;
 
 /// What tells a connection that carries rows from one that carries words.
 const BULK_BYTES: u64 = 1024 * 1024;
