@@ -1607,6 +1607,8 @@ export interface components {
             agents: string[];
             /** @description When it was made. */
             created_at: string;
+            /** @description Entries on the server's own machine that lead to it; absent without any. */
+            entries?: components["schemas"]["EntryView"][];
             /** @description `conn_...` */
             id: string;
             /** @description The connector's kind. */
@@ -1784,6 +1786,15 @@ export interface components {
             console?: string | null;
             /** @description For the log file and the server. */
             file?: string | null;
+        };
+        /** @description An address on the server's own machine that leads to a connection. */
+        EntryView: {
+            /** @description Where: address and port. */
+            listen: string;
+            /** @description Whether it listens. */
+            listening: boolean;
+            /** @description Why it does not. */
+            reason?: string | null;
         };
         /** @description An environment. */
         EnvironmentView: {
@@ -2237,6 +2248,8 @@ export interface components {
                 agents: string[];
                 /** @description When it was made. */
                 created_at: string;
+                /** @description Entries on the server's own machine that lead to it; absent without any. */
+                entries?: components["schemas"]["EntryView"][];
                 /** @description `conn_...` */
                 id: string;
                 /** @description The connector's kind. */
