@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait::within;
+use crate::wait::{until, within};
 
 /// How long a process may take to end when it is asked to, before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(12);
@@ -112,10 +112,24 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to a process that need not be a child.
+/// Sends a signal to a process that need not be a child. One that stops it has done so when this returns.
 pub fn signal_to(pid: u32, signal: Signal) -> Result<()> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process id")?;
-    Ok(kill_process(pid, signal)?)
+    let to = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process id")?;
+    kill_process(to, signal)?;
+    if signal == Signal::STOP {
+        // On a busy machine its other threads go on for a moment.
+        until("the process to stand still", || Ok(stands_still(pid)))?;
+    }
+    Ok(())
+}
+
+/// Whether none of its threads runs; those that are gone by now do not.
+fn stands_still(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok);
+    tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok()).all(|stat| {
+        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        matches!(state, Some('T' | 'Z' | 'X'))
+    })
 }
 
 /// The processes whose program or working folder is in a folder; not this one.

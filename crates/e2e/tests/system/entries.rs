@@ -89,7 +89,8 @@ fn the_site_decides_and_a_target_that_refuses_is_named() -> Result<()> {
         let policy =
             |word: &str| good(Command::new(agent.folder().join("sallyport-wrapper")).args(["policy", word, &rule]));
         policy("deny")?;
-        until("the rule to hold", || Ok(is_reset(connect(port)?).is_ok()))?;
+        until("the rule to hold", || Ok(echoes(connect(port)?).is_err()))?;
+        is_reset(connect(port)?)?;
         let words = format!("deny {rule}");
         until("the server to name the rule", || Ok(system.server.output().contains(&words)))?;
         until("the agent to name it", || Ok(agent.agent_log().contains(&words)))?;
@@ -115,7 +116,8 @@ fn a_killed_agent_breaks_streams_and_a_removed_connection_turns_them_away() -> R
         let told = system.server.output();
         ensure!(told.contains("the line to the agent broke") || told.contains("the agent closed the line"));
         system.cli()?.good(&["connections", "delete", "echo"])?;
-        until("the connection's end to be noticed", || Ok(is_reset(connect(port)?).is_ok()))?;
+        until("the connection's end to be noticed", || Ok(echoes(connect(port)?).is_err()))?;
+        is_reset(connect(port)?)?;
         until("the server to say why", || Ok(system.server.output().contains("has no connection `echo`")))
     })
 }
