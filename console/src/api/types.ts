@@ -12,6 +12,7 @@ export type AuditLine = Shapes["AuditView"];
 export type Channel = Shapes["ChannelView"];
 export type AgentCounts = Shapes["CountsView"];
 export type Connection = Shapes["ConnectionView"];
+export type Entry = Shapes["EntryView"];
 export type Environment = Shapes["EnvironmentView"];
 export type Delivery = Shapes["DeliveryView"];
 export type Licence = Shapes["LicenceView"];

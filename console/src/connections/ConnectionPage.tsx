@@ -1,13 +1,13 @@
 // One connection: its settings as its connector wants them, its test, who uses it.
 
-import { Button, Grid, Group, MultiSelect, Paper, Skeleton, Stack, Text, TextInput, Title } from "@mantine/core";
+import { Badge, Button, Code, Grid, Group, MultiSelect, Paper, Skeleton, Stack, Text, TextInput, Title } from "@mantine/core";
 import { IconTrash } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { path } from "../api/client";
 import { agentNamesQuery, connectionQuery, connectorsQuery } from "../api/queries";
-import type { Connection } from "../api/types";
+import type { Connection, Entry } from "../api/types";
 import { ConnectorIcon } from "../parts/ConnectorIcon";
 import { PageHead } from "../parts/PageHead";
 import { Refused } from "../parts/Refused";
@@ -55,6 +55,7 @@ export function ConnectionPage() {
           <Stack>
             <Trial key={connection.version} of={tried(connection)} at={test === true} means={`Agent ${connection.agents.join(" or ")} tries what is saved, stage by stage.`} />
             <Uses connection={connection} />
+            {connection.entries && <Entries entries={connection.entries} />}
           </Stack>
         </Grid.Col>
       </Grid>
@@ -84,6 +85,29 @@ function Uses({ connection }: { connection: Connection }) {
         Used by
       </Title>
       {uses.isPending ? <Skeleton h={20} /> : uses.error ? <Refused error={uses.error} title="Cannot be shown" /> : <UsesList uses={uses.data.items} />}
+    </Paper>
+  );
+}
+
+/** Only the server's file can make them. */
+function Entries({ entries }: { entries: Entry[] }) {
+  return (
+    <Paper withBorder p="md" component="section" aria-label="Entries">
+      <Title order={2} size="h5">
+        Entries
+      </Title>
+      <Text size="sm" c="dimmed" mb="sm">
+        Addresses on the server's own machine that lead here without a login, as its configuration file says.
+      </Text>
+      {entries.map(({ listen, listening, reason }) => (
+        <Group key={listen} gap="sm">
+          <Code>{listen}</Code>
+          <Badge variant="light" tt="none" color={listening ? "green" : "red"}>
+            {listening ? "Listens" : "Does not listen"}
+          </Badge>
+          {reason && <Text size="sm">{reason}</Text>}
+        </Group>
+      ))}
     </Paper>
   );
 }
@@ -134,7 +158,7 @@ function Editor({ connection }: { connection?: Connection }) {
             />
             <MultiSelect
               label="Agent"
-              description="It must reach what the connection leads to, and runs the steps that use it. Of several, one that is online serves."
+              description="It must reach what the connection leads to, and runs the steps that name no other. Of several, one that is online serves."
               required
               searchable
               nothingFoundMessage="No agent is called that"
