@@ -202,7 +202,7 @@ function view(step: Step, id: string, model: Model, world: World, problems: Fiel
       name: step.name,
       kind,
       does: does(step, kind, world),
-      agent: [agentOf(step, model.steps, world), throughOf(step, world)].filter(Boolean).join(", through ") || undefined,
+      agent: [agentOf(step, model.steps, world), throughOf(step, world)].filter(Boolean).join(" via ") || undefined,
       active: step.active,
       problems: wrong.map((problem) => problem.message),
       takesRows: kind !== "task",
