@@ -6,12 +6,15 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use sallyport_domain::licence::Tier;
 use sallyport_domain::run::Streaming;
-use sallyport_protocol::{AgentId, AttemptKey, DataReply, DataRequest, Refusal, RefusalCode, RunId, Ticket, path};
+use sallyport_protocol::{
+    AgentId, AttemptKey, ConnectionId, DataReply, DataRequest, EnvironmentId, Refusal, RefusalCode, RunId, Ticket,
+    TunnelId, path,
+};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Relay, Stream};
+use super::{Passage, Relay, Stream};
 use crate::rig::{DEADLINE, Login, Rig, Socket, hear, say};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -156,6 +159,27 @@ fn tickets_outlive_the_process_that_made_them() {
     let (to_one, _) = before.open(Stream { key, from: 0, to: 1 }, one, two).unwrap();
     after.set_at_work(key.run, vec![at_work(key)]);
     assert!(after.take_seat(one, &to_one).is_ok());
+}
+
+#[test]
+fn a_passage_is_good_for_its_agent_while_its_attempt_is_at_work() {
+    let relay = Relay::new(crate::rig::key());
+    let key = AttemptKey { run: RunId::new(), pipeline: 0, attempt: 1, fence: 1 };
+    let (agent, environment, connection) = (AgentId::new(), EnvironmentId::new(), ConnectionId::new());
+    let who = "ada@example.com, step `read`".to_owned();
+    let passage = Passage { key, agent, environment, connection, tunnel: TunnelId::new(), who };
+    let ticket = relay.permit(&passage).unwrap();
+    assert!(relay.permitted(agent, &ticket).is_err(), "the attempt is not at work yet");
+    relay.set_at_work(key.run, vec![at_work(key)]);
+    assert_eq!(relay.permitted(agent, &ticket), Ok(passage.clone()));
+    assert!(relay.permitted(AgentId::new(), &ticket).is_err(), "it is another agent's");
+    assert!(relay.take_seat(agent, &ticket).is_err(), "it is no end of a stream between agents");
+    let (end, _) = relay.open(Stream { key, from: 0, to: 1 }, agent, AgentId::new()).unwrap();
+    assert!(relay.permitted(agent, &end).is_err(), "an end of a stream is no passage");
+    let forged = Relay::new(crate::rig::key()).permit(&passage).unwrap();
+    assert!(relay.permitted(agent, &forged).is_err(), "another server has signed it");
+    relay.set_at_work(key.run, vec![at_work(AttemptKey { attempt: 2, fence: 2, ..key })]);
+    assert!(relay.permitted(agent, &ticket).is_err(), "a newer attempt is at work");
 }
 
 #[tokio::test(flavor = "multi_thread")]
