@@ -1,8 +1,8 @@
 //! The background agents: the same agent code inside the server, one for each environment, always online.
 //!
 //! Invariant: it reaches its environment's folder among the server's files, other agents' connections through those
-//! agents, and nothing else. The rule is asked when a
-//! task or connection is saved, when a run leaves the queue, when its order is built, and by the agent itself.
+//! agents, and nothing else. The rule is asked when a task or connection is saved, when a run leaves the queue, when its
+//! order is built, and by the agent itself.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -88,18 +88,7 @@ export function StepForm({ step, model, world, problems, schema, onEdit, onChoos
       />
       {kind !== "transform" && kind !== "task" && <Place step={step} model={model} world={world} kind={kind} needsConnection={connector?.needs_connection ?? true} wrong={wrong} onEdit={onEdit} />}
       {kind === "transform" && (
-        <Select
-          label="Agent"
-          description="Left open: the one that its first input comes from."
-          placeholder={agentOf({ ...step, agent: undefined }, model.steps, world)}
-          error={wrong("agent")}
-          data={world.agents.map((agent) => agent.name)}
-          clearable
-          clearButtonProps={{ "aria-label": "Clear agent" }}
-          searchable
-          value={step.agent ?? null}
-          onChange={(next) => set(at("agent"), next ?? undefined)}
-        />
+        <OtherAgent step={step} model={model} world={world} description="Left open: the one that its first input comes from." wrong={wrong} onEdit={onEdit} />
       )}
       {kind !== "task" && (step.takes || others.some(gives)) && (
         <MultiSelect
@@ -170,7 +159,7 @@ interface PlaceProps extends Pick<Props, "step" | "model" | "world" | "onEdit"> 
 }
 
 /** Where a connector's step goes: a connection, or an agent where none is needed. */
-function Place({ step, world, kind, needsConnection, wrong, onEdit }: PlaceProps) {
+function Place({ step, model, world, kind, needsConnection, wrong, onEdit }: PlaceProps) {
   const at = (field: string) => ["steps", step.index, field];
   const fitting = world.connections.filter((connection) => kind === "" || connection.kind === kind);
   const named = step.connection !== undefined;
@@ -200,21 +189,13 @@ function Place({ step, world, kind, needsConnection, wrong, onEdit }: PlaceProps
         onChange={connect}
       />
       {far && (
-        <Select
-          label="Agent"
-          description={
-            through
-              ? `Gets there through ${through}.`
-              : "Left open: the one that reaches the connection. Another gets there through it."
-          }
-          placeholder={agentOf({ ...step, agent: undefined }, [], world)}
-          error={wrong("agent")}
-          data={world.agents.map((agent) => agent.name)}
-          clearable
-          clearButtonProps={{ "aria-label": "Clear agent" }}
-          searchable
-          value={step.agent ?? null}
-          onChange={(next) => onEdit((text) => setField(text, at("agent"), next ?? undefined))}
+        <OtherAgent
+          step={step}
+          model={model}
+          world={world}
+          description={through ? `Gets there through ${through}.` : "Left open: the one that reaches the connection. Another gets there through it."}
+          wrong={wrong}
+          onEdit={onEdit}
         />
       )}
       {!named && !needsConnection && (
@@ -229,6 +210,28 @@ function Place({ step, world, kind, needsConnection, wrong, onEdit }: PlaceProps
         />
       )}
     </>
+  );
+}
+
+interface OtherAgentProps extends Pick<PlaceProps, "step" | "model" | "world" | "wrong" | "onEdit"> {
+  description: string;
+}
+
+/** An agent other than the one that a step has by itself, whose name stands where none is chosen. */
+function OtherAgent({ step, model, world, description, wrong, onEdit }: OtherAgentProps) {
+  return (
+    <Select
+      label="Agent"
+      description={description}
+      placeholder={agentOf({ ...step, agent: undefined }, model.steps, world)}
+      error={wrong("agent")}
+      data={world.agents.map((agent) => agent.name)}
+      clearable
+      clearButtonProps={{ "aria-label": "Clear agent" }}
+      searchable
+      value={step.agent ?? null}
+      onChange={(next) => onEdit((text) => setField(text, ["steps", step.index, "agent"], next ?? undefined))}
+    />
   );
 }
 
